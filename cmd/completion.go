@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newCompletionCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish",
+		Short: "Print a completion script for a shell",
+		Long: long(`completion prints the script that lets a shell complete sshnotify's commands and
+flags.`, exits(exitDone, exitFailed, exitUsage)),
+		Example: `  # bash, for oneself
+  sshnotify completion bash > ~/.local/share/bash-completion/completions/sshnotify
+
+  # zsh, into a folder of $fpath
+  sshnotify completion zsh > "${fpath[1]}/_sshnotify"
+
+  # fish
+  sshnotify completion fish > ~/.config/fish/completions/sshnotify.fish`,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"bash", "zsh", "fish"},
+		RunE: func(c *cobra.Command, args []string) error {
+			switch args[0] {
+			case "bash":
+				return c.Root().GenBashCompletionV2(a.out, true)
+			case "zsh":
+				return c.Root().GenZshCompletion(a.out)
+			case "fish":
+				return c.Root().GenFishCompletion(a.out, true)
+			}
+			return &usageError{fmt.Errorf("no completion for %q", args[0])}
+		},
+	}
+}

@@ -1,0 +1,70 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+)
+
+func newConfigCmd(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Look at the settings",
+		Long:  long("config looks at the settings file.", exits(exitDone, exitUsage, exitSettings)),
+		Example: `  sshnotify config check
+  sudo sshnotify config check --config /etc/sshnotify/config.toml`,
+		Args: noCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Is the settings file right?",
+		Long: long(`check reads the settings file and all of conf.d beside it, and says what is
+wrong, with line, column and key. It asks no network.`,
+			exits(exitDone, exitUsage, exitSettings)),
+		Example: `  sshnotify config check
+  sshnotify config check --config new.toml && sudo install -m 640 -g sshnotify new.toml /etc/sshnotify/config.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.runConfigCheck() },
+	})
+	return c
+}
+
+func (a *app) runConfigCheck() error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if len(c.Files) == 0 {
+		place := a.places.ConfigFile()
+		if place == "" {
+			return withHint(&settingsError{errors.New("there is no settings file, and no home folder to look in")}, "name one with --config FILE")
+		}
+		fmt.Fprintf(a.out, "there is no settings file at %s: nothing is looked up, and alerts go to the system log\n", place)
+		return nil
+	}
+	if _, err := workerSettings(c, a.stateDir(c)); err != nil {
+		return err
+	}
+	for _, f := range c.Files {
+		fmt.Fprintf(a.out, "%s: ok\n", f)
+	}
+	fmt.Fprintf(a.out, "destinations: %s\n", names(c.Destinations, func(d config.Destination) string { return d.Name }, "none, alerts go to the system log"))
+	fmt.Fprintf(a.out, "providers: %s\n", names(c.Providers, func(p config.Provider) string { return p.Name }, "none, nothing is looked up"))
+	return nil
+}
+
+func names[T any](all []T, name func(T) string, none string) string {
+	if len(all) == 0 {
+		return none
+	}
+	var out []string
+	for _, x := range all {
+		out = append(out, name(x))
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,186 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/syslog"
+)
+
+type deliverOptions struct {
+	app      *app
+	spoolDir string
+	once     bool
+	follow   bool
+	syslog   bool
+}
+
+func newDeliverCmd(a *app) *cobra.Command {
+	o := deliverOptions{app: a}
+	c := &cobra.Command{
+		Use:   "deliver",
+		Short: "Send what waits in the spool",
+		Long: long(`deliver looks up and sends what waits in the spool, and stays until all of it
+has arrived, waiting for retries. With --once it makes one attempt at all that
+is due. With --follow it stays for good, for a service manager: SIGHUP reloads
+the settings, SIGTERM ends it after the message under way. One worker works a
+spool at a time.`,
+			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
+		Example: `  # send what waits, now, from a timer or by hand
+  sshnotify deliver --once
+
+  # what sshnotify.service runs
+  sshnotify deliver --follow --config /etc/sshnotify/config.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work (default: that of the settings)")
+	f.BoolVar(&o.once, "once", false, "make one attempt at all that is due, then go")
+	f.BoolVar(&o.follow, "follow", false, "stay, for a service manager")
+	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
+	c.MarkFlagsMutuallyExclusive("once", "follow")
+	return c
+}
+
+func (o *deliverOptions) run(ctx context.Context) error {
+	c, err := o.app.settings()
+	if err != nil {
+		if o.syslog { // nobody reads this worker's standard error
+			_ = syslog.New().Send(syslog.Err, "deliver: events wait, because the settings are wrong: "+err.Error())
+		}
+		return err
+	}
+	job, err := o.job(c)
+	if err != nil {
+		return err
+	}
+	err = deliver.Run(ctx, job)
+	if errors.Is(err, spool.ErrLocked) && !o.once {
+		job.Log.Info("another worker is at it")
+		return nil
+	}
+	return err
+}
+
+// job puts together a worker for the settings c, and becomes the user that
+// works the spool.
+func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
+	a := o.app
+	dir, stateDir := a.spoolDir(o.spoolDir, c), a.stateDir(c)
+	if err := a.becomeOwner(dir, stateDir); err != nil {
+		return deliver.Job{}, err
+	}
+	s := spool.Open(spoolOptions(dir, a.uid))
+	sys := syslog.New()
+	log := a.logger()
+	if o.syslog {
+		log = slog.New(slog.NewTextHandler(syslogLines{sys}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: noTime}))
+	}
+	name, _ := os.Hostname() // without one, a note of our own names no host
+	j := deliver.Job{
+		Spool: s, StateDir: stateDir, Hostname: name, Log: log,
+		Alarm: func(text string) {
+			if err := sys.Send(syslog.Warning, text); err != nil && !o.syslog {
+				log.Warn(text)
+			}
+		},
+		NewWatcher: deliver.Watch,
+		Alive:      func(s event.Session) (bool, bool) { return login.Alive("/", s) },
+	}
+	first := true
+	j.Load = func() (deliver.Settings, error) {
+		if !first {
+			fresh, err := a.settings()
+			if err != nil {
+				return deliver.Settings{}, err
+			}
+			c = fresh
+		}
+		first = false
+		return workerSettings(c, stateDir)
+	}
+	switch {
+	case o.once:
+		j.Mode = deliver.Once
+	case o.follow:
+		j.Mode = deliver.Follow
+		j.Reload = hangups()
+		j.Ready = func() { notify(log, daemon.SdNotifyReady) }
+		j.Status = func(s deliver.Status) {
+			if s == deliver.Reloading {
+				notify(log, daemon.SdNotifyReloading+"\nMONOTONIC_USEC="+monotonicUsec())
+			} else {
+				notify(log, daemon.SdNotifyReady)
+			}
+		}
+	}
+	return j, nil
+}
+
+// hangups gives a value for each SIGHUP, for as long as the process lives.
+func hangups() <-chan struct{} {
+	sig := make(chan os.Signal, 1)
+	signal.Notify(sig, syscall.SIGHUP)
+	out := make(chan struct{}, 1)
+	go func() {
+		for range sig {
+			select {
+			case out <- struct{}{}:
+			default: // a reload is on its way already
+			}
+		}
+	}()
+	return out
+}
+
+// notify tells systemd how the service is, if it is one (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd can't be told", "error", err)
+	}
+}
+
+// monotonicUsec is CLOCK_MONOTONIC in microseconds, which systemd wants with
+// RELOADING=1 (sd_notify(3)).
+func monotonicUsec() string {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return "0"
+	}
+	return strconv.FormatInt(time.Duration(ts.Nano()).Microseconds(), 10)
+}
+
+// syslogLines sends each line to the system log.
+type syslogLines struct{ w *syslog.Writer }
+
+var _ io.Writer = syslogLines{}
+
+func (s syslogLines) Write(b []byte) (int, error) {
+	return len(b), s.w.Send(syslog.Warning, string(bytes.TrimSpace(b)))
+}
+
+// noTime leaves out what the system log adds itself.
+func noTime(groups []string, at slog.Attr) slog.Attr {
+	if len(groups) == 0 && at.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return at
+}

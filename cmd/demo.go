@@ -1,0 +1,142 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/standin"
+	"github.com/sshnotify/sshnotify/slackmsg"
+)
+
+// demoTimeout is far above what the way takes, for a machine under load.
+const demoTimeout = 30 * time.Second
+
+// demoKey is a public key that was made up for the demonstration, as sshd
+// gives it to the hook.
+const demoKey = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
+func newDemoCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "See the whole way of a login, with nothing set up",
+		Long: long(`demo makes up a login and sends it the whole way: the hook writes it to a spool,
+a worker looks the address up and posts the message. Slack and Threat Jammer are
+stand-ins on loopback, as strict as the real ones. Nothing leaves this machine,
+and nothing stays behind.`,
+			exits(exitDone, exitFailed, exitUsage)),
+		Example: "  sshnotify demo",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.runDemo(c.Context()) },
+	}
+}
+
+func (a *app) runDemo(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "sshnotify-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	slack, err := standin.StartSlack(standin.SlackOptions{MaxPerSecond: standin.SlackPerSecond})
+	if err != nil {
+		return err
+	}
+	defer slack.Close()
+	tj, err := standin.StartThreatJammer(standin.ThreatJammerOptions{})
+	if err != nil {
+		return err
+	}
+	defer tj.Close()
+	settings := filepath.Join(dir, "config.toml")
+	if err := demoSettings(settings, dir, slack, tj); err != nil {
+		return err
+	}
+	spoolDir := filepath.Join(dir, "spool")
+	if err := os.Mkdir(spoolDir, 0o700); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(a.out, "A stand-in for Slack listens on %s, one for Threat Jammer on %s.\n", hostOf(slack.URL()), hostOf(tj.URL()))
+	start := time.Now()
+	if err := a.demoHook(ctx, settings, spoolDir); err != nil {
+		return err
+	}
+	hook := time.Since(start)
+	fmt.Fprintf(a.out, "alice logs in from 203.0.113.7: the hook took %v, the login went on.\n", hook.Round(100*time.Microsecond))
+	if err := slack.Wait(ctx, 1); err != nil {
+		return fmt.Errorf("no message came within %v: %w", demoTimeout, err)
+	}
+	m := slack.Messages()[0]
+	fmt.Fprintf(a.out, "The message was in Slack %v after the login:\n\n", m.At.Sub(start).Round(time.Millisecond))
+	text, err := slackmsg.RenderReceived(m.Raw, a.colour)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(a.out, text)
+	fmt.Fprintf(a.out, "\nNext: name your Slack webhook in %s, then sshnotify test.\n", orNone(a.places.ConfigFile()))
+	return a.demoEnd(ctx, spoolDir)
+}
+
+// demoSettings writes the settings that a person would write, but for the
+// stand-ins.
+func demoSettings(path, dir string, slack *standin.Slack, tj *standin.ThreatJammer) error {
+	text := fmt.Sprintf(`host = "db1.example.com"
+labels = {env = "prod", role = "db"}
+state_dir = %q
+time_zone = "UTC"
+
+[destination.slack]
+webhook_url = %q
+
+[provider.threatjammer]
+url = %q
+api_key = %q
+
+[people]
+"alice, laptop" = ["SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"]
+`, filepath.Join(dir, "state"), slack.URL(), tj.URL(), tj.Key())
+	return os.WriteFile(path, []byte(text), 0o600)
+}
+
+// demoHook runs the hook as pam_exec does, with the environment that sshd and
+// pam_exec give it.
+func (a *app) demoHook(ctx context.Context, settings, spoolDir string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.CommandContext(ctx, exe, "hook", "--spool", spoolDir, "--config", settings)
+	c.Env = []string{
+		"SSH_CONNECTION=203.0.113.7 51234 192.0.2.5 22", "SSH_AUTH_INFO_0=" + demoKey,
+		"PAM_SERVICE=sshd", "PAM_USER=alice", "PAM_TTY=ssh", "PAM_RHOST=203.0.113.7", "PAM_TYPE=open_session",
+	}
+	return c.Run()
+}
+
+// demoEnd waits until the worker is gone, so that nothing is left behind.
+func (a *app) demoEnd(ctx context.Context, spoolDir string) error {
+	q, err := spool.Open(spoolOptions(spoolDir, a.uid)).Lock(ctx, true)
+	if err != nil {
+		return fmt.Errorf("the worker did not end: %w", err)
+	}
+	return q.Unlock()
+}
+
+// hostOf is the host and port of a stand-in's URL.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,149 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/spool"
+)
+
+// The exit codes of the contract; 75 and 78 are EX_TEMPFAIL and EX_CONFIG of
+// sysexits(3).
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitAgain    = 75
+	exitSettings = 78
+)
+
+var exitMeaning = map[int]string{
+	exitDone:     "done",
+	exitFailed:   "failed",
+	exitUsage:    "the command line is wrong",
+	exitAgain:    "something waits for a later attempt",
+	exitSettings: "the settings are wrong, or a named settings file is missing",
+}
+
+// usageError is a command line that can't be meant.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// settingsError is a settings file that can't be used.
+type settingsError struct{ err error }
+
+func (e *settingsError) Error() string { return e.err.Error() }
+func (e *settingsError) Unwrap() error { return e.err }
+
+// hintError carries what to do about an error.
+type hintError struct {
+	err   error
+	hints []string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+func withHint(err error, hints ...string) error { return &hintError{err, hints} }
+
+// silentError is a failure that has been said already.
+type silentError struct{ code int }
+
+func (e *silentError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+// exitCode is the one place where errors become exit codes.
+func exitCode(err error) int {
+	var (
+		usage    *usageError
+		settings *settingsError
+		silent   *silentError
+	)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return exitDone
+	case errors.As(err, &silent):
+		return silent.code
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &settings):
+		return exitSettings
+	case errors.Is(err, deliver.ErrWaiting), errors.Is(err, spool.ErrLocked):
+		return exitAgain
+	}
+	return exitFailed
+}
+
+// hints is the one place where errors become advice.
+func hints(err error) []string {
+	var (
+		hinted   *hintError
+		usage    *usageError
+		settings *settingsError
+	)
+	switch {
+	case errors.As(err, &hinted):
+		return hinted.hints
+	case errors.As(err, &usage):
+		return []string{"sshnotify --help lists the commands, and sshnotify COMMAND --help says what one takes"}
+	case errors.As(err, &settings):
+		return settingsHints(err)
+	case errors.Is(err, spool.ErrMissing):
+		return []string{"set the host up first, or name another folder with --spool"}
+	case errors.Is(err, fs.ErrPermission):
+		return []string{"run it as root, or as the user that sshnotify delivers as: sudo -u sshnotify sshnotify …"}
+	case errors.Is(err, syscall.ENOSPC):
+		return []string{"the disk is full: df -h shows which"}
+	case errors.Is(err, deliver.ErrWaiting):
+		return []string{"sshnotify queue lists what waits, and why"}
+	}
+	return nil
+}
+
+func settingsHints(err error) []string {
+	var out []string
+	for _, e := range config.Errors(err) {
+		if e.Hint != "" {
+			out = append(out, e.Hint)
+		}
+	}
+	return out
+}
+
+// complain tells a person what went wrong, and what to do about it.
+func (a *app) complain(err error) {
+	var silent *silentError
+	if err == nil || errors.As(err, &silent) || errors.Is(err, context.Canceled) {
+		return
+	}
+	if all := config.Errors(err); len(all) > 0 {
+		for _, e := range all {
+			fmt.Fprintf(a.err, "sshnotify: error: %v\n", e)
+		}
+	} else {
+		fmt.Fprintf(a.err, "sshnotify: error: %v\n", err)
+	}
+	for _, h := range hints(err) {
+		fmt.Fprintf(a.err, "sshnotify: hint: %s\n", h)
+	}
+}
+
+// exits writes the EXIT STATUS section of a help text.
+func exits(codes ...int) string {
+	var b strings.Builder
+	b.WriteString("EXIT STATUS\n")
+	for _, c := range codes {
+		fmt.Fprintf(&b, "  %-3d %s\n", c, exitMeaning[c])
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// long joins the parts of a help text.
+func long(parts ...string) string { return strings.Join(parts, "\n\n") }

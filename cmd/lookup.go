@@ -1,0 +1,198 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/enrich"
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+type lookupOptions struct {
+	app  *app
+	json bool
+}
+
+func newLookupCmd(a *app) *cobra.Command {
+	o := lookupOptions{app: a}
+	c := &cobra.Command{
+		Use:   "lookup IP…",
+		Short: "Show what the providers say of an address",
+		Long: long(`lookup asks the providers of the settings about addresses, and shows what each
+says. Answers are kept for enrich.cache_ttl and count against the providers'
+quotas, as those of logins do. An address that is not public is asked of
+nobody.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sshnotify lookup 203.0.113.7 2001:db8::7
+  sshnotify lookup --json 203.0.113.7 | jq .risk`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
+	}
+	c.Flags().BoolVar(&o.json, "json", false, "print a JSON object a line, one for each address and provider")
+	return c
+}
+
+// answer is what one provider says of one address, as --json prints it.
+type answer struct {
+	IP       netip.Addr    `json:"ip"`
+	Scope    string        `json:"scope,omitempty"` // of an address that is not public
+	Provider string        `json:"provider,omitempty"`
+	Risk     *event.Risk   `json:"risk,omitempty"`
+	Network  event.Network `json:"network,omitzero"`
+	Place    event.Place   `json:"place,omitzero"`
+	Error    string        `json:"error,omitempty"`
+	Cached   bool          `json:"cached"`
+	Seconds  float64       `json:"seconds"`
+}
+
+func (o *lookupOptions) run(ctx context.Context, args []string) error {
+	var ips []netip.Addr
+	for _, arg := range args {
+		ip, err := netip.ParseAddr(arg)
+		if err != nil {
+			return &usageError{fmt.Errorf("%q is no address", arg)}
+		}
+		ips = append(ips, ip.Unmap().WithZone(""))
+	}
+	a := o.app
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	lookups, err := engine(c, a.stateDir(c))
+	if err != nil {
+		return err
+	}
+	asked, answered := 0, 0
+	enc := json.NewEncoder(a.out)
+	for i, ip := range ips {
+		if i > 0 && !o.json {
+			fmt.Fprintln(a.out)
+		}
+		scope := enrich.Scope(ip)
+		var results []enrich.Result
+		if scope == "" {
+			results = lookups.LookupAll(ctx, ip)
+		}
+		for _, r := range results {
+			asked++
+			if r.Err == nil {
+				answered++
+			}
+		}
+		if !o.json {
+			if err := a.lookupTable(ip, scope, results); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, an := range answers(ip, scope, results) {
+			if err := enc.Encode(an); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case len(c.Providers) == 0:
+		return withHint(fmt.Errorf("no provider is set up"), "name one in "+a.settingsPlace(c)+", for example [provider.threatjammer] with url and api_key_file")
+	case asked > 0 && answered == 0:
+		return &silentError{exitFailed}
+	}
+	return nil
+}
+
+func answers(ip netip.Addr, scope string, results []enrich.Result) []answer {
+	if len(results) == 0 {
+		return []answer{{IP: ip, Scope: scope}}
+	}
+	var out []answer
+	for _, r := range results {
+		an := answer{
+			IP: ip, Provider: r.Provider, Risk: r.Facts.Risk, Network: r.Facts.Network, Place: r.Facts.Place,
+			Cached: r.Cached, Seconds: r.Took.Seconds(),
+		}
+		if r.Err != nil {
+			an.Error = r.Err.Error()
+		}
+		out = append(out, an)
+	}
+	return out
+}
+
+// lookupTable prints what the providers say of one address, a block for each.
+func (a *app) lookupTable(ip netip.Addr, scope string, results []enrich.Result) error {
+	fmt.Fprintln(a.out, ip)
+	if scope != "" {
+		fmt.Fprintf(a.out, "  %s: asked of nobody\n", scope)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	row := func(label, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %s\t%s\n", label, value)
+		}
+	}
+	for _, r := range results {
+		took := r.Took.Round(time.Millisecond).String()
+		if r.Cached {
+			took = "remembered"
+		}
+		row(r.Title, took)
+		if risk := r.Facts.Risk; risk != nil {
+			row("  risk", riskText(risk))
+		}
+		row("  network", networkText(r.Facts.Network))
+		row("  place", placeText(r.Facts.Place))
+		if r.Err != nil {
+			row("  error", r.Err.Error())
+		}
+		row("  hint", r.Hint)
+	}
+	return w.Flush()
+}
+
+func riskText(r *event.Risk) string {
+	if !r.Known {
+		return strings.TrimSuffix("unknown - "+r.Problem, " - ")
+	}
+	s := fmt.Sprint(r.Score)
+	if r.Word != "" {
+		s += " (" + r.Word + ")"
+	}
+	if r.Reason != "" {
+		s += " - " + r.Reason
+	}
+	return s
+}
+
+func networkText(n event.Network) string {
+	var parts []string
+	if n.ASN != 0 {
+		parts = append(parts, fmt.Sprintf("AS%d", n.ASN))
+	}
+	if n.Name != "" {
+		parts = append(parts, n.Name)
+	}
+	s := strings.Join(parts, " ")
+	if n.Description != "" {
+		s = strings.TrimPrefix(s+" - "+n.Description, " - ")
+	}
+	return s
+}
+
+func placeText(p event.Place) string {
+	var parts []string
+	for _, s := range []string{p.City, p.Region, p.Country} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,80 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/slackmsg"
+)
+
+type previewOptions struct {
+	app    *app
+	ip     string
+	user   string
+	format string
+}
+
+func newPreviewCmd(a *app) *cobra.Command {
+	o := previewOptions{app: a}
+	c := &cobra.Command{
+		Use:   "preview",
+		Short: "Show the message that a login would give, and send nothing",
+		Long: long(`preview looks an address up as the settings say, and prints the message that a
+login from there would give: the JSON that Slack would get, or the text as it
+would look. Nothing is sent to a destination.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sshnotify preview --format text --user root --ip 203.0.113.7`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.ip, "ip", "203.0.113.7", "the `ADDRESS` that the login comes from")
+	f.StringVar(&o.user, "user", "alice", "who logs in")
+	f.StringVar(&o.format, "format", "json", "json (what Slack gets) or text (as it would look)")
+	return c
+}
+
+func (o *previewOptions) run(ctx context.Context) error {
+	ip, err := netip.ParseAddr(o.ip)
+	if err != nil {
+		return &usageError{fmt.Errorf("--ip: %q is no address", o.ip)}
+	}
+	if o.format != "json" && o.format != "text" {
+		return &usageError{fmt.Errorf("--format: %q is neither json nor text", o.format)}
+	}
+	a := o.app
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	alert, err := a.sample(c, o.user, ip)
+	if err != nil {
+		return err
+	}
+	lookups, err := engine(c, a.stateDir(c))
+	if err != nil {
+		return err
+	}
+	alert.Facts = lookups.Lookup(ctx, alert.Event.Remote.IP)
+	alert.Verdict = policy.Judge(alert.Event, alert.Facts, policySettings(c))
+	if o.format == "text" {
+		_, err = fmt.Fprint(a.out, slackmsg.RenderText(alert, a.colour))
+		return err
+	}
+	raw, err := slackmsg.Build(alert).JSON()
+	if err != nil {
+		return err
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, raw, "", "  "); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.out, pretty.String())
+	return err
+}

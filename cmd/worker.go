@@ -1,0 +1,158 @@
+package cmd
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/spool"
+)
+
+// hostSpool and hostOverflow are the contract's places of the host.
+const (
+	hostSpool    = "/var/spool/sshnotify"
+	hostOverflow = "/run/sshnotify"
+)
+
+// workerPath is the PATH of a worker: it runs nothing, but what it is linked
+// with might look.
+const workerPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// places gives the default places of a user who runs a command.
+func places(uid int, getenv func(string) string) config.Places {
+	return config.Places{
+		UID: uid, Home: getenv("HOME"),
+		XDGConfigHome: getenv("XDG_CONFIG_HOME"), XDGStateHome: getenv("XDG_STATE_HOME"),
+		MachineID: machineID(),
+	}
+}
+
+// hookPlaces gives the default places for a hook. Under PAM the environment is
+// a stranger's, so that only the password file counts.
+func hookPlaces(h login.Host, via event.Via) config.Places {
+	_, home := h.Account()
+	if viaPAM(via) {
+		return config.Places{UID: h.UID, Home: home, MachineID: machineID()}
+	}
+	p := places(h.UID, os.Getenv)
+	p.Home = cmp.Or(p.Home, home)
+	return p
+}
+
+func machineID() string {
+	for _, path := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"} {
+		if b, err := os.ReadFile(path); err == nil && len(strings.TrimSpace(string(b))) > 0 {
+			return string(b)
+		}
+	}
+	name, _ := os.Hostname() // an empty one is a name like any other
+	return name
+}
+
+// spoolOptions says how a folder is used as a spool. Root's is the host's,
+// whoever works it, and has an overflow of its own in memory.
+func spoolOptions(dir string, uid int) spool.Options {
+	o := spool.Options{Dir: dir, UID: uid, Host: uid == 0}
+	var st syscall.Stat_t
+	if !o.Host && syscall.Stat(dir, &st) == nil && st.Uid == 0 {
+		o.Host = true
+	}
+	if o.Host {
+		o.Overflow = overflow(dir)
+	}
+	return o
+}
+
+// overflow gives each spool a folder of its own, so that no worker takes
+// another spool's events.
+func overflow(dir string) string {
+	if dir == hostSpool {
+		return hostOverflow
+	}
+	return filepath.Join(hostOverflow, "spool"+strings.ReplaceAll(filepath.Clean(dir), "/", "-"))
+}
+
+// workerEnv is the whole environment of a worker that a hook starts.
+func workerEnv(h login.Host, via event.Via) []string {
+	env := []string{workerPath, "LC_ALL=C.UTF-8"}
+	_, home := h.Account()
+	if !viaPAM(via) {
+		home = cmp.Or(os.Getenv("HOME"), home)
+		for _, k := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME"} {
+			if v := os.Getenv(k); v != "" {
+				env = append(env, k+"="+v)
+			}
+		}
+	}
+	if home != "" {
+		env = append(env, "HOME="+home)
+	}
+	return env
+}
+
+// startWorker starts a worker that nobody waits for: not the hook, not sshd,
+// not a session that closes, and not a pipe that somebody reads to its end.
+func startWorker(spoolDir, configFile string, env []string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(exe); err != nil {
+		exe = "/proc/self/exe" // the file was replaced since this process started
+	}
+	args := []string{"sshnotify", "deliver", "--syslog", "--spool", spoolDir}
+	if configFile != "" {
+		args = append(args, "--config", configFile)
+	}
+	closeOnExec(3)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	p, err := os.StartProcess(exe, args, &os.ProcAttr{
+		Dir: "/", Env: env, Files: []*os.File{null, null, null},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return err
+	}
+	return p.Release()
+}
+
+// becomeOwner makes a process of root's the owner of the spool's cur/, so that
+// no file of root's locks the service out. Other processes stay who they are.
+func (a *app) becomeOwner(spoolDir, stateDir string) error {
+	if a.uid != 0 {
+		return nil
+	}
+	uid, gid, err := spool.Open(spoolOptions(spoolDir, a.uid)).Owner()
+	if err != nil {
+		return err
+	}
+	if uid == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chown(stateDir, uid, gid); err != nil {
+		return err
+	}
+	if err := syscall.Setgroups([]int{gid}); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return err
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return err
+	}
+	a.uid = uid
+	return nil
+}

@@ -1,0 +1,159 @@
+package enrich
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cacheLimit is how many answers are kept of one provider: addresses by the
+// thousand are a scan, and each file takes a block of the disk.
+const cacheLimit = 10_000
+
+// pruneEvery is how many answers are kept, on average, before old ones are
+// looked for, which reads the whole folder.
+const pruneEvery = 64
+
+// cacheVersion is of the files' form. Files of another are not read.
+const cacheVersion = 1
+
+// cache keeps the answers of one provider, a file each. Several processes may
+// use one folder. All of it can be lost: an answer that can't be read is asked
+// for again, one that can't be written is not kept. A nil cache keeps nothing.
+type cache struct {
+	dir   string
+	ttl   time.Duration
+	now   func() time.Time
+	limit int // answers
+	every int // answers between two prunings, on average
+}
+
+// entry is a file of the cache.
+type entry struct {
+	V      int             `json:"v"`
+	Key    string          `json:"key"`
+	Stored time.Time       `json:"stored"`
+	Answer json.RawMessage `json:"answer"`
+}
+
+// get reads the answer under key into v, and reports whether there is one that
+// is not too old. One from the future is: the clock was put back, and it might
+// stay for years.
+func (c *cache) get(key string, v any) bool {
+	if c == nil {
+		return false
+	}
+	b, err := os.ReadFile(c.path(key))
+	if err != nil {
+		return false
+	}
+	var e entry
+	if json.Unmarshal(b, &e) != nil || e.V != cacheVersion || e.Key != key || !c.isFresh(e.Stored) {
+		return false
+	}
+	return json.Unmarshal(e.Answer, v) == nil
+}
+
+// put keeps an answer. Nothing is synced: a file that a power cut tore is not
+// valid JSON.
+func (c *cache) put(key string, v any) {
+	if c == nil {
+		return
+	}
+	answer, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	now := c.now()
+	b, err := json.Marshal(entry{V: cacheVersion, Key: key, Stored: now.UTC(), Answer: answer})
+	if err != nil || os.MkdirAll(c.dir, 0o700) != nil {
+		return
+	}
+	if c.write(c.path(key), b, now) != nil {
+		return
+	}
+	if rand.N(c.every) == 0 {
+		c.prune()
+	}
+}
+
+func (c *cache) write(path string, b []byte, stored time.Time) error {
+	f, err := os.CreateTemp(c.dir, ".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		// prune goes by this time without reading the files.
+		err = os.Chtimes(f.Name(), stored, stored)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// prune removes what is too old, and the oldest where there are too many; a
+// tenth more, so as not to come back soon.
+func (c *cache) prune() {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return
+	}
+	type aged struct {
+		name   string
+		stored time.Time
+	}
+	var kept []aged
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if !c.isFresh(info.ModTime()) && !strings.HasPrefix(f.Name(), ".") {
+			os.Remove(filepath.Join(c.dir, f.Name()))
+			continue
+		}
+		kept = append(kept, aged{f.Name(), info.ModTime()})
+	}
+	if len(kept) <= c.limit {
+		return
+	}
+	slices.SortFunc(kept, func(a, b aged) int { return a.stored.Compare(b.stored) })
+	for _, old := range kept[:len(kept)-c.limit*9/10] {
+		os.Remove(filepath.Join(c.dir, old.name))
+	}
+}
+
+func (c *cache) isFresh(stored time.Time) bool {
+	age := c.now().Sub(stored)
+	return age >= 0 && age < c.ttl
+}
+
+// path puts a key, which is made of words, numbers and addresses, into the
+// form of a file name: IPv6 addresses have colons, which some file systems
+// refuse.
+func (c *cache) path(key string) string {
+	return filepath.Join(c.dir, strings.NewReplacer(":", "-", "/", "_").Replace(key)+".json")
+}
+
+// isFileName reports whether a provider's name can be part of a file name.
+func isFileName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}

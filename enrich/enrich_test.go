@@ -1,0 +1,227 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// stub is a provider made of a function.
+type stub struct {
+	name   string
+	lookup func(context.Context, netip.Addr) (event.Facts, error)
+}
+
+func (s stub) Name() string  { return s.name }
+func (s stub) Title() string { return "The " + s.name }
+func (s stub) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
+	return s.lookup(ctx, ip)
+}
+
+func says(f event.Facts) func(context.Context, netip.Addr) (event.Facts, error) {
+	return func(context.Context, netip.Addr) (event.Facts, error) { return f, nil }
+}
+
+func after(d time.Duration, f event.Facts) func(context.Context, netip.Addr) (event.Facts, error) {
+	return func(ctx context.Context, _ netip.Addr) (event.Facts, error) {
+		select {
+		case <-time.After(d):
+			return f, nil
+		case <-ctx.Done():
+			return event.Facts{Risk: &event.Risk{Provider: "Slow", Problem: "timed out"}}, ctx.Err()
+		}
+	}
+}
+
+var publicIP = netip.MustParseAddr("203.0.113.7")
+
+func TestEngineAsksAllAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{Providers: []Provider{
+			stub{"a", after(time.Second, event.Facts{Place: event.Place{Country: "IE"}})},
+			stub{"b", after(time.Second, event.Facts{Network: event.Network{ASN: 64500}})},
+			stub{"c", after(time.Second, event.Facts{Risk: &event.Risk{Provider: "C", Known: true, Score: 7}})},
+		}})
+		start := time.Now()
+		got := e.Lookup(t.Context(), publicIP)
+		want := event.Facts{Place: event.Place{Country: "IE"}, Network: event.Network{ASN: 64500}, Risk: &event.Risk{Provider: "C", Known: true, Score: 7}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestEngineUsesWhatCameInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf := make(chan struct{})
+		defer close(deaf)
+		e := New(Options{Timeout: 2 * time.Second, Providers: []Provider{
+			stub{"fast", says(event.Facts{Network: event.Network{ASN: 64500}})},
+			stub{"slow", after(time.Hour, event.Facts{})},
+			stub{"deaf", func(context.Context, netip.Addr) (event.Facts, error) { <-deaf; return event.Facts{}, nil }},
+		}})
+		start := time.Now()
+		got := e.LookupAll(t.Context(), publicIP)
+		if took := time.Since(start); took != 2*time.Second+grace {
+			t.Errorf("took %v", took)
+		}
+		if got[0].Facts.Network.ASN != 64500 || got[0].Err != nil {
+			t.Errorf("fast: %+v", got[0])
+		}
+		for _, r := range got[1:] {
+			if r.Facts.Risk == nil || r.Facts.Risk.Known || r.Facts.Risk.Problem != "timed out" || !errors.Is(r.Err, context.DeadlineExceeded) {
+				t.Errorf("%s: %+v, %v", r.Provider, r.Facts.Risk, r.Err)
+			}
+		}
+		if got[2].Title != "The deaf" || got[2].Facts.Risk.Provider != "The deaf" {
+			t.Errorf("deaf: %+v", got[2])
+		}
+	})
+}
+
+func TestEngineSurvivesAPanic(t *testing.T) {
+	e := New(Options{Providers: []Provider{
+		stub{"mad", func(context.Context, netip.Addr) (event.Facts, error) {
+			panic("broken")
+		}},
+		stub{"sane", says(event.Facts{Place: event.Place{Country: "IE"}})},
+	}})
+	got := e.Lookup(t.Context(), publicIP)
+	if got.Risk == nil || got.Risk.Known || got.Place.Country != "IE" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestEngineAsksNobodyAboutOthersThanPublic(t *testing.T) {
+	var asked atomic.Int32
+	e := New(Options{Providers: []Provider{stub{"a", func(context.Context, netip.Addr) (event.Facts, error) {
+		asked.Add(1)
+		return event.Facts{}, nil
+	}}}})
+	for _, ip := range []string{"10.0.0.1", "127.0.0.1", "::1", "fe80::1%eth0", "::ffff:192.168.0.1", "2002:a00:1::", "0.0.0.0"} {
+		got := e.Lookup(t.Context(), addr(ip))
+		if got.Scope == "" || got.Risk != nil {
+			t.Errorf("%s: %+v", ip, got)
+		}
+		if all := e.LookupAll(t.Context(), addr(ip)); all != nil {
+			t.Errorf("%s: %+v", ip, all)
+		}
+	}
+	if got := e.Lookup(t.Context(), netip.Addr{}); got != (event.Facts{}) {
+		t.Errorf("no address: %+v", got)
+	}
+	if asked.Load() != 0 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+func TestEngineGivesPlainAddresses(t *testing.T) {
+	var got netip.Addr
+	e := New(Options{Providers: []Provider{stub{"a", func(_ context.Context, ip netip.Addr) (event.Facts, error) {
+		got = ip
+		return event.Facts{}, nil
+	}}}})
+	e.Lookup(t.Context(), addr("::ffff:203.0.113.7"))
+	if got != publicIP {
+		t.Errorf("asked about %v", got)
+	}
+}
+
+func TestEngineWithoutProviders(t *testing.T) {
+	e := New(Options{})
+	if got := e.Lookup(t.Context(), publicIP); got != (event.Facts{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestEngineSharesALookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		e := New(Options{Providers: []Provider{stub{"a", func(context.Context, netip.Addr) (event.Facts, error) {
+			asked.Add(1)
+			time.Sleep(time.Second)
+			return event.Facts{Risk: &event.Risk{Provider: "A", Known: true, Score: 50}}, nil
+		}}}})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				f := e.Lookup(t.Context(), publicIP)
+				f.Risk.Score++ // a caller's own
+				if f.Risk.Score != 51 {
+					t.Errorf("somebody else changed it: %d", f.Risk.Score)
+				}
+			})
+		}
+		wg.Wait()
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times", asked.Load())
+		}
+		e.Lookup(t.Context(), publicIP)
+		if asked.Load() != 2 {
+			t.Errorf("a later look-up joined one that was over")
+		}
+	})
+}
+
+func TestEngineOneCallerGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{Providers: []Provider{stub{"a", after(2*time.Second, event.Facts{Risk: &event.Risk{Provider: "A", Known: true, Score: 50}})}}})
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			start := time.Now()
+			if f := e.Lookup(hasty, publicIP); f.Risk == nil || f.Risk.Known || f.Risk.Problem != "timed out" {
+				t.Errorf("the hasty one: %+v", f.Risk)
+			}
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("the hasty one waited %v", took)
+			}
+		})
+		wg.Go(func() {
+			if f := e.Lookup(t.Context(), publicIP); f.Risk == nil || !f.Risk.Known {
+				t.Errorf("the patient one: %+v", f.Risk)
+			}
+		})
+		wg.Wait()
+	})
+}
+
+func TestEngineNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		e := New(Options{Providers: []Provider{
+			stub{"fast", says(event.Facts{Network: event.Network{ASN: 64500}})},
+			stub{"slow", func(ctx context.Context, _ netip.Addr) (event.Facts, error) {
+				<-ctx.Done()
+				ended <- ctx.Err()
+				return event.Facts{Risk: &event.Risk{Provider: "Slow", Problem: "cancelled"}}, ctx.Err()
+			}},
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		f := e.Lookup(ctx, publicIP)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+		if f.Risk == nil || f.Risk.Problem != "cancelled" || f.Network.ASN != 64500 {
+			t.Errorf("%+v, %+v", f, f.Risk)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the provider's context: %v", err)
+		}
+	})
+}

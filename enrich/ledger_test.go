@@ -1,0 +1,286 @@
+package enrich
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func newLedger(path string, k *clock) *ledger {
+	return &ledger{path: path, owner: "me", perMinute: 10, perMonth: 5000, now: k.now}
+}
+
+// asks says how many of n requests, one after the other, may be made.
+func asks(l *ledger, n int) (granted int) {
+	for range n {
+		if l.ask(partAssess)[partAssess] == nil {
+			granted++
+		}
+	}
+	return granted
+}
+
+func TestLedgerMinute(t *testing.T) {
+	k := &clock{noon}
+	l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	if got := asks(l, 20); got != 10 {
+		t.Fatalf("%d requests in a minute", got)
+	}
+	k.t = noon.Add(time.Minute - 1)
+	why := l.ask(partAssess)[partAssess]
+	if why == nil || why.Problem != problemQuota || !why.Until.Equal(noon.Add(time.Minute)) {
+		t.Errorf("just before the minute's end: %v", why)
+	}
+	k.t = noon.Add(time.Minute)
+	if got := asks(l, 20); got != 10 {
+		t.Errorf("%d requests in the next minute", got)
+	}
+}
+
+func TestLedgerMinuteSlides(t *testing.T) {
+	k := &clock{noon}
+	l := newLedger("", k)
+	var made []time.Time
+	for range 600 {
+		if asks(l, 1) == 1 {
+			made = append(made, k.t)
+		}
+		k.t = k.t.Add(time.Second)
+	}
+	if len(made) != 100 {
+		t.Errorf("%d requests in ten minutes", len(made))
+	}
+	for i := range made {
+		if i >= 10 && made[i].Sub(made[i-10]) < time.Minute {
+			t.Fatalf("eleven requests within %v", made[i].Sub(made[i-10]))
+		}
+	}
+}
+
+func TestLedgerServesTheMostImportantFirst(t *testing.T) {
+	l := newLedger("", &clock{noon})
+	asks(l, 9)
+	refused := l.ask(partAssess, partGeo)
+	if refused[partAssess] != nil || refused[partGeo] == nil {
+		t.Errorf("with one request left: %v", refused)
+	}
+}
+
+func TestLedgerMonth(t *testing.T) {
+	k := &clock{noon}
+	l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	l.perMonth = 25
+	for range 10 {
+		asks(l, 10)
+		k.t = k.t.Add(time.Minute)
+	}
+	why := l.ask(partAssess)[partAssess]
+	if why == nil || why.Problem != problemQuota || !why.Until.Equal(noon.Add(monthSpan)) {
+		t.Fatalf("after 25 requests: %v", why)
+	}
+	k.t = noon.Add(monthSpan)
+	if got := asks(l, 5); got != 5 {
+		t.Errorf("%d of 5 requests in the next month", got)
+	}
+}
+
+func TestLedgerRemembersTooManyRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		wait, want time.Duration
+	}{
+		{"for as long as it says", 7 * time.Minute, 7 * time.Minute},
+		{"for a minute if it says nothing", 0, time.Minute},
+		{"for an hour if it says a week", 7 * 24 * time.Hour, time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			k := &clock{noon}
+			path := filepath.Join(t.TempDir(), "p.json")
+			if until := newLedger(path, k).tell(partGeo, effectQuota, 429, "", tc.wait); !until.Equal(noon.Add(tc.want)) {
+				t.Errorf("until %v", until)
+			}
+			l := newLedger(path, k) // another process
+			k.t = noon.Add(tc.want - 1)
+			if asks(l, 1) != 0 {
+				t.Error("asked too early")
+			}
+			k.t = noon.Add(tc.want)
+			if asks(l, 1) != 1 {
+				t.Error("not asked when it was over")
+			}
+		})
+	}
+}
+
+func TestLedgerRefusedKey(t *testing.T) {
+	k := &clock{noon}
+	path := filepath.Join(t.TempDir(), "p.json")
+	l := newLedger(path, k)
+	l.tell(partASN, effectRefused, 403, "", 0)
+	if r := l.ask(partAssess, partASN); r[partAssess] != nil || r[partASN] == nil || r[partASN].Status != 403 {
+		t.Errorf("what the plan does not include stops more than that, or nothing: %v", r)
+	}
+	l.tell("", effectRefused, 401, "", 0)
+	if r := l.ask(partAssess); r[partAssess] == nil || r[partAssess].Status != 401 {
+		t.Errorf("a wrong key: %v", r)
+	}
+	other := newLedger(path, k)
+	other.owner = "another key"
+	if asks(other, 1) != 1 {
+		t.Error("another key is not tried")
+	}
+	l = newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	l.tell("", effectRefused, 401, "", 0)
+	k.t = noon.Add(refusedFor)
+	if asks(l, 1) != 1 {
+		t.Error("not tried again")
+	}
+}
+
+func TestLedgerBreaker(t *testing.T) {
+	k := &clock{noon}
+	path := filepath.Join(t.TempDir(), "p.json")
+	l := newLedger(path, k)
+	l.perMinute = 0
+	fail := func() { l.tell(partAssess, effectDown, 500, problemDown, 0) }
+	fail()
+	fail()
+	if asks(l, 1) != 1 {
+		t.Fatal("open after two failures")
+	}
+	for i, want := range []time.Duration{30, 60, 120, 240, 480, 600, 600} {
+		want *= time.Second
+		fail()
+		fail() // one that was on its way counts for nothing
+		why := newLedger(path, k).ask(partAssess)[partAssess]
+		if why == nil || why.Problem != problemDown || !why.Until.Equal(k.t.Add(want)) {
+			t.Fatalf("round %d: %v, want until %v", i, why, k.t.Add(want))
+		}
+		k.t = k.t.Add(want)
+		if asks(l, 1) != 1 {
+			t.Fatalf("round %d: not tried again after %v", i, want)
+		}
+	}
+	l.tell(partAssess, effectUp, 200, "", 0)
+	fail()
+	fail()
+	if asks(l, 1) != 1 {
+		t.Error("one success did not close it")
+	}
+}
+
+func TestLedgerServiceSaysWhenItIsBack(t *testing.T) {
+	k := &clock{noon}
+	l := newLedger("", k)
+	l.tell(partAssess, effectDown, 503, problemDown, 90*time.Second)
+	if asks(l, 1) != 0 {
+		t.Error("asked at once")
+	}
+	k.t = noon.Add(90 * time.Second)
+	if asks(l, 1) != 1 {
+		t.Error("not asked then")
+	}
+}
+
+// The clock jumps back a year; nothing may then last longer than it was meant
+// to.
+func TestLedgerClockJumpsBack(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		do   func(*ledger)
+		span time.Duration
+	}{
+		{"a minute's requests", func(l *ledger) { asks(l, 10) }, time.Minute},
+		{"a month's requests", func(l *ledger) { l.perMonth = 5; asks(l, 5) }, monthSpan},
+		{"a quota", func(l *ledger) { l.tell(partAssess, effectQuota, 429, "", time.Hour) }, time.Hour},
+		{"a refused key", func(l *ledger) { l.tell("", effectRefused, 401, "", 0) }, refusedFor},
+		{"an open breaker", func(l *ledger) {
+			for range 3 {
+				l.tell(partAssess, effectDown, 0, problemDown, 0)
+			}
+		}, minDown},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			k := &clock{noon}
+			l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+			tc.do(l)
+			jumped := noon.AddDate(-1, 0, 0)
+			k.t = jumped
+			if asks(l, 1) != 0 {
+				t.Error("over at once")
+			}
+			k.t = jumped.Add(tc.span / 2)
+			if asks(l, 1) != 0 {
+				t.Error("over too early")
+			}
+			k.t = jumped.Add(tc.span)
+			if asks(l, 1) != 1 {
+				t.Error("lasts longer than it was meant to")
+			}
+		})
+	}
+}
+
+func TestLedgerWithoutADisk(t *testing.T) {
+	k := &clock{noon}
+	dir := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLedger(filepath.Join(dir, "p.json"), k)
+	if got := asks(l, 20); got != 10 {
+		t.Errorf("%d requests in a minute", got)
+	}
+	l.tell(partAssess, effectQuota, 429, "", time.Hour)
+	k.t = noon.Add(30 * time.Minute)
+	if asks(l, 1) != 0 {
+		t.Error("the wait was forgotten")
+	}
+}
+
+func TestLedgerTornFile(t *testing.T) {
+	k := &clock{noon}
+	path := filepath.Join(t.TempDir(), "p.json")
+	for _, torn := range []string{"", "{", `{"owner":7}`, strings.Repeat("\x00", 100), `{"owner":"me","refused":null,"minute":null}`} {
+		if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := newLedger(path, k)
+		if asks(l, 1) != 1 {
+			t.Errorf("%q stops everything", torn)
+		}
+		l.tell(partGeo, effectRefused, 403, "", 0)
+		if l.ask(partGeo)[partGeo] == nil {
+			t.Errorf("%q: nothing is remembered", torn)
+		}
+	}
+}
+
+// A good answer is no news, and must not cost a write.
+func TestLedgerGoodAnswersWriteNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.json")
+	l := newLedger(path, &clock{noon})
+	l.tell(partAssess, effectUp, 200, "", 0)
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file was written")
+	}
+}
+
+func FuzzLedgerFile(f *testing.F) {
+	f.Add([]byte(`{"owner":"me","minute":["2026-11-21T12:00:00Z"],"month":{"since":"2026-11-21T12:00:00Z","used":-5},"quota":{"until":"9999-12-31T23:59:59Z","for":-1},"refused":{"":{"status":401}},"fails":9223372036854775807}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var a account
+		if json.Unmarshal(b, &a) != nil {
+			return
+		}
+		a.forget(noon)
+		l := &ledger{perMinute: 10, perMonth: 5000}
+		for _, part := range []string{partAssess, partGeo} {
+			l.refuse(&a, noon, part)
+		}
+		a.fail(noon, "x", time.Second)
+	})
+}

@@ -1,0 +1,254 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// Report is what applying a plan came to.
+type Report struct {
+	Done   []Change // what was changed and stands
+	Undone []Change // what was changed and taken back after a failure
+	// Left is what was changed and could not be taken back, with the reason.
+	Left []Failure
+	// Failed is what went wrong without ending the plan.
+	Failed []Failure
+	Notes  []string
+}
+
+// Failure is a change and what went wrong with it, or with taking it back.
+type Failure struct {
+	Change Change
+	Err    error
+}
+
+// MarshalJSON writes {"change":{…},"error":"…"}.
+func (f Failure) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Change Change `json:"change"`
+		Error  string `json:"error"`
+	}{f.Change, f.Err.Error()})
+}
+
+// MarshalJSON writes {"changed":[…],"undone":[…],"left":[…],"failed":[…],"notes":[…]}.
+func (r Report) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Changed []Change  `json:"changed"`
+		Undone  []Change  `json:"undone,omitempty"`
+		Left    []Failure `json:"left,omitempty"`
+		Failed  []Failure `json:"failed,omitempty"`
+		Notes   []string  `json:"notes"`
+	}{append([]Change{}, r.Done...), r.Undone, r.Left, r.Failed, append([]string{}, r.Notes...)})
+}
+
+// ErrChanged: a file is not any more what it was when the plan was made.
+// Nothing of the plan stands; make a new one.
+var ErrChanged = errors.New("changed since the plan was made")
+
+// Apply makes the changes, in order, each file at once or not at all. If one
+// fails, those before it are taken back in reverse order, and the error is that
+// of the first failure; Report says what could not be taken back. A cancelled
+// context counts as a failure.
+func (p Plan) Apply(ctx context.Context, h Host) (Report, error) {
+	r := Report{Notes: slices.Clone(p.Notes)}
+	var undo []func(context.Context) error
+	for _, c := range p.Changes {
+		err := ctx.Err()
+		var back func(context.Context) error
+		if err == nil {
+			back, err = h.apply(ctx, c)
+		}
+		if err == nil {
+			r.Done, undo = append(r.Done, c), append(undo, back)
+			continue
+		}
+		if c.mayFail && ctx.Err() == nil {
+			r.Failed = append(r.Failed, Failure{c, err})
+			continue
+		}
+		r.takeBack(context.WithoutCancel(ctx), undo)
+		if c.Action == Run {
+			return r, fmt.Errorf("%s: %w", c.Command, err)
+		}
+		return r, err
+	}
+	return r, nil
+}
+
+func (r *Report) takeBack(ctx context.Context, undo []func(context.Context) error) {
+	for i, c := range slices.Backward(r.Done) {
+		if undo[i] == nil {
+			r.Left = append(r.Left, Failure{c, errors.New("can't be taken back")})
+		} else if err := undo[i](ctx); err != nil {
+			r.Left = append(r.Left, Failure{c, err})
+		} else {
+			r.Undone = append(r.Undone, c)
+		}
+	}
+	r.Done = nil
+}
+
+// apply makes one change and gives what takes it back: nil if nothing can.
+func (h Host) apply(ctx context.Context, c Change) (back func(context.Context) error, err error) {
+	switch c.Action {
+	case Run:
+		return h.applyRun(ctx, c)
+	case Purge:
+		return nil, h.plain(os.RemoveAll(h.real(c.Path)))
+	case Link:
+		return h.applyLink(c)
+	case Unlink:
+		return h.applyUnlink(c)
+	}
+	// What stands there now, which taking back restores.
+	was, err := h.stat(c.Path)
+	if err == nil && was.exists && !was.dir {
+		was, err = h.read(c.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if was.path != c.Path {
+		return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
+	}
+	switch c.Action {
+	case Write:
+		if was.dir || was.exists != c.Existed || !bytes.Equal(was.data, c.Old) {
+			return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
+		}
+		return h.applyWrite(c, was)
+	case Remove:
+		if !was.exists || was.dir || !bytes.Equal(was.data, c.Old) {
+			return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
+		}
+		back = func(context.Context) error { return h.put(was) }
+		return back, h.plain(os.Remove(h.real(c.Path)))
+	case Mkdir:
+		if was.exists {
+			return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
+		}
+		return h.applyMkdir(c)
+	case Rmdir:
+		return h.applyRmdir(was)
+	case Owning:
+		back = func(context.Context) error { return h.setRights(was.path, was.mode, was.uid, was.gid) }
+		uid, gid, err := h.wanted(c, was.uid, was.gid)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Path, err)
+		}
+		if err := h.setRights(c.Path, c.Mode, uid, gid); err != nil {
+			return nil, errors.Join(err, back(ctx))
+		}
+		return back, nil
+	}
+	return nil, fmt.Errorf("unknown action %q", c.Action)
+}
+
+func (h Host) applyRun(ctx context.Context, c Change) (func(context.Context) error, error) {
+	if h.Run == nil {
+		return nil, errNoCommands
+	}
+	if _, err := h.Run(ctx, c.Command); err != nil {
+		return nil, err
+	}
+	if len(c.Undo.Args) == 0 {
+		return nil, nil
+	}
+	return func(ctx context.Context) error {
+		_, err := h.Run(ctx, c.Undo)
+		return err
+	}, nil
+}
+
+func (h Host) applyWrite(c Change, was file) (func(context.Context) error, error) {
+	uid, gid, err := h.wanted(c, was.uid, was.gid)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if err := h.put(file{path: c.Path, data: c.New, mode: c.Mode, uid: uid, gid: gid}); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error {
+		if was.exists {
+			return h.put(was)
+		}
+		return h.plain(os.Remove(h.real(c.Path)))
+	}, nil
+}
+
+func (h Host) applyMkdir(c Change) (func(context.Context) error, error) {
+	uid, gid, err := h.wanted(c, h.UID, os.Getegid())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	// Nobody gets in before it has its owner and mode.
+	if err := os.Mkdir(h.real(c.Path), 0o700); err != nil {
+		return nil, h.plain(err)
+	}
+	back := func(context.Context) error { return h.plain(os.Remove(h.real(c.Path))) }
+	if err := h.setRights(c.Path, c.Mode, uid, gid); err != nil {
+		return nil, errors.Join(err, back(context.Background()))
+	}
+	return back, nil
+}
+
+func (h Host) applyRmdir(was file) (func(context.Context) error, error) {
+	nothing := func(context.Context) error { return nil }
+	if !was.exists {
+		return nothing, nil
+	}
+	err := os.Remove(h.real(was.path))
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+		// What somebody put there meanwhile is not ours.
+		return nothing, nil
+	}
+	if err != nil {
+		return nil, h.plain(err)
+	}
+	return func(context.Context) error {
+		if err := os.Mkdir(h.real(was.path), 0o700); err != nil {
+			return h.plain(err)
+		}
+		return h.setRights(was.path, was.mode, was.uid, was.gid)
+	}, nil
+}
+
+func (h Host) applyLink(c Change) (func(context.Context) error, error) {
+	back := func(context.Context) error { return h.plain(os.Remove(h.real(c.Path))) }
+	return back, h.plain(os.Symlink(string(c.New), h.real(c.Path)))
+}
+
+func (h Host) applyUnlink(c Change) (func(context.Context) error, error) {
+	if target, err := os.Readlink(h.real(c.Path)); err != nil || target != string(c.Old) {
+		return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
+	}
+	back := func(context.Context) error { return h.plain(os.Symlink(string(c.Old), h.real(c.Path))) }
+	return back, h.plain(os.Remove(h.real(c.Path)))
+}
+
+// wanted gives the owner that a change asks for. It is looked up now: a user
+// that an earlier change added had no number when the plan was made.
+func (h Host) wanted(c Change, uid, gid int) (int, int, error) {
+	if c.Owner == (Owner{}) {
+		if !c.Existed && c.Action == Write {
+			return h.UID, os.Getegid(), nil
+		}
+		return uid, gid, nil
+	}
+	return h.ids(c.Owner)
+}
+
+func (h Host) setRights(p string, mode fs.FileMode, uid, gid int) error {
+	// A change of owner clears setid bits, so the mode comes second.
+	if err := h.setOwner(h.real(p), uid, gid); err != nil {
+		return h.plain(err)
+	}
+	return h.plain(os.Chmod(h.real(p), mode))
+}

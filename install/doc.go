@@ -1,0 +1,12 @@
+// Package install owns what sshnotify changes on a host so that logins are
+// seen: it looks, plans, applies, undoes and checks. It edits PAM stacks and
+// shells' start-up files, and puts in systemd units, folders and the service's
+// user.
+//
+// Nothing is changed but by Plan.Apply, and every change of a plan can be shown
+// before. A record of what was put in lets PlanUninstall take out just that,
+// to the byte, and keep what its owner has changed since.
+//
+// It must never reach net/http, run sudo, print, ask, or touch a path outside
+// Host.Root.
+package install

@@ -1,0 +1,220 @@
+package install
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Hook is the command that pam_exec(8) runs at the opening and closing of a
+// session.
+type Hook struct {
+	Binary, Spool string
+	Args          []string // further arguments, such as --no-worker
+}
+
+// check refuses what can't stand in a line of pam.d.
+func (k Hook) check() error {
+	if err := checkPath("program", k.Binary); err != nil {
+		return err
+	}
+	if err := checkPath("spool", k.Spool); err != nil {
+		return err
+	}
+	if path.Base(k.Binary) != "sshnotify" {
+		return fmt.Errorf("program %q: must be called sshnotify, so that its line is known again", k.Binary)
+	}
+	for _, a := range k.words() {
+		// "#" begins a comment even in brackets, and there is no way to write
+		// a backslash before a bracket.
+		if a == "" || strings.ContainsAny(a, "#\\\n\r\x00") {
+			return fmt.Errorf("%q can't be written into a file of pam.d", a)
+		}
+	}
+	return nil
+}
+
+func (k Hook) words() []string {
+	return append([]string{k.Binary, "hook", "--spool", k.Spool}, k.Args...)
+}
+
+// Line is the hook's line, without newline.
+func (k Hook) Line() string { return k.line("session ", "optional ") }
+
+func (k Hook) line(typ, control string) string {
+	words := k.words()
+	for i, w := range words {
+		if strings.ContainsAny(w, " \t[]") {
+			words[i] = "[" + strings.ReplaceAll(w, "]", `\]`) + "]"
+		}
+	}
+	return typ + control + "pam_exec.so quiet " + strings.Join(words, " ")
+}
+
+// isHook says whether a rule runs sshnotify's hook, from whatever place.
+func isHook(r pamRule) bool {
+	if r.typ != "session" || !r.is("pam_exec.so") {
+		return false
+	}
+	for i, a := range r.args {
+		// What follows the first absolute path are the program's arguments.
+		if strings.HasPrefix(a, "/") {
+			return path.Base(a) == "sshnotify" && i+1 < len(r.args) && r.args[i+1] == "hook"
+		}
+	}
+	return false
+}
+
+// setHook puts the hook's line into a file of pam.d, so that cutHook gives
+// back the text. A line that is there and right stays as it is; an older one,
+// or one at the wrong place, is replaced.
+func (h Host) setHook(text []byte, k Hook) ([]byte, error) {
+	if err := k.check(); err != nil {
+		return nil, err
+	}
+	rules, err := parsePAM(text)
+	if err != nil {
+		return nil, handLine(err, k)
+	}
+	if found := hooks(rules); len(found) == 1 {
+		r := found[0]
+		place, err := h.place(without(rules))
+		if err != nil {
+			return nil, handLine(err, k)
+		}
+		if place.allows(r) {
+			line := r.dressed(k)
+			if !bytes.HasSuffix(text[r.from:r.to], []byte("\n")) {
+				line = strings.TrimSuffix(line, "\n")
+			}
+			if sameHook(r, k) {
+				return text, nil
+			}
+			return join(text[:r.from], line, text[r.to:]), nil
+		}
+	}
+	if text, err = cutHook(text); err != nil {
+		return nil, err
+	}
+	if rules, err = parsePAM(text); err != nil {
+		return nil, handLine(err, k)
+	}
+	place, err := h.place(rules)
+	if err != nil {
+		return nil, handLine(err, k)
+	}
+	line := place.anchor.dressed(k)
+	at := place.at
+	if !place.after {
+		return join(text[:aboveComment(text, at)], line, text[aboveComment(text, at):]), nil
+	}
+	if at == len(text) && text[at-1] != '\n' {
+		line = "\n" + strings.TrimSuffix(line, "\n")
+	}
+	return join(text[:at], line, text[at:]), nil
+}
+
+// cutHook takes every line of the hook out of a file of pam.d.
+func cutHook(text []byte) ([]byte, error) {
+	rules, err := parsePAM(text)
+	if err != nil {
+		return nil, err
+	}
+	var parts []span
+	for _, r := range hooks(rules) {
+		s := r.span
+		// A last line without newline took the one before it.
+		if s.to == len(text) && text[s.to-1] != '\n' && s.from > 0 {
+			s.from--
+		}
+		parts = append(parts, s)
+	}
+	return cut(text, parts), nil
+}
+
+func hooks(rules []pamRule) []pamRule {
+	var out []pamRule
+	for _, r := range rules {
+		if isHook(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// without gives the rules that are not the hook's.
+func without(rules []pamRule) []pamRule {
+	var out []pamRule
+	for _, r := range rules {
+		if !isHook(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// allows says whether a hook that is there stands where it may.
+func (p pamPlace) allows(r pamRule) bool { return r.from < p.limit && r.from >= p.first }
+
+// sameHook says whether a rule is the hook as it should be, whatever its
+// blanks.
+func sameHook(r pamRule, k Hook) bool {
+	want, _ := parseRule(k.Line())
+	return r.control == want.control && !r.bracket && !r.dash && r.is("pam_exec.so") &&
+		strings.Join(r.args, "\x00") == strings.Join(want.args, "\x00")
+}
+
+// dressed gives the hook's line, with newline, in the columns of a neighbour.
+func (r pamRule) dressed(k Hook) string {
+	if r.typ == "" || r.gap1 == "" || r.gap2 == "" {
+		return k.Line() + "\n"
+	}
+	typ := pad("session", "session", r.gap1, r.dash)
+	control := "optional "
+	if !r.bracket {
+		control = pad("optional", r.control, r.gap2, false)
+	}
+	return k.line(typ, control) + "\n"
+}
+
+// pad writes a word in the column in which another stands before a gap. Gaps
+// of blanks are made to fit; those with tabs are kept.
+func pad(word, other, gap string, dash bool) string {
+	if strings.Contains(gap, "\t") {
+		return word + gap
+	}
+	width := len(other) + len(gap)
+	if dash {
+		width++
+	}
+	return word + strings.Repeat(" ", max(1, width-len(word)))
+}
+
+// aboveComment gives the beginning of the comment that stands right above a
+// line and belongs to it; a file's own heading does not.
+func aboveComment(text []byte, at int) int {
+	above := at
+	ls := lines(text[:at])
+	for i := len(ls) - 1; i >= 0; i-- {
+		line := bytes.TrimSpace(text[ls[i].from:ls[i].to])
+		if len(line) == 0 || bytes.HasPrefix(line, []byte("#%PAM")) {
+			return above
+		}
+		if line[0] != '#' {
+			return above
+		}
+		above = ls[i].from
+	}
+	return at
+}
+
+// handLine adds to an error the line that can be put in by hand.
+func handLine(err error, k Hook) error {
+	var pe *PAMError
+	if errors.As(err, &pe) && !pe.never {
+		pe.Line = k.Line()
+	}
+	return err
+}

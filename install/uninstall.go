@@ -1,0 +1,203 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// PlanUserUninstall plans to take out of one account what PlanUser put in. The
+// options are those of PlanUser; only Home, ConfigHome, ZDotDir, State and
+// Spool are looked at.
+func PlanUserUninstall(ctx context.Context, h Host, o UserOptions, u UndoOptions) (Plan, error) {
+	acc, err := h.account(o)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := checkPath("state folder", acc.State); err != nil {
+		return Plan{}, err
+	}
+	p, err := newPlanner(ctx, h, path.Join(acc.State, recordName))
+	if err != nil {
+		return Plan{}, err
+	}
+	t := newTakeout(p, u)
+	if err := t.mindQueue(acc.Spool); err != nil {
+		return Plan{}, err
+	}
+	places := h.allStartFiles(acc)
+	for _, it := range p.rec.Items {
+		if it.Kind == kindEdit {
+			places = append(places, it.Path)
+		}
+	}
+	for _, f := range places {
+		if err := t.cutFrom(f, cutBlock, "the hook goes"); err != nil {
+			return Plan{}, err
+		}
+	}
+	if err := t.stopResend(acc); err != nil {
+		return Plan{}, err
+	}
+	if err := t.files(); err != nil {
+		return Plan{}, err
+	}
+	t.recordHere()
+	if u.Purge {
+		for _, d := range []string{acc.Spool, acc.State} {
+			if err := t.purge(d, "queue, history and cache"); err != nil {
+				return Plan{}, err
+			}
+		}
+	} else {
+		t.kept("sshnotify uninstall --purge")
+	}
+	t.emptied()
+	return t.finish()
+}
+
+// kept says what stays without purging.
+func (t *takeout) kept(command string) {
+	var names []string
+	for _, it := range t.rec.Items {
+		if it.Purge && it.Path != "" && t.h.exists(it.Path) {
+			names = append(names, it.Path)
+		}
+	}
+	if len(names) > 0 {
+		t.note("settings and history stay (%s); %s takes them out", strings.Join(names, ", "), command)
+	}
+}
+
+func (t *takeout) stopResend(a userPlace) error {
+	dir := path.Join(a.ConfigHome, "systemd/user")
+	if t.h.exists(path.Join(dir, "timers.target.wants", timerName+".timer")) {
+		t.run("nothing sends what waits any more", []string{"systemctl", "--user", "enable", "--now", timerName + ".timer"},
+			"systemctl", "--user", "disable", "--now", timerName+".timer")
+	}
+	old, ok, err := t.crontab()
+	if err != nil || !ok {
+		return err
+	}
+	text, err := cutBlock(old)
+	if err != nil {
+		return fmt.Errorf("crontab: %w", err)
+	}
+	t.setCrontab(old, text, "nothing sends what waits any more")
+	return nil
+}
+
+// PlanSystemUninstall plans to take out of the host what PlanSystem put in.
+func PlanSystemUninstall(ctx context.Context, h Host, places Places, u UndoOptions) (Plan, error) {
+	places = places.filled()
+	if err := places.check(); err != nil {
+		return Plan{}, err
+	}
+	if h.live() && h.UID != 0 {
+		return Plan{}, &HostError{Reason: "only root can change the whole host", Do: "sudo sshnotify uninstall --system"}
+	}
+	p, err := newPlanner(ctx, h, places.recordPath())
+	if err != nil {
+		return Plan{}, err
+	}
+	t := newTakeout(p, u)
+	if err := t.mindQueue(places.Spool, RunDir); err != nil {
+		return Plan{}, err
+	}
+	// The hook goes first: from here on no login needs what follows.
+	if err := t.pamOut(); err != nil {
+		return Plan{}, err
+	}
+	if err := t.serviceOut(places); err != nil {
+		return Plan{}, err
+	}
+	t.recordHere()
+	if u.Purge {
+		if err := t.purgeSystem(places); err != nil {
+			return Plan{}, err
+		}
+	} else {
+		t.kept("sshnotify uninstall --system --purge")
+	}
+	t.emptied()
+	return t.finish()
+}
+
+func (t *takeout) pamOut() error {
+	for _, name := range t.h.pamNames() {
+		f, err := t.h.read(path.Join(pamDirs[0], name))
+		if err != nil || !f.exists || !bytes.Contains(f.data, []byte("sshnotify")) {
+			continue
+		}
+		if strings.HasPrefix(name, "common-") && t.h.exists("/usr/share/pam-configs/sshnotify") {
+			t.note("%s: pam-auth-update put the hook there: pam-auth-update --disable sshnotify", f.path)
+			continue
+		}
+		if err := t.cutFrom(f.path, cutHook, "the hook goes"); err != nil {
+			return inFile(err, f.path)
+		}
+	}
+	// Edits of files that are gone.
+	for _, it := range append([]item(nil), t.rec.Items...) {
+		if it.Kind == kindEdit {
+			t.rec.drop(it)
+		}
+	}
+	return nil
+}
+
+func (t *takeout) serviceOut(places Places) error {
+	init, running := t.h.initSystem()
+	switch {
+	case running && init == "systemd" && t.h.exists(unitWants):
+		t.run("the service is stopped", []string{"systemctl", "enable", "--now", unitName}, "systemctl", "disable", "--now", unitName)
+	case running && init == "openrc" && t.h.exists(openrcLevel):
+		t.run("the service is stopped", []string{"rc-service", "sshnotify", "start"}, "rc-service", "sshnotify", "stop")
+		t.run("the service is not started at boot", []string{"rc-update", "add", "sshnotify", "default"}, "rc-update", "del", "sshnotify", "default")
+	}
+	t.links()
+	t.known(unitPath, places.Unit())
+	t.known(sysusersPath, places.Sysusers())
+	t.known(openrcPath, places.OpenRC())
+	if err := t.files(); err != nil {
+		return err
+	}
+	if running && init == "systemd" && t.gone[unitPath] {
+		t.run("systemd forgets the unit", nil, "systemctl", "daemon-reload")
+	}
+	if it, ok := t.rec.findName(kindSELinux, "sshnotify"); ok {
+		t.rec.drop(it)
+		t.run("the SELinux module", nil, "semodule", "-r", "sshnotify")
+	}
+	return nil
+}
+
+func (t *takeout) purgeSystem(places Places) error {
+	for _, d := range []string{places.Spool, RunDir, places.State} {
+		if err := t.purge(d, "queue, history and cache"); err != nil {
+			return err
+		}
+	}
+	it, ok := t.rec.findName(kindUser, ServiceUser)
+	if !ok {
+		return nil
+	}
+	t.rec.drop(it)
+	if t.h.Run == nil {
+		t.note("left to do: take the user %s out of the image", ServiceUser)
+		return nil
+	}
+	if _, there := t.h.userByName(ServiceUser); !there {
+		return nil
+	}
+	cmd := "userdel"
+	if !t.h.exists("/usr/sbin/userdel") && !t.h.exists("/usr/bin/userdel") && t.h.exists("/usr/sbin/deluser") {
+		cmd = "deluser"
+	}
+	t.run("the service's user", nil, cmd, ServiceUser)
+	// A process of that user's may still be ending.
+	t.plan.Changes[len(t.plan.Changes)-1].mayFail = true
+	return nil
+}

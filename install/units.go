@@ -1,0 +1,127 @@
+package install
+
+import (
+	_ "embed" // the texts under files/
+	"fmt"
+	"path"
+	"strings"
+)
+
+// The texts that a package ships as they are, and install with the paths that
+// it is given.
+var (
+	//go:embed files/sshnotify.service
+	unitText string
+	//go:embed files/sshnotify.sysusers
+	sysusersText string
+	//go:embed files/sshnotify.tmpfiles
+	tmpfilesText string
+	//go:embed files/sshnotify.openrc
+	openrcText string
+	//go:embed files/sshnotify.cil
+	selinuxText string
+	//go:embed files/sshnotify.pam-config
+	pamConfigText string
+)
+
+// The places of a host, as in the contract.
+const (
+	DefaultBinary = "/usr/bin/sshnotify"
+	DefaultConfig = "/etc/sshnotify/config.toml"
+	DefaultSpool  = "/var/spool/sshnotify"
+	DefaultState  = "/var/lib/sshnotify"
+	RunDir        = "/run/sshnotify" // where hooks write when the spool is full
+	ServiceUser   = "sshnotify"      // the service's user and group
+	unitName      = "sshnotify.service"
+)
+
+// Places are the paths of one host. Empty ones are the defaults.
+type Places struct {
+	Binary, Config, Spool, State string
+}
+
+func (p Places) filled() Places {
+	or := func(s, d string) string {
+		if s == "" {
+			return d
+		}
+		return path.Clean(s)
+	}
+	return Places{or(p.Binary, DefaultBinary), or(p.Config, DefaultConfig), or(p.Spool, DefaultSpool), or(p.State, DefaultState)}
+}
+
+// check keeps to characters that mean nothing in unit files, in tmpfiles.d, in
+// an init script and in pam.d.
+func (p Places) check() error {
+	for _, x := range []struct{ what, path string }{
+		{"program", p.Binary}, {"settings file", p.Config}, {"spool", p.Spool}, {"state folder", p.State},
+	} {
+		if err := checkPath(x.what, x.path); err != nil {
+			return err
+		}
+		if strings.Trim(x.path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+@-") != "" {
+			return fmt.Errorf("%s %q: a path for the whole host has letters, digits and ./_+@- only", x.what, x.path)
+		}
+		// Folders get an owner and a mode, and go on purge: not /etc or /var.
+		if !strings.Contains(x.path, "sshnotify") || x.what == "settings file" && !strings.Contains(path.Dir(x.path), "sshnotify") {
+			return fmt.Errorf("%s %q: needs a folder of its own, with sshnotify in its name", x.what, x.path)
+		}
+	}
+	return nil
+}
+
+// fill puts the host's paths into one of the texts, in one pass: nothing that
+// was put in is looked at again.
+func (p Places) fill(text string) string {
+	p = p.filled()
+	state := "ReadWritePaths="
+	pairs := []string{
+		DefaultBinary, p.Binary, DefaultConfig, p.Config, DefaultSpool, p.Spool, DefaultState, p.State,
+		path.Dir(DefaultConfig), path.Dir(p.Config),
+	}
+	if p.State != DefaultState {
+		// StateDirectory= knows no other place than /var/lib.
+		pairs = append(pairs, "StateDirectory=sshnotify\nStateDirectoryMode=0700\n", "", state, state+p.State+" ")
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// Unit is the text of sshnotify.service (systemd.service(5)).
+func (p Places) Unit() string { return p.fill(unitText) }
+
+// Sysusers is the text of the sysusers.d file (sysusers.d(5)).
+func (p Places) Sysusers() string { return p.fill(sysusersText) }
+
+// Tmpfiles is the text of the tmpfiles.d file (tmpfiles.d(5)).
+func (p Places) Tmpfiles() string { return p.fill(tmpfilesText) }
+
+// OpenRC is the init script for hosts with OpenRC (openrc-run(8)).
+func (p Places) OpenRC() string { return p.fill(openrcText) }
+
+// SELinux is the source of a policy module, in CIL.
+func (p Places) SELinux() string { return p.fill(selinuxText) }
+
+// PAMConfig is a profile for pam-auth-update(8), for packages. It puts the
+// hook into every service's stack; the hook itself keeps to sshd.
+func (p Places) PAMConfig() string { return p.fill(pamConfigText) }
+
+type namedText struct{ name, text string }
+
+// userUnits are the units of a user's own systemd that send what an ended
+// worker left.
+func userUnits(words []string) []namedText {
+	return []namedText{
+		{timerName + ".service", "# Put here by sshnotify install; sshnotify uninstall takes it out.\n" +
+			"[Unit]\nDescription=sshnotify: send what waits\n\n" +
+			// 75 means that something still waits, which the next run sees to.
+			"[Service]\nType=oneshot\nSuccessExitStatus=75\nExecStart=" + quoteWords(words, quoteUnit) + "\n"},
+		{timerName + ".timer", "# Put here by sshnotify install; sshnotify uninstall takes it out.\n" +
+			"[Unit]\nDescription=sshnotify: send what waits\n\n" +
+			fmt.Sprintf("[Timer]\nOnBootSec=1min\nOnUnitInactiveSec=%dmin\n\n[Install]\nWantedBy=timers.target\n", resendMinutes)},
+	}
+}
+
+// quoteUnit quotes a word for ExecStart= (systemd.service(5), COMMAND LINES).
+func quoteUnit(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
+}

@@ -1,0 +1,185 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Each row is a settings file, and what is said of it: lines of
+// "LINE:COL: KEY: message", and below an error its hint. The file has mode
+// 0600, or what the row says.
+func TestBadSettings(t *testing.T) {
+	rows := []struct {
+		situation, file, want string
+		open                  bool
+	}{
+		// TOML itself
+		{"no closing quote", "host = \"a\n", "1:10: basic strings cannot have new lines", false},
+		{"a word without quotes", "# x\nnotify = all\n", "2:10: no value\n  text stands in quotes: key = \"value\"", false},
+		{"no equals sign", "host 'a'\n", "1:6: expected '=' after key", false},
+		{"a key twice", "host='a'\nlabels={}\nhost='b'\n", "3:1: host: already set above", false},
+		{"a table twice", "[risk]\n[group]\n[risk]\n", "3:2: risk: already set above", false},
+		{"a key twice in an inline table", "labels={a='1',a='2'}\n", "1:1: labels: already set above", false},
+		{"a number that no machine holds", "[risk]\nred_above=99999999999999999999\n", "2:11: no valid number or date", false},
+		{"a byte that is no UTF-8", "\nhost='\xff'\n", "2:7: invalid UTF-8 character in literal string", false},
+		{"the file of another program", "<?xml version='1.0'?>\n", "1:1: invalid character at start of key: U+003C '<'", false},
+
+		// keys
+		{"a key mistyped", "hsot='a'\n", "1:1: hsot: unknown key\n  did you mean \"host\"?", false},
+		{"a key mistyped in a table", "[enrich]\n  cahce_ttl = '1h'\n", "2:3: enrich.cahce_ttl: unknown key\n  did you mean \"cache_ttl\"?", false},
+		{"a table mistyped", "[destinations.slack]\ntype='log'\n", "1:2: destinations: unknown key\n  did you mean \"destination\"?", false},
+		{"a key with a dot mistyped", "enrich.timeuot='1s'\n", "1:8: enrich.timeuot: unknown key\n  did you mean \"timeout\"?", false},
+		{"a key that is like no other", "[group]\npolicy='x'\n", "2:1: group.policy: unknown key\n  known here: window", false},
+		{"a line added at the end", "[group]\nwindow='1m'\nhost='a'\n", "3:1: group.host: unknown key\n  if it is not meant for group, put it before the first [table] of the file", false},
+		{"an unknown key with odd characters", "\"a b\" = 1\n", "1:1: \"…\": unknown key\n" + knownAtTop, false},
+		{"several at once", "hsot='a'\n[risk]\nred=1\n", "1:1: hsot: unknown key\n  did you mean \"host\"?\n3:1: risk.red: unknown key\n  known here: red_above, yellow_above", false},
+
+		// plain values
+		{"a number for a text", "host=1\n", "1:1: host: must be text in quotes, not a whole number", false},
+		{"a text for a number", "[risk]\nred_above='70'\n", "2:1: risk.red_above: must be a whole number, not text in quotes", false},
+		{"a fraction for a number", "[risk]\nred_above=0.7\n", "2:1: risk.red_above: must be a whole number, not something else", false},
+		{"a value for a table", "risk=1\n", "1:1: risk: must be a table, not a whole number", false},
+		{"an empty host", "host=''\n", "1:1: host: must be one line of 1 to 253 visible characters, not empty", false},
+		{"a host of two lines", "host='''a\nb'''\n", "1:1: host: must be one line of 1 to 253 visible characters", false},
+		{"a host that hides a character", "host=\"a\\u202eb\"\n", "1:1: host: must be one line of 1 to 253 visible characters", false},
+		{"a label that is a number", "labels={a=1}\n", "1:9: labels.a: must be text in quotes, not a whole number", false},
+		{"a label with a bad name", "[labels]\n\"a b\"='1'\n", "2:1: labels.\"…\": the name of a label is made of 1 to 32 letters, digits, _ and -", false},
+		{"an empty label", "[labels]\nenv=''\n", "2:1: labels.env: must be one line of 1 to 64 visible characters, not empty", false},
+		{"too many labels", "[labels]\n" + strings.Join(strings.Split("abcdefghijklmnopq", ""), "='x'\n") + "='x'\n", "1:2: labels: at most 16 labels", false},
+		{"notify without a memory", "\nnotify='unusual'\n", "2:1: notify: \"unusual\" needs a memory of earlier logins, which this version does not have\n  notify = \"all\"", false},
+		{"notify something else", "notify='al'\n", "1:1: notify: must be all, not \"al\"\n  did you mean \"all\"?", false},
+		{"no such time zone", "time_zone='Europe/Nowhere'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
+		{"an empty time zone", "time_zone=''\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
+		{"the zone Local", "time_zone='Local'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
+		{"a zone that is a path", "time_zone='../../etc/passwd'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
+		{"a relative folder", "spool_dir='spool'\nstate_dir='./x'\n", "1:1: spool_dir: must be a path from the root (/…), not \"spool\"\n2:1: state_dir: must be a path from the root (/…), not \"./x\"", false},
+
+		// durations
+		{"a duration that is a number", "[group]\nwindow=10\n", "2:1: group.window: must be a duration, not a whole number\n" + durationHint, false},
+		{"a duration without a unit", "[enrich]\ntimeout='3'\n", "2:1: enrich.timeout: must be a duration, not \"3\"\n" + durationHint, false},
+		{"a time-out of nothing", "[enrich]\ntimeout='0s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"0s\"", false},
+		{"a time-out below nothing", "[enrich]\ntimeout='-1s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"-1s\"", false},
+		{"a time-out too long", "[enrich]\ntimeout='61s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"61s\"", false},
+		{"a cache too long", "[enrich]\ncache_ttl='721h'\n", "2:1: enrich.cache_ttl: must be more than 0 and at most 720h, not \"721h\"", false},
+		{"a window too long", "[group]\nwindow='25h'\n", "2:1: group.window: must be 0 or more and at most 24h, not \"25h\"", false},
+		{"a window below nothing", "[group]\nwindow='-1ns'\n", "2:1: group.window: must be 0 or more and at most 24h, not \"-1ns\"", false},
+
+		// thresholds
+		{"a threshold too low", "[risk]\n\n\tyellow_above=-1\n", "3:2: risk.yellow_above: must be from 0 to 100, not \"-1\"", false},
+		{"thresholds the wrong way round", "[risk]\nred_above=20\nyellow_above=50\n", "3:1: risk.yellow_above: yellow_above (50) must be less than red_above (20)", false},
+		{"a threshold beyond the other's default", "[risk]\nyellow_above=67\n", "2:1: risk.yellow_above: yellow_above (67) must be less than red_above (67)", false},
+		{"a red threshold below yellow's default", "[risk]\nred_above=10\n", "2:1: risk.red_above: yellow_above (34) must be less than red_above (10)", false},
+
+		// people, logins, links
+		{"a fingerprint cut off", "[people]\nalice=[\n  'SHA256:abc',\n]\n", "3:3: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
+		{"a person who is no list", "[people]\nalice='SHA256:abc'\n", "2:1: people.alice: must be a list, not text in quotes", false},
+		{"a key of two people", "[people]\na=['" + somebody + "']\nb=['" + somebody + "']\n", "3:4: people.b: this key is in line 2 already", false},
+		{"a person without a name", "[people]\n\"\"=[]\n", "2:1: people.\"…\": the name of a person must be one line of 1 to 64 visible characters", false},
+		{"no such way of logouts", "[login]\nnotify_logout='alert'\n", "2:1: login.notify_logout: must be all, alerted or none, not \"alert\"\n  did you mean \"alerted\"?", false},
+		{"a user who is a number", "[login]\nignore_users=['a', 7]\n", "2:20: login.ignore_users: must be text in quotes, not a whole number", false},
+		{"a user who is a list", "[login]\nignore_users=[['a']]\n", "2:1: login.ignore_users: must be text in quotes, not a list", false},
+		{"a network too narrow", "[login]\nignore_networks=['192.0.2.0/28',\n'192.0.2.0/33']\n", "3:1: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"192.0.2.0/33\"", false},
+		{"a host name for a network", "[login]\nignore_networks=['example.com']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"example.com\"", false},
+		{"an address of one link", "[login]\nignore_networks=['fe80::1%eth0']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address", false},
+		{"IPv4 in IPv6, and more of IPv6", "[login]\nignore_networks=['::ffff:192.0.2.0/90']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"::ffff:192.0.2.0/90\"", false},
+		{"a runbook on disk", "[links]\nrunbook='file:///etc/motd'\n", runbookError, false},
+		{"a runbook with a password", "[links]\nrunbook='https://a:b@example.com/'\n", runbookError, false},
+		{"a runbook with Slack's markup", "[links]\nrunbook='https://example.com/|x>'\n", runbookError, false},
+
+		// providers
+		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: threatjammer\n  type = \"threatjammer\"", false},
+		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: threatjammer\n  did you mean \"threatjammer\"?", false},
+		{"a provider of an unknown type", "[provider.geo]\ntype='mmdb'\npath='/x'\n", "2:1: provider.geo.type: must be threatjammer, not \"mmdb\"", false},
+		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing; there is no default, because that service's domain has changed hands\n  url = \"https://dublin.api.threatjammer.com\"\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
+		{"a provider without TLS", "[provider.threatjammer]\nurl='http://example.com'\napi_key='k'\n", "2:1: provider.threatjammer.url: http:// is allowed to this machine only, use https://", false},
+		{"a provider that is a value", "provider.threatjammer='x'\n", "1:10: provider.threatjammer: must be a table, not text in quotes\n  write [provider.NAME] above it", false},
+
+		// destinations
+		{"a destination of an unknown type", "[destination.a]\ntype='slak'\nfoo=1\n", "2:1: destination.a.type: must be slack or log, not \"slak\"\n  did you mean \"slack\"?", false},
+		{"a destination without a type", "[destination.oncall]\nwebhook_url='https://example.com/'\n", "1:14: destination.oncall: its type is missing: slack or log\n  type = \"slack\"", false},
+		{"a destination with a bad name", "[destination.\"on call\"]\ntype='log'\n", "1:14: destination.\"…\": the name of a destination is made of 1 to 32 letters, digits, _ and -", false},
+		{"destinations as a list", "[[destination]]\ntype='log'\n", "1:3: destination: must be a table of named tables, not a list\n  write [destination.NAME]", false},
+		{"a destination without a name", "[destination]\ntype='log'\n", "2:1: destination.type: must be a table, not text in quotes\n  write [destination.NAME] above it", false},
+		{"a log with a webhook", "[destination.log]\nwebhook_url='https://example.com/'\n", "2:1: destination.log.webhook_url: unknown key\n  known here: min_severity, type", false},
+		{"a Slack without a webhook", "[destination.slack]\nmin_severity='low'\n", "1:14: destination.slack: webhook_url or webhook_url_file is missing", false},
+		{"a severity mistyped", "[destination.log]\nmin_severity='hihg'\n", "2:1: destination.log.min_severity: must be low, medium, high or critical, not \"hihg\"\n  did you mean \"high\"?", false},
+
+		// secrets
+		{"a key and its twin", "[destination.slack]\nwebhook_url_file='/x'\nwebhook_url='https://example.com/'\n", "2:1: destination.slack.webhook_url_file: webhook_url is set as well\n  leave one of them out", false},
+		{"a webhook over plain http", "[destination.slack]\nwebhook_url='http://hooks.example.com/planted-inline-secret-0123456789abcdef'\n", "2:1: destination.slack.webhook_url: http:// is allowed to this machine only, use https://", false},
+		{"a webhook that is no URL", "[destination.slack]\nwebhook_url='planted-inline-secret-0123456789abcdef'\n", "2:1: destination.slack.webhook_url: the URL must begin with https://", false},
+		{"a webhook with a control character", "[destination.slack]\nwebhook_url=\"https://h/\\u007fplanted-inline-secret-0123456789abcdef\"\n", "2:1: destination.slack.webhook_url: the secret has a character in it that is not plain ASCII", false},
+		{"a webhook that is a list", "[destination.slack]\nwebhook_url=['" + plantedInline + "']\n", "2:1: destination.slack.webhook_url: must be text in quotes, not a list", false},
+		{"an empty secret", "[destination.slack]\nwebhook_url=' '\n", "2:1: destination.slack.webhook_url: the secret is empty", false},
+		{"two secrets in one", "[provider.threatjammer]\nurl='https://example.com'\napi_key='''\n" + plantedKey + "\nb'''\n", "3:1: provider.threatjammer.api_key: the secret has white space in it", false},
+		{"a webhook under the wrong key", "[destination.slack]\nwebhook_url_file='" + plantedInline + "'\nmin_severity='" + plantedInline + "'\n", "2:1: destination.slack.webhook_url_file: must be a path from the root (/…) or credential:NAME\n3:1: destination.slack.min_severity: must be low, medium, high or critical", false},
+		{"a webhook that is a key", "[destination.slack]\nwebhook_url='https://example.com/'\n\"" + plantedInline + "\"=1\n", "3:1: destination.slack.\"…\": unknown key\n  known here: min_severity, type, webhook_url, webhook_url_file", false},
+		{"a proxy of an unknown kind", "[outbound]\nproxy='ftp://user:planted-proxy-password-0123456789ab@example.com'\n", "2:1: outbound.proxy: the proxy's URL must begin with http://, https:// or socks5://", false},
+		{"certificates that are missing", "[outbound]\nca_file='/nonexistent'\n", "2:1: outbound.ca_file: no such file or directory", false},
+		{"certificates that are none", "[outbound]\nca_file='DIR/ok.key'\n", "2:1: outbound.ca_file: no certificate in PEM form in it", false},
+
+		// files of secrets
+		{"a secret's file that is missing", "[destination.slack]\nwebhook_url_file='DIR/none'\n", "2:1: destination.slack.webhook_url_file: no such file or directory", false},
+		{"a secret's file that is a folder", "[destination.slack]\nwebhook_url_file='DIR'\n", "2:1: destination.slack.webhook_url_file: not a regular file", false},
+		{"a secret's file that is a FIFO", "[destination.slack]\nwebhook_url_file='DIR/fifo'\n", "2:1: destination.slack.webhook_url_file: not a regular file", false},
+		{"a secret's file that never ends", "[destination.slack]\nwebhook_url_file='/dev/zero'\n", "2:1: destination.slack.webhook_url_file: not a regular file", false},
+		{"a secret's file that is empty", "[destination.slack]\nwebhook_url_file='DIR/empty'\n", "2:1: destination.slack.webhook_url_file: DIR/empty: the secret is empty", false},
+		{"a secret's file of two lines", "[destination.slack]\nwebhook_url_file='DIR/two lines'\n", "2:1: destination.slack.webhook_url_file: DIR/two lines: the secret has white space in it", false},
+		{"a secret's file that others can read", "[destination.slack]\nwebhook_url_file='DIR/two lines open'\n", "2:1: destination.slack.webhook_url_file: others can read DIR/two lines open\n  chmod o-r 'DIR/two lines open'", false},
+		{"a secret's file with a bad URL", "[destination.slack]\nwebhook_url_file='DIR/ok.key'\n", "2:1: destination.slack.webhook_url_file: the URL must begin with https://", false},
+		{"a credential without systemd", "[destination.slack]\nwebhook_url_file='credential:slack'\n", "2:1: destination.slack.webhook_url_file: systemd has passed no credentials to this process\n  the service's unit passes it: LoadCredential=slack:FILE", false},
+		{"a credential that leads elsewhere", "[destination.slack]\nwebhook_url_file='credential:../shadow'\n", "2:1: destination.slack.webhook_url_file: credential: must be followed by a plain name", false},
+
+		// who can read the settings
+		{"a secret in an open file", "[destination.slack]\nwebhook_url='" + plantedInline + "'\n", "2:1: destination.slack.webhook_url: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
+		{"two secrets in an open file", "[destination.a]\ntype='slack'\nwebhook_url='" + plantedInline + "'\n[destination.b]\ntype='slack'\nwebhook_url='" + plantedInline + "'\n", "3:1: destination.a.webhook_url: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
+		{"a proxy with a password in an open file", "[outbound]\nproxy='" + plantedProxy + "'\n", "2:1: outbound.proxy: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
+		{"a proxy without a password in an open file", "[outbound]\nproxy='http://proxy.example.com:3128'\n", "", true},
+		{"the path of a secret in an open file", "[provider.threatjammer]\nurl='https://example.com'\napi_key_file='DIR/ok.key'\n", "", true},
+	}
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "empty", " \n", 0o600)
+	write(t, dir, "ok.key", plantedKey+"\n", 0o600)
+	write(t, dir, "two lines", plantedWebhook+"\n"+plantedKey+"\n", 0o600)
+	write(t, dir, "two lines open", plantedWebhook+"\n"+plantedKey+"\n", 0o604)
+	for _, row := range rows {
+		t.Run(row.situation, func(t *testing.T) {
+			mode := os.FileMode(0o600)
+			if row.open {
+				mode = 0o644
+			}
+			path := write(t, dir, "config.toml", strings.ReplaceAll(row.file, "DIR", dir), mode)
+			c, err := Load(path)
+			var got strings.Builder
+			for _, e := range Errors(err) {
+				got.WriteString(strings.TrimPrefix(e.Error(), path+":") + "\n")
+				if e.Hint != "" {
+					got.WriteString("  " + e.Hint + "\n")
+				}
+			}
+			if diff := cmp.Diff(row.want, strings.TrimSuffix(strings.ReplaceAll(got.String(), dir, "DIR"), "\n")); diff != "" {
+				t.Error(diff)
+			}
+			if row.want != "" && c.Files != nil {
+				t.Error("settings together with an error")
+			}
+			checkNoSecret(t, err)
+		})
+	}
+}
+
+const (
+	somebody     = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
+	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h"`
+	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
+	knownAtTop   = "  known here: destination, enrich, group, host, labels, links, login, notify, outbound, people, provider, risk, spool_dir, state_dir, time_zone"
+)

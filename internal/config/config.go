@@ -1,0 +1,121 @@
+// Package config owns the settings file: where it is looked for, how it is
+// read, and what may stand in it. It is strict: an unknown key, a value that
+// can't be meant, or a secret that others can read is an error that names the
+// file, the line, the column and the key.
+//
+// It must never show a secret, take a setting from the environment (but for
+// the folder of systemd's credentials), or guess at what a broken file meant.
+// Only package cmd may import it.
+package config
+
+import (
+	"crypto/x509"
+	"net/netip"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/outbound"
+)
+
+// Config is what the settings say, checked, with defaults filled in.
+type Config struct {
+	Host     string            // empty: the machine's own name
+	Labels   map[string]string // nil: none
+	Notify   string            // NotifyAll
+	TimeZone string            // IANA name; empty: the machine's; see Zone
+	SpoolDir string            // absolute; empty: Places.SpoolDir
+	StateDir string            // absolute; empty: Places.StateDir
+
+	Enrich       Enrich
+	Risk         Risk
+	People       map[string][]string // name to fingerprints (SHA256:…); nil: none
+	Providers    []Provider          // in order of appearance
+	Destinations []Destination       // in order of appearance; none: alerts go to the system log
+	Login        Login
+	Group        Group
+	Links        Links
+	Outbound     Outbound
+
+	Files []string // the settings files that were read, in order
+}
+
+// NotifyAll is the value of Config.Notify: every login is told.
+const NotifyAll = "all"
+
+// Enrich bounds the look-ups.
+type Enrich struct {
+	Timeout  time.Duration // for all providers together
+	CacheTTL time.Duration
+}
+
+// Risk says which scores are medium (above YellowAbove) and high (above
+// RedAbove). 0 ≤ YellowAbove < RedAbove ≤ 100.
+type Risk struct{ YellowAbove, RedAbove int }
+
+// Provider is a service that knows about addresses.
+type Provider struct {
+	Name   string // of its table
+	Type   string // ProviderThreatJammer
+	URL    string
+	APIKey outbound.Secret
+}
+
+// ProviderThreatJammer is a type of provider.
+const ProviderThreatJammer = "threatjammer"
+
+// Destination is where alerts go.
+type Destination struct {
+	Name        string          // of its table
+	Type        string          // DestinationSlack or DestinationLog
+	WebhookURL  outbound.Secret // of a Slack destination
+	MinSeverity event.Severity
+}
+
+// The types of destinations.
+const (
+	DestinationSlack = "slack"
+	DestinationLog   = "log"
+)
+
+// Login says which logins are told.
+type Login struct {
+	NotifyLogout   string // LogoutAll, LogoutAlerted or LogoutNone
+	IgnoreUsers    []string
+	IgnoreNetworks []netip.Prefix // masked; IPv4 is never written as IPv6
+}
+
+// The values of Login.NotifyLogout.
+const (
+	LogoutAll     = "all"
+	LogoutAlerted = "alerted" // where the login was medium or worse
+	LogoutNone    = "none"
+)
+
+// Group says how repeats become one message.
+type Group struct {
+	Window time.Duration // 0: every repeat is told by itself
+}
+
+// Links are shown with alerts.
+type Links struct {
+	Runbook string // http or https; empty: none
+}
+
+// Outbound says how the network is reached. Proxies come from here only, never
+// from the environment: a user's ~/.pam_environment can set HTTPS_PROXY.
+type Outbound struct {
+	Proxy   outbound.Secret // a URL that outbound.CheckProxyURL takes; zero: none
+	CAFile  string          // absolute; empty: none
+	RootCAs *x509.CertPool  // the machine's certificates and those of CAFile; nil without CAFile
+}
+
+// Default is what holds without settings.
+func Default() Config {
+	return Config{
+		Notify: NotifyAll,
+		Enrich: Enrich{Timeout: 3 * time.Second, CacheTTL: time.Hour},
+		Risk:   Risk{YellowAbove: 34, RedAbove: 67},
+		Login:  Login{NotifyLogout: LogoutAlerted},
+		Group:  Group{Window: 10 * time.Minute},
+	}
+}

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"testing"
+)
+
+// FuzzLoad: whatever stands in the file, reading it ends, finds its errors a
+// place, and shows no secret.
+func FuzzLoad(f *testing.F) {
+	b, err := os.ReadFile("testdata/full.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	for _, s := range []string{
+		"[destination.slack]\nwebhook_url = \"" + plantedInline + "\"\n",
+		"webhook_url = \"" + plantedInline + "\"\n\"" + plantedInline + "\" = 1\n",
+		"[provider.threatjammer]\nurl = \"" + plantedInline + "\"\napi_key = '''" + plantedKey + "\n'''\n",
+		"[outbound]\nproxy = \"" + plantedProxy + "\"\nproxy_file = \"" + plantedProxy + "\"\n",
+		"notify = \"" + plantedKey + "\"\n[group]\nwindow = \"" + plantedKey + "\"\n[login]\nignore_networks = [\"" + plantedKey + "\"]\n",
+		"a.b.c = [[1, {x = 2, y.z = []}], 1979-05-27, 1.5, true, nan]\n[[d]]\n[d.e]\n[[d.f]]\n[[d]]\n",
+		"labels = {}\nrisk = 1\nenrich = []\n[people]\n\"\" = [\"\"]\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var l loader
+		l.add("config.toml", 0o600, data)
+		c, err := l.finish()
+		checkNoSecret(t, err)
+		if err == nil {
+			c.Zone()
+			return
+		}
+		if len(Errors(err)) == 0 {
+			t.Fatalf("%v is no *Error", err)
+		}
+		for _, e := range Errors(err) {
+			if e.Line < 1 || e.Line > bytes.Count(data, []byte("\n"))+1 || e.Column < 1 || e.Message == "" {
+				t.Errorf("no place in the file: %+v", e)
+			}
+		}
+	})
+}

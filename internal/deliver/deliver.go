@@ -1,0 +1,166 @@
+// Package deliver works the spool: it claims events, asks for facts about
+// their addresses, lets the policy judge them, and sends them to every
+// destination until each has them or they are dead letters.
+//
+// One goroutine owns all that is known of the waiting events; look-ups and
+// sends run beside it and report back. Everything that must survive a kill is
+// on disk before it matters. The package must never import cmd, config or
+// install: it gets its settings as values.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/spool"
+)
+
+// Mode says when Run returns.
+type Mode int
+
+// The modes.
+const (
+	UntilEmpty Mode = iota // when nothing waits any more; retries are waited for
+	Once                   // after one attempt at all that is due
+	Follow                 // never, until its context ends
+)
+
+// Status says where a reload of the settings is.
+type Status int
+
+// The states of a reload.
+const (
+	Reloading Status = iota
+	Reloaded
+)
+
+// ErrWaiting means that events are left for a later attempt.
+var ErrWaiting = errors.New("events wait for a later attempt")
+
+// Target is a destination and what the settings want it to get.
+type Target struct {
+	Dest        dest.Destination
+	MinSeverity event.Severity
+}
+
+// Settings is what the worker needs of the settings file, as values.
+type Settings struct {
+	Targets []Target
+	// Enrich gives the facts about an address; it must not fail, must return
+	// soon after its own time limit, and is called concurrently. Nil: nothing
+	// is looked up.
+	Enrich        func(context.Context, netip.Addr) event.Facts
+	EnrichTimeout time.Duration // how long Enrich takes at most
+	Policy        policy.Settings
+	Host          string            // replaces the event's, when set
+	Labels        map[string]string // of this host
+	People        map[string]string // fingerprint → person
+	NotifyLogout  string            // all, alerted or none
+	Ignore        func(event.Event) bool
+	Window        time.Duration // of grouping; 0: none
+	Zone          *time.Location
+	Runbook       string
+}
+
+// Job is one run of a worker.
+type Job struct {
+	Spool    *spool.Spool
+	Mode     Mode
+	StateDir string
+	Hostname string // the kernel's, for sshnotify's own notes
+	// Load gives the settings: once at the start, and again for every value
+	// from Reload. If it fails at the start Run returns its error; later, the
+	// settings before it stay.
+	Load   func() (Settings, error)
+	Reload <-chan struct{}
+	Ready  func()       // called once the lock is held and the queue loaded; may be nil
+	Status func(Status) // told around a reload; may be nil
+	Log    *slog.Logger
+	Alarm  func(string) // says a thing out loud in the system log; may not block long
+	// NewWatcher gives a channel that gets a value when something may be new in
+	// the folders; nil, or an error, leaves the slow poll.
+	NewWatcher func(dirs []string) (<-chan struct{}, func(), error)
+	// Alive tells whether a session's sshd still runs, and whether that is sure.
+	Alive func(event.Session) (alive, sure bool)
+}
+
+// Run works the queue as the mode says. It returns nil when nothing is left or
+// the context ended (a message under way is finished first, within
+// sendTimeout), ErrWaiting when something is left, spool.ErrLocked when
+// another worker is at it.
+func Run(ctx context.Context, j Job) error {
+	set, err := j.Load()
+	if err != nil {
+		return err
+	}
+	for {
+		q, err := j.Spool.Lock(ctx, j.Mode == Follow)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		left, err := j.work(ctx, q, &set)
+		if e := q.Unlock(); err == nil {
+			err = e
+		}
+		if errors.Is(err, spool.ErrLost) && ctx.Err() == nil {
+			j.Log.Error("the spool was replaced while it was worked", "error", err)
+			continue
+		}
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		// An event that was published after the last look and before the lock
+		// was free found a worker running, so its hook started none. It is ours.
+		if empty, e := q.NewIsEmpty(); e != nil {
+			return e
+		} else if !empty && left < maxItems {
+			continue
+		}
+		if left > 0 {
+			return ErrWaiting
+		}
+		return nil
+	}
+}
+
+// work runs one worker under the lock, once for each load of the settings.
+func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left int, err error) {
+	first := true
+	for {
+		w, err := newWorker(j, q, *set)
+		if err != nil {
+			return 0, err
+		}
+		if first && j.Ready != nil {
+			j.Ready()
+		}
+		first = false
+		reload, err := w.run(ctx)
+		if err != nil || !reload {
+			return len(w.items), err
+		}
+		if j.Status != nil {
+			j.Status(Reloading)
+		}
+		if s, err := j.Load(); err != nil {
+			j.Log.Error("the new settings are not used", "error", err)
+			j.Alarm(fmt.Sprintf("the new settings are wrong, the old ones stay: %v", err))
+		} else {
+			*set = s
+			j.Log.Info("settings reloaded")
+		}
+		if j.Status != nil {
+			j.Status(Reloaded)
+		}
+	}
+}

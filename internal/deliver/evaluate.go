@@ -1,0 +1,204 @@
+package deliver
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/policy"
+)
+
+// evaluate brings an item as far as it can go at once: a logout to its login,
+// anything else to the look-up of its address.
+func (w *worker) evaluate(it *item) {
+	if w.set.Host != "" && it.e.Via != event.ViaSelf {
+		it.e.Host = w.set.Host
+	}
+	if it.e.Labels == nil {
+		it.e.Labels = w.set.Labels
+	}
+	if it.e.Kind == event.KindLogout {
+		w.evaluateLogout(it)
+		return
+	}
+	ip := it.e.Remote.IP
+	if !ip.IsValid() || w.set.Enrich == nil {
+		w.judge(it)
+		return
+	}
+	it.stage = enriching
+	if _, asked := w.lookups[ip]; !asked {
+		w.lookupQueue = append(w.lookupQueue, ip)
+	}
+	w.lookups[ip] = append(w.lookups[ip], it)
+}
+
+// startLookups asks for as many addresses as may be asked at a time.
+func (w *worker) startLookups(ctx context.Context) {
+	for w.running < maxLookups && len(w.lookupQueue) > 0 {
+		ip := w.lookupQueue[0]
+		w.lookupQueue = w.lookupQueue[1:]
+		w.running++
+		go func() { w.found <- finding{ip, w.set.Enrich(ctx, ip)} }()
+	}
+}
+
+// learn takes a look-up's answer.
+func (w *worker) learn(f finding) {
+	w.running--
+	for _, it := range w.lookups[f.ip] {
+		it.facts = f.facts
+		w.judge(it)
+	}
+	delete(w.lookups, f.ip)
+	if len(w.lookups) == 0 {
+		w.settle = time.Time{}
+	}
+}
+
+func (w *worker) judge(it *item) {
+	if it.stage == ready {
+		return // an outage is no reason to judge twice
+	}
+	it.verdict = policy.Judge(it.e, it.facts, w.set.Policy)
+	if it.e.Kind == event.KindLogin && w.ignored(it) {
+		w.Log.Info("a login that the settings ignore", "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
+		it.stage = ready
+		w.finish(it, true)
+		return
+	}
+	w.address(it, func(o *outlet) bool { return true })
+}
+
+// ignored reports whether the settings want a login left out. One that is odd
+// in itself is never ignored.
+func (w *worker) ignored(it *item) bool {
+	return w.set.Ignore != nil && len(it.e.Flags) == 0 && it.verdict.Severity < event.High && w.set.Ignore(it.e)
+}
+
+// evaluateLogout finds the login of a logout, and decides by it whether the
+// logout is told.
+func (w *worker) evaluateLogout(it *item) {
+	if login := w.sessions[key(it.e.Session)]; login != nil && login.e.Session.PID != 0 {
+		it.stage = behindLogin
+		w.behind[login.e.ID] = append(w.behind[login.e.ID], it)
+		return
+	}
+	w.judgeLogout(it, w.ledger.session(it.e.Session))
+}
+
+func (w *worker) judgeLogout(it *item, login *told) {
+	it.login = login
+	if login != nil {
+		it.verdict = login.Verdict
+		if it.e.Has(event.FlagNoLogout) {
+			it.verdict.Reasons = policy.Judge(it.e, event.Facts{}, w.set.Policy).Reasons
+		}
+		ended := *login
+		ended.Ended = true
+		if err := w.ledger.add(&ended); err != nil {
+			w.Log.Error("the end of a session can't be remembered", "error", err)
+		}
+	} else {
+		it.verdict = policy.Judge(it.e, event.Facts{}, w.set.Policy)
+	}
+	wanted := w.set.NotifyLogout == "all" ||
+		w.set.NotifyLogout == "alerted" && login != nil && login.Verdict.Severity >= event.Medium
+	if login != nil && login.Ignored {
+		wanted = false
+	}
+	if !wanted {
+		it.stage = ready
+		w.finish(it, false)
+		return
+	}
+	w.address(it, func(o *outlet) bool {
+		if login == nil {
+			return true
+		}
+		_, had := login.sentTo(o.name)
+		return had || len(login.Sent) == 0
+	})
+}
+
+// address gives the item a part for each destination that must get it. Parts
+// that it has from an earlier worker stay as far as they are.
+func (w *worker) address(it *item, wanted func(*outlet) bool) {
+	it.stage = ready
+	kept := it.parts[:0:0]
+	for _, p := range it.parts {
+		if !p.pending() || w.outlet(p.Dest) != nil {
+			kept = append(kept, p)
+			continue
+		}
+		w.Log.Warn("an event's destination is not in the settings any more", "id", it.e.ID, "destination", p.Dest)
+	}
+	it.parts = kept
+	for _, o := range w.outlets {
+		if p := it.part(o.name); p != nil {
+			if p.pending() {
+				o.add(it, p.Tries > 0)
+			}
+			continue
+		}
+		if it.sorted || !wanted(o) || it.verdict.Route() < o.MinSeverity || it.e.Note != nil && it.e.Note.Except == o.name {
+			continue
+		}
+		it.parts = append(it.parts, part{Dest: o.name})
+		o.add(it, false)
+	}
+	if it.finished() {
+		w.finish(it, false)
+	}
+}
+
+func (w *worker) outlet(name string) *outlet {
+	for _, o := range w.outlets {
+		if o.name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+// finish ends an item that no destination waits for any more.
+func (w *worker) finish(it *item, ignored bool) {
+	t := &told{
+		ID: it.e.ID, Time: it.e.Time, At: time.Now().UTC(), Kind: it.e.Kind, Via: it.e.Via, Session: it.e.Session,
+		User: it.e.User, Host: it.e.Host, Service: it.e.Service, IP: addrString(it.e.Remote.IP),
+		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored,
+	}
+	t.Verdict.Reasons = nil
+	for _, p := range it.parts {
+		if !p.Done.IsZero() {
+			t.Sent = append(t.Sent, sentTo{p.Dest, p.Done})
+		}
+	}
+	name := eventFile(it.e.ID)
+	// Remembered before it is removed: the other way round, a kill in between
+	// would let a nested shell tell the login again.
+	if err := w.ledger.add(t); err != nil {
+		w.Log.Error("a told event can't be remembered", "id", it.e.ID, "error", err)
+	}
+	if it.dead() {
+		w.bury(it, name)
+	} else {
+		w.remove(name)
+	}
+	delete(w.items, it.e.ID)
+	if w.sessions[key(it.e.Session)] == it {
+		delete(w.sessions, key(it.e.Session))
+	}
+	for _, logout := range w.behind[it.e.ID] {
+		w.judgeLogout(logout, t)
+	}
+	delete(w.behind, it.e.ID)
+}
+
+func addrString(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	return ip.String()
+}

@@ -1,0 +1,198 @@
+package deliver
+
+import (
+	"encoding/json"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+// message is what one destination gets in one piece. One of a single event has
+// that event's id and no file of its own; the members of any other are written
+// down before the first POST, and stay the same in every retry.
+type message struct {
+	V       int        `json:"v"`
+	ID      string     `json:"id"`
+	Dest    string     `json:"dest"`
+	Members []string   `json:"members"`          // the events it shows
+	Along   []string   `json:"along,omitempty"`  // repeats of earlier messages that it only counts
+	Digest  bool       `json:"digest,omitempty"` //
+	Done    time.Time  `json:"done,omitzero"`    // when the destination took it
+	Since   time.Time  `json:"since,omitzero"`   // of the first try
+	Tries   int        `json:"tries,omitempty"`
+	Next    state.Hold `json:"next,omitzero"`
+	Error   string     `json:"error,omitempty"`
+
+	items     []*item // of Members
+	along     []*item
+	severity  event.Severity
+	oldest    time.Time
+	attempted bool // by this worker
+}
+
+func single(dest string, it *item) *message {
+	m := &message{V: event.Version, ID: it.e.ID, Dest: dest}
+	m.show(it)
+	return m
+}
+
+// show adds an event that the message shows.
+func (m *message) show(it *item) {
+	m.Members = append(m.Members, it.e.ID)
+	m.items = append(m.items, it)
+	m.weigh(it)
+}
+
+// count adds an event that the message only counts.
+func (m *message) count(it *item) {
+	m.Along = append(m.Along, it.e.ID)
+	m.along = append(m.along, it)
+}
+
+func (m *message) weigh(it *item) {
+	m.severity = max(m.severity, it.verdict.Severity)
+	if m.oldest.IsZero() || it.e.Time.Before(m.oldest) {
+		m.oldest = it.e.Time
+	}
+}
+
+// all gives every event of the message.
+func (m *message) all() iter.Seq[*item] {
+	return func(yield func(*item) bool) {
+		for _, list := range [][]*item{m.items, m.along} {
+			for _, it := range list {
+				if !yield(it) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// judged reports whether all its events are, so that it can be put into words.
+func (m *message) judged() bool {
+	for it := range m.all() {
+		if it.stage != ready {
+			return false
+		}
+	}
+	return true
+}
+
+// alone reports whether the message is its event, and has no file.
+func (m *message) alone() bool {
+	return len(m.Members) == 1 && len(m.Along) == 0 && m.ID == m.Members[0]
+}
+
+// before says which of two messages goes first.
+func (m *message) before(o *message) bool {
+	if m.severity != o.severity {
+		return m.severity > o.severity
+	}
+	if m.Tries != o.Tries {
+		return m.Tries < o.Tries
+	}
+	return m.oldest.Before(o.oldest)
+}
+
+// write keeps what the message is and how far it got: in its own file, or in
+// the record of its event.
+func (w *worker) write(m *message) error {
+	if !m.alone() {
+		b, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		return w.q.Write(messageFile(m.ID), b)
+	}
+	it := m.items[0]
+	if p := it.part(m.Dest); p != nil {
+		p.Since, p.Tries, p.Next, p.Error = m.Since, m.Tries, m.Next, m.Error
+	}
+	return w.writeItem(it)
+}
+
+func (w *worker) writeItem(it *item) error {
+	b, err := it.record()
+	if err != nil {
+		return err
+	}
+	return w.q.Write(eventFile(it.e.ID), b)
+}
+
+// takeMessage takes up a message that an earlier worker wrote down.
+func (w *worker) takeMessage(name string) {
+	b, err := w.q.Read(name)
+	var m message
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err == nil && m.V > event.Version {
+		return
+	}
+	if err == nil && (name != messageFile(m.ID) || !event.ValidID(m.ID)) {
+		err = errors.New("it is no message")
+	}
+	if err != nil {
+		w.Log.Error("a message in the spool can't be read; its events go anew", "file", name, "error", err)
+		if err := w.q.Fail(name, nil); err != nil {
+			w.Log.Error("it could not be moved", "file", name, "error", err)
+		}
+		return
+	}
+	if !m.Done.IsZero() {
+		for _, id := range slices.Concat(m.Members, m.Along) {
+			if it := w.items[id]; it != nil {
+				it.ensurePart(m.Dest).Done = m.Done
+			}
+		}
+		w.doneMessages = append(w.doneMessages, &m)
+		return
+	}
+	o := w.outlet(m.Dest)
+	if o == nil {
+		w.remove(name)
+		return
+	}
+	// What was dropped since, or is a dead letter, is not there any more.
+	m.items, m.along = w.known(m.Members), w.known(m.Along)
+	for it := range m.all() {
+		it.ensurePart(m.Dest).msg = &m
+	}
+	if len(m.items) == 0 {
+		w.remove(name) // what it counted along goes anew
+		for _, it := range m.along {
+			it.part(m.Dest).msg = nil
+		}
+		return
+	}
+	o.failed = append(o.failed, &m)
+}
+
+func (w *worker) known(ids []string) []*item {
+	var out []*item
+	for _, id := range ids {
+		if it := w.items[id]; it != nil {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// sweepMessages removes the files of messages that arrived and whose events
+// are all finished. Until then they say that the events have been told there.
+func (w *worker) sweepMessages() {
+	w.doneMessages = slices.DeleteFunc(w.doneMessages, func(m *message) bool {
+		for _, id := range slices.Concat(m.Members, m.Along) {
+			if w.items[id] != nil {
+				return false
+			}
+		}
+		w.remove(messageFile(m.ID))
+		return true
+	})
+}

@@ -1,0 +1,172 @@
+package deliver
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+const (
+	// maxFailing is how many messages that failed a destination keeps before it
+	// forms no more of them: what comes in an outage waits to be told in one,
+	// and one message that always fails does not stop the rest.
+	maxFailing = 3
+	forever    = 24 * time.Hour
+)
+
+// outlet is a destination with what waits for it.
+type outlet struct {
+	Target
+	name     string
+	path     string // of its document in the state folder
+	doc      outletState
+	fresh    []*item    // not in a message yet
+	failed   []*message // formed, to be tried again
+	inflight *message
+	groups   map[string]group // by groupKey
+	failures int              // in a row
+	hold     state.Hold       // of back-off
+	quiet    time.Time        // nothing becomes due before; zero: not known
+	due      bool             // something may be sent without waiting for a retry
+}
+
+// outletState is what other workers, and later ones, must know of a
+// destination.
+type outletState struct {
+	Pace     state.Hold `json:"pace,omitzero"`    // no message before
+	Limited  state.Hold `json:"limited,omitzero"` // by Retry-After
+	Broken   time.Time  `json:"broken,omitzero"`  // since when; said once
+	DeadSaid time.Time  `json:"dead_said,omitzero"`
+}
+
+// group is the newest message that told a key's events.
+type group struct {
+	at       time.Time
+	severity event.Severity
+}
+
+func newOutlet(t Target, stateDir string, now time.Time) *outlet {
+	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group)}
+	o.path = filepath.Join(stateDir, "destination-"+o.name+".json")
+	o.doc = state.Read[outletState](o.path)
+	return o
+}
+
+// save writes what changed about the outlet. Another worker's newer pace or
+// limit is not shortened.
+func (o *outlet) save(now time.Time) error {
+	return state.Update(o.path, func(d *outletState) error {
+		if d.Pace.Left(now) > o.doc.Pace.Left(now) {
+			o.doc.Pace = d.Pace
+		}
+		if d.Limited.Left(now) > o.doc.Limited.Left(now) {
+			o.doc.Limited = d.Limited
+		}
+		*d = o.doc
+		return nil
+	})
+}
+
+// add gives the outlet an event that it must tell; again says that it was
+// tried before, alone.
+func (o *outlet) add(it *item, again bool) {
+	p := it.part(o.name)
+	if p.msg != nil { // a message from the disk carries it
+		p.msg.weigh(it)
+		return
+	}
+	o.quiet = time.Time{}
+	if !again {
+		o.fresh = append(o.fresh, it)
+		return
+	}
+	m := single(o.name, it)
+	m.Since, m.Tries, m.Next, m.Error = p.Since, p.Tries, p.Next, p.Error
+	p.msg = m
+	o.failed = append(o.failed, m)
+}
+
+func (o *outlet) openGroup(key string, at time.Time, s event.Severity) {
+	if g, ok := o.groups[key]; key == "" || ok && g.at.After(at) {
+		return
+	}
+	o.groups[key] = group{at, s}
+}
+
+// next gives the message that may be sent now, or how long to wait for one.
+// settling says that a backlog is still being looked up.
+func (o *outlet) next(now time.Time, window time.Duration, settling bool) (*message, time.Duration) {
+	o.due = false
+	if o.inflight != nil || len(o.fresh) == 0 && len(o.failed) == 0 {
+		return nil, forever
+	}
+	if d := max(o.hold.Left(now), o.doc.Limited.Left(now)); d > 0 {
+		return nil, d
+	}
+	if now.Before(o.quiet) {
+		return nil, o.quiet.Sub(now)
+	}
+	if d := o.doc.Pace.Left(now); d > 0 {
+		o.due = true
+		return nil, d
+	}
+	m, wait := o.pick(now, window, settling)
+	if m == nil {
+		o.due = settling && len(o.fresh) > 0
+		if !settling {
+			o.quiet = now.Add(wait)
+		}
+		return nil, wait
+	}
+	o.due = true
+	return m, 0
+}
+
+// pick chooses between what failed before and what is new: the more severe
+// first, then what was tried less often.
+func (o *outlet) pick(now time.Time, window time.Duration, settling bool) (*message, time.Duration) {
+	wait := forever
+	var best *message
+	for _, m := range o.failed {
+		if !m.judged() {
+			continue
+		}
+		if left := m.Next.Left(now); left > 0 {
+			wait = min(wait, left)
+		} else if best == nil || m.before(best) {
+			best = m
+		}
+	}
+	if len(o.failed) >= maxFailing || settling {
+		return best, wait
+	}
+	formed, w := o.form(now, window)
+	wait = min(wait, w)
+	if formed != nil && (best == nil || formed.before(best)) {
+		best = formed
+	}
+	return best, wait
+}
+
+// commit takes a message's events out of what is new, for good.
+func (o *outlet) commit(m *message) {
+	for it := range m.all() {
+		it.part(o.name).msg = m
+	}
+	kept := o.fresh[:0]
+	for _, it := range o.fresh {
+		if p := it.part(o.name); p.pending() && p.msg == nil {
+			kept = append(kept, it)
+		}
+	}
+	clear(o.fresh[len(kept):])
+	o.fresh = kept
+	for i, f := range o.failed {
+		if f == m {
+			o.failed = append(o.failed[:i], o.failed[i+1:]...)
+			break
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package deliver
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+// item is an event that waits, in memory.
+type item struct {
+	e       event.Event
+	facts   event.Facts
+	verdict event.Verdict
+	stage   stage
+	parts   []part // one for each destination that must get it
+	sorted  bool   // the parts are all there are, from an earlier worker
+	login   *told  // of a logout: its login, if it is known
+}
+
+type stage int
+
+const (
+	claimed stage = iota
+	enriching
+	behindLogin // a logout whose login is still on its way
+	ready
+)
+
+// part is how far one destination is with one event.
+type part struct {
+	Dest  string     `json:"dest"`
+	Done  time.Time  `json:"done,omitzero"`
+	Dead  bool       `json:"dead,omitempty"`
+	Since time.Time  `json:"since,omitzero"` // of the first try
+	Tries int        `json:"tries,omitempty"`
+	Next  state.Hold `json:"next,omitzero"`
+	Error string     `json:"error,omitempty"`
+
+	msg *message // that carries it, once one is formed
+}
+
+func (p *part) pending() bool { return p.Done.IsZero() && !p.Dead }
+
+func (it *item) part(dest string) *part {
+	for i := range it.parts {
+		if it.parts[i].Dest == dest {
+			return &it.parts[i]
+		}
+	}
+	return nil
+}
+
+// ensurePart gives the part of a destination, and makes it if there is none.
+// The pointer holds until the next part is added.
+func (it *item) ensurePart(dest string) *part {
+	if p := it.part(dest); p != nil {
+		return p
+	}
+	it.parts = append(it.parts, part{Dest: dest})
+	return &it.parts[len(it.parts)-1]
+}
+
+// finished reports whether no destination still has to get the event.
+func (it *item) finished() bool {
+	for i := range it.parts {
+		if it.parts[i].pending() {
+			return false
+		}
+	}
+	return it.stage == ready
+}
+
+func (it *item) dead() bool {
+	for i := range it.parts {
+		if it.parts[i].Dead {
+			return true
+		}
+	}
+	return false
+}
+
+// Record is an event in cur/ or failed/ with what has become of it: the form
+// that is written as soon as something must be remembered. Until then the
+// event's own file is all there is.
+type Record struct {
+	V       int           `json:"v"`
+	Event   event.Event   `json:"event"`
+	Facts   event.Facts   `json:"facts,omitzero"`
+	Verdict event.Verdict `json:"verdict,omitzero"`
+	Parts   []part        `json:"parts,omitempty"`
+}
+
+func (it *item) record() ([]byte, error) {
+	return json.Marshal(Record{V: event.Version, Event: it.e, Facts: it.facts, Verdict: it.verdict, Parts: it.parts})
+}
+
+// DecodeRecord reads an event's file, in either form.
+func DecodeRecord(b []byte) (Record, error) {
+	var r struct {
+		V       int             `json:"v"`
+		Event   json.RawMessage `json:"event"`
+		Facts   event.Facts     `json:"facts"`
+		Verdict event.Verdict   `json:"verdict"`
+		Parts   []part          `json:"parts"`
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Record{}, err
+	}
+	if r.V > event.Version {
+		return Record{}, event.ErrNewer
+	}
+	if r.Event == nil {
+		e, err := event.Decode(b)
+		return Record{V: event.Version, Event: e}, err
+	}
+	e, err := event.Decode(r.Event)
+	return Record{V: r.V, Event: e, Facts: r.Facts, Verdict: r.Verdict, Parts: r.Parts}, err
+}
+
+// Progress says in words how far a record is with each destination.
+func (r Record) Progress() []string {
+	var out []string
+	for _, p := range r.Parts {
+		s := p.Dest + ": "
+		switch {
+		case !p.Done.IsZero():
+			s += "done"
+		case p.Dead:
+			s += "given up"
+		default:
+			s += "waiting"
+		}
+		if p.Error != "" && p.Done.IsZero() {
+			s += " (" + p.Error + ")"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// The files of a queue: an event's is its id and this suffix, a message's also
+// bears this prefix.
+const (
+	eventSuffix   = ".json"
+	messagePrefix = "msg-"
+)
+
+func eventFile(id string) string { return id + eventSuffix }
+
+func messageFile(id string) string { return messagePrefix + id + eventSuffix }
+
+// Request is what `queue retry` and `queue drop` ask of a running worker.
+type Request struct {
+	V   int      `json:"v"`
+	Op  string   `json:"op"` // retry or drop
+	IDs []string `json:"ids,omitempty"`
+}
+
+// The operations of a Request.
+const (
+	OpRetry = "retry" // without ids: all
+	OpDrop  = "drop"
+)
+
+// Ask leaves a request for the worker of a spool.
+func Ask(s *spool.Spool, r Request) error {
+	r.V = event.Version
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.Put(spool.RequestName(event.NewID()), b)
+	return err
+}
+
+func decodeRequest(b []byte) (Request, error) {
+	var r Request
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, err
+	}
+	if r.V > event.Version {
+		return r, event.ErrNewer
+	}
+	if r.Op != OpRetry && r.Op != OpDrop {
+		return r, errors.New("an unknown request")
+	}
+	for _, id := range r.IDs {
+		if !event.ValidID(id) {
+			return r, errors.New("a request for no valid id")
+		}
+	}
+	return r, nil
+}
+
+func idOfFile(name string) (id string, ok bool) {
+	id, ok = strings.CutSuffix(name, eventSuffix)
+	return id, ok && event.ValidID(id)
+}

@@ -1,0 +1,181 @@
+package deliver
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+// carryOut does what a request file asks for.
+func (w *worker) carryOut(name string) {
+	defer w.remove(name)
+	b, err := w.q.Read(name)
+	if err != nil {
+		w.Log.Error("a request can't be read", "file", name, "error", err)
+		return
+	}
+	r, err := decodeRequest(b)
+	if err != nil {
+		w.Log.Error("a request is not understood", "file", name, "error", err)
+		return
+	}
+	w.Log.Info("asked by sshnotify queue", "op", r.Op, "ids", len(r.IDs))
+	if r.Op == OpRetry {
+		err = w.retry(r.IDs)
+	} else {
+		err = w.drop(r.IDs)
+	}
+	if err != nil {
+		w.Log.Error("a request was not carried out", "op", r.Op, "error", err)
+	}
+}
+
+// retry makes what waits due at once, and takes dead letters back. Without ids
+// it means all.
+func (w *worker) retry(ids []string) error {
+	dead, err := w.q.Failed()
+	if err != nil {
+		return err
+	}
+	for _, name := range dead {
+		id, ok := idOfFile(name)
+		if !ok || len(ids) > 0 && !slices.Contains(ids, id) {
+			continue
+		}
+		if err := revive(w.q, name); err != nil {
+			return fmt.Errorf("%s: %w", event.Ref(id), err)
+		}
+		if err := w.ledger.forget(id); err != nil {
+			return err
+		}
+		w.take(id, name)
+	}
+	w.evaluateNew()
+	for _, o := range w.outlets {
+		for _, m := range o.failed {
+			if len(ids) == 0 || slices.ContainsFunc(ids, func(id string) bool {
+				return slices.Contains(m.Members, id) || slices.Contains(m.Along, id)
+			}) {
+				m.Next, m.attempted = state.Hold{}, false
+				o.hold = state.Hold{} // but not what Retry-After said
+			}
+		}
+		o.quiet = o.quiet.AddDate(-1, 0, 0)
+	}
+	return nil
+}
+
+// revive takes a dead letter back into cur/, with all its tries before it.
+func revive(q *spool.Queue, name string) error {
+	b, err := q.ReadFailed(name)
+	if err != nil {
+		return err
+	}
+	r, err := DecodeRecord(b)
+	if err != nil {
+		return err
+	}
+	for i := range r.Parts {
+		if r.Parts[i].Dead {
+			r.Parts[i] = part{Dest: r.Parts[i].Dest}
+		}
+	}
+	it := item{e: r.Event, facts: r.Facts, verdict: r.Verdict, parts: r.Parts}
+	if b, err = it.record(); err != nil {
+		return err
+	}
+	if err := q.Retry(name); err != nil {
+		return err
+	}
+	return q.Write(name, b)
+}
+
+// drop ends events without telling them, dead letters too.
+func (w *worker) drop(ids []string) error {
+	dead, err := w.q.Failed()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if slices.Contains(dead, eventFile(id)) {
+			if err := w.q.Drop(eventFile(id)); err != nil {
+				return fmt.Errorf("%s: %w", event.Ref(id), err)
+			}
+			continue
+		}
+		if it := w.items[id]; it != nil {
+			w.discard(it)
+		}
+	}
+	return nil
+}
+
+// discard ends a waiting event. One that is in a message under way stays: it
+// may be told already.
+func (w *worker) discard(it *item) {
+	for i := range it.parts {
+		if m := it.parts[i].msg; m != nil && it.parts[i].pending() {
+			if o := w.outlet(it.parts[i].Dest); o != nil && o.inflight == m {
+				w.Log.Warn("an event is being sent and can't be dropped", "id", it.e.ID)
+				return
+			}
+		}
+	}
+	for _, o := range w.outlets {
+		o.forget(it)
+	}
+	it.parts, it.stage = nil, ready
+	w.finish(it, true)
+}
+
+func (o *outlet) forget(it *item) {
+	gone := func(x *item) bool { return x == it }
+	o.fresh = slices.DeleteFunc(o.fresh, gone)
+	o.failed = slices.DeleteFunc(o.failed, func(m *message) bool {
+		m.items = slices.DeleteFunc(m.items, gone)
+		m.along = slices.DeleteFunc(m.along, gone)
+		if len(m.items) > 0 {
+			return false
+		}
+		for _, a := range m.along { // these go with the next one
+			a.part(o.name).msg = nil
+			o.fresh = append(o.fresh, a)
+		}
+		return true
+	})
+}
+
+// Carry carries out a request where no worker runs, under the lock q. What is
+// retried goes out with the next worker.
+func Carry(q *spool.Queue, r Request) error {
+	if _, _, err := q.Claim(maxItems); err != nil {
+		return err
+	}
+	dead, err := q.Failed()
+	if err != nil {
+		return err
+	}
+	if r.Op == OpDrop {
+		for _, id := range r.IDs {
+			err := q.Remove(eventFile(id))
+			if slices.Contains(dead, eventFile(id)) {
+				err = q.Drop(eventFile(id))
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", event.Ref(id), err)
+			}
+		}
+		return nil
+	}
+	for _, name := range dead {
+		if id, ok := idOfFile(name); ok && (len(r.IDs) == 0 || slices.Contains(r.IDs, id)) {
+			if err := revive(q, name); err != nil {
+				return fmt.Errorf("%s: %w", event.Ref(id), err)
+			}
+		}
+	}
+	return nil
+}

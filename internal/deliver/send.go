@@ -1,0 +1,211 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+const (
+	// giveUpAfter is how long an event is tried before it is a dead letter.
+	giveUpAfter = 7 * 24 * time.Hour
+	// giveUpTries must have been made, too: a clock that was set right jumps
+	// years in an instant.
+	giveUpTries = 20
+	// brokenHold is how often a broken destination is tried. Only its owner can
+	// mend it, and a new load of the settings tries at once.
+	brokenHold = 5 * time.Minute
+	// deadSaidEvery is how often dead letters of one destination are said to
+	// the others; the system log has each.
+	deadSaidEvery = 24 * time.Hour
+)
+
+// outcome is what a send reports back.
+type outcome struct {
+	o   *outlet
+	m   *message
+	err error
+}
+
+// startSends lets every free destination send, and says how long until one of
+// them has something to do.
+func (w *worker) startSends(ctx context.Context, now time.Time) time.Duration {
+	wake := forever
+	settling := now.Before(w.settle)
+	if settling {
+		wake = w.settle.Sub(now)
+	}
+	for _, o := range w.outlets {
+		m, wait := o.next(now, w.set.Window, settling)
+		if m == nil {
+			wake = min(wake, wait)
+			continue
+		}
+		if w.Mode == Once && m.attempted {
+			o.due = false
+			continue
+		}
+		w.send(ctx, o, m, now)
+	}
+	return wake
+}
+
+func (w *worker) send(ctx context.Context, o *outlet, m *message, now time.Time) {
+	fresh := m.Since.IsZero()
+	if fresh {
+		m.Since = now.UTC()
+	}
+	m.attempted = true
+	o.commit(m)
+	if fresh && !m.alone() {
+		if err := w.write(m); err != nil {
+			w.Log.Error("a message can't be written down before it is sent", "id", m.ID, "error", err)
+		}
+	}
+	o.inflight = m
+	a := w.alert(m, now)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+		defer cancel()
+		w.sent <- outcome{o, m, o.Dest.Send(ctx, a)}
+	}()
+}
+
+// finishSends waits for the messages under way, before the worker goes.
+func (w *worker) finishSends() {
+	for _, o := range w.outlets {
+		for o.inflight != nil {
+			w.settleSend(<-w.sent)
+		}
+	}
+	w.sweepMessages()
+}
+
+// settleSend takes the outcome of a send.
+func (w *worker) settleSend(s outcome) {
+	now := time.Now()
+	s.o.inflight = nil
+	if pace := s.o.Dest.Pace(); pace > 0 {
+		s.o.doc.Pace = state.HoldFor(now, pace)
+	}
+	if s.err == nil {
+		w.succeeded(s.o, s.m, now)
+	} else {
+		w.failed(s.o, s.m, s.err, now)
+	}
+	if s.o.Dest.Pace() > 0 || s.err != nil {
+		if err := s.o.save(now); err != nil {
+			w.Log.Warn("a destination's state can't be kept", "destination", s.o.name, "error", err)
+		}
+	}
+}
+
+func (w *worker) succeeded(o *outlet, m *message, now time.Time) {
+	o.failures, o.hold = 0, state.Hold{}
+	if !o.doc.Broken.IsZero() {
+		w.Log.Info("a broken destination works again", "destination", o.name, "broken_since", o.doc.Broken)
+		o.doc.Broken = time.Time{}
+	}
+	w.Log.Info("told", "destination", o.name, "id", m.ID, "events", len(m.items)+len(m.along), "tries", m.Tries+1)
+	m.Done = now.UTC()
+	for it := range m.all() {
+		p := it.part(o.name)
+		p.Done, p.msg, p.Error = m.Done, nil, ""
+		o.openGroup(groupKey(it.e), now, it.verdict.Severity)
+	}
+	// For several events their message's file says that they are told, until
+	// each of them is finished.
+	if !m.alone() {
+		if err := w.write(m); err != nil {
+			w.Log.Error("a sent message can't be marked", "id", m.ID, "error", err)
+		}
+		w.doneMessages = append(w.doneMessages, m)
+	}
+	for it := range m.all() {
+		if it.finished() {
+			w.finish(it, false)
+		} else if m.alone() {
+			if err := w.writeItem(it); err != nil {
+				w.Log.Error("an event's progress can't be written", "id", it.e.ID, "error", err)
+			}
+		}
+	}
+	if !m.alone() {
+		w.sweepMessages()
+	}
+}
+
+func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
+	var de *dest.Error
+	if !errors.As(err, &de) {
+		de = &dest.Error{Class: dest.Again, Err: err}
+	}
+	m.Tries++
+	m.Error = err.Error()
+	w.Log.Warn("not told", "destination", o.name, "id", m.ID, "tries", m.Tries, "error", err)
+	if de.Class == dest.Bug {
+		w.giveUp(o, m)
+		return
+	}
+	o.failures++
+	wait := outbound.Backoff(o.failures, rand.Float64)
+	switch {
+	case de.Class == dest.Broken:
+		wait = max(wait, brokenHold)
+		w.sayBroken(o, err, now)
+	case de.RetryAfter > 0:
+		wait = de.RetryAfter
+		o.doc.Limited = state.HoldFor(now, wait)
+		o.failures-- // it works, and says when to come back
+	}
+	o.hold = state.HoldFor(now, wait)
+	m.Next = o.hold
+	if m.Tries >= giveUpTries && now.Sub(m.Since) > giveUpAfter {
+		w.giveUp(o, m)
+		return
+	}
+	if err := w.write(m); err != nil {
+		w.Log.Error("a failed try can't be written down", "id", m.ID, "error", err)
+	}
+	o.failed = append(o.failed, m)
+}
+
+// giveUp makes dead letters of a message's events, and says so.
+func (w *worker) giveUp(o *outlet, m *message) {
+	for it := range m.all() {
+		p := it.part(o.name)
+		p.Dead, p.msg = true, nil
+		p.Error, p.Tries, p.Since = m.Error, m.Tries, m.Since
+	}
+	for it := range m.all() {
+		w.Alarm(fmt.Sprintf("%s %s of %s can't be told to %s and is kept as a dead letter: %s (sshnotify queue show %s)",
+			it.e.Kind, event.Ref(it.e.ID), it.e.User, o.name, m.Error, event.Ref(it.e.ID)))
+		if it.finished() {
+			w.finish(it, false)
+		} else if err := w.writeItem(it); err != nil {
+			w.Log.Error("a dead letter can't be written", "id", it.e.ID, "error", err)
+		}
+	}
+	if !m.alone() {
+		w.remove(messageFile(m.ID))
+	}
+	w.sayDead(o, m)
+}
+
+// bury moves an event with a part that was given up to failed/.
+func (w *worker) bury(it *item, name string) {
+	b, err := it.record()
+	if err == nil {
+		err = w.q.Fail(name, b)
+	}
+	if err != nil {
+		w.Log.Error("a dead letter can't be kept in failed/, it stays in cur/", "id", it.e.ID, "error", err)
+	}
+}

@@ -1,0 +1,131 @@
+package login
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+func TestParseStat(t *testing.T) {
+	rest := " S 810 820 820 0 -1 4194304 98 0 0 0 0 0 0 0 20 0 1 0 132676 3133440 382 18446744073709551615\n"
+	rows := []struct {
+		name string
+		stat string
+		comm string
+		ok   bool
+	}{
+		{"plain", "820 (sshd)" + rest, "sshd", true},
+		{"a space", "820 (tmux: server)" + rest, "tmux: server", true},
+		{"a name that tries to be the rest", "820 (x) S 1 1 (y)" + rest, "x) S 1 1 (y", true},
+		{"a newline", "820 (a\nb)" + rest, "a\nb", true},
+		{"an empty name", "820 ()" + rest, "", true},
+		{"empty", "", "", false},
+		{"no parentheses", "820 sshd" + rest, "", false},
+		{"the wrong way round", "820 )sshd(" + rest, "", false},
+		{"cut short", "820 (sshd) S 810 820", "", false},
+		{"no pid", "(sshd)" + rest, "", false},
+		{"a start time that is no number", "820 (sshd) S 810 820 820 0 -1 4194304 98 0 0 0 0 0 0 0 20 0 1 0 soon 1", "", false},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			got, err := parseStat([]byte(r.stat))
+			if (err == nil) != r.ok {
+				t.Fatalf("error %v", err)
+			}
+			if want := (process{pid: 820, comm: r.comm, state: 'S', ppid: 810, start: 132676}); r.ok && got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestParseStatOfThisProcess(t *testing.T) {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	p, err := parseStat(b)
+	if err != nil || p.pid != os.Getpid() || p.ppid != os.Getppid() || p.start == 0 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	h := underSSHD(t)
+	write(t, h.Root, "proc/1/stat", proc{1, 0, "systemd", "", 0}.stat())
+	write(t, h.Root, "proc/813/stat", string(bytes.Replace([]byte(proc{813, 700, "sshd", "", 0}.stat()), []byte(") S "), []byte(") Z "), 1)))
+	write(t, h.Root, "proc/814/stat", "")
+	with := func(change func(*event.Session)) event.Session {
+		s := monitor
+		change(&s)
+		return s
+	}
+	type answer struct{ alive, sure bool }
+	rows := []struct {
+		name string
+		s    event.Session
+		want answer
+	}{
+		{"it runs", monitor, answer{true, true}},
+		{"it is gone", with(func(s *event.Session) { s.PID = 815 }), answer{false, true}},
+		{"another process has its number", with(func(s *event.Session) { s.Start++ }), answer{false, true}},
+		{"dead, but not yet collected", with(func(s *event.Session) { s.PID, s.Start = 813, 100_813 }), answer{false, true}},
+		{"before the last boot", with(func(s *event.Session) { s.Boot = "0f0c55d2-0000-4000-8000-000000000000" }), answer{false, true}},
+		{"in a container, seen from the host", with(func(s *event.Session) { s.NS = "pid:[4026532001]" }), answer{true, false}},
+		{"of before the last boot in a container", with(func(s *event.Session) { s.NS, s.Boot = "pid:[4026532001]", "x" }), answer{false, true}},
+		{"no process is known", event.Session{Boot: boot, NS: ns}, answer{true, false}},
+		{"its start time is not known", with(func(s *event.Session) { s.Start = 0 }), answer{true, false}},
+		{"its boot is not known", with(func(s *event.Session) { s.Boot = "" }), answer{true, false}},
+		{"its namespace is not known", with(func(s *event.Session) { s.NS = "" }), answer{true, false}},
+		{"a stat that can't be understood", with(func(s *event.Session) { s.PID = 814 }), answer{true, false}},
+		{"nothing", event.Session{}, answer{true, false}},
+	}
+	ask := func(s event.Session) answer {
+		alive, sure := Alive(h.Root, s)
+		return answer{alive, sure}
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			if got := ask(r.s); got != r.want {
+				t.Errorf("got %+v, want %+v", got, r.want)
+			}
+		})
+	}
+	os.Remove(filepath.Join(h.Root, "proc/1/stat"))
+	gone := rows[1].s
+	if got := ask(gone); got.sure {
+		t.Errorf("sure, though /proc hides the processes of others: %+v", got)
+	}
+	os.Remove(filepath.Join(h.Root, "proc/self/ns/pid"))
+	write(t, h.Root, "proc/1/stat", proc{1, 0, "systemd", "", 0}.stat())
+	if got := ask(with(func(s *event.Session) { s.PID, s.NS = 815, "" })); got.sure {
+		t.Errorf("sure, though neither namespace is known: %+v", got)
+	}
+	os.Remove(filepath.Join(h.Root, "proc/sys/kernel/random/boot_id"))
+	if got := ask(with(func(s *event.Session) { s.Boot = "x" })); got.sure {
+		t.Errorf("sure of a boot without knowing ours: %+v", got)
+	}
+}
+
+func FuzzStat(f *testing.F) {
+	f.Add([]byte(proc{820, 810, "sshd", "", 0}.stat()))
+	f.Add([]byte(proc{820, 810, "x) S 1 (", "", 0}.stat()))
+	f.Add([]byte("1 ("))
+	f.Add([]byte(")("))
+	f.Add([]byte("0()\xcb" + strings.Repeat(" 0", 19)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parseStat(b)
+		if err != nil {
+			return
+		}
+		again, err := parseStat(fmt.Appendf(nil, "%d (%s) %s %d 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0", p.pid, p.comm, []byte{p.state}, p.ppid, p.start))
+		if err != nil || again != p {
+			t.Errorf("%+v is read again as %+v, %v", p, again, err)
+		}
+	})
+}

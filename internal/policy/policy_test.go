@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+var settings = Settings{YellowAbove: 34, RedAbove: 67}
+
+func login(flags ...event.Flag) event.Event {
+	return event.Event{
+		Kind: event.KindLogin, User: "alice", Host: "db1.example.com",
+		Remote: event.Remote{IP: netip.MustParseAddr("203.0.113.7")},
+		Flags:  flags,
+	}
+}
+
+func scored(n int, word, why string) event.Facts {
+	return event.Facts{Risk: &event.Risk{Provider: "Threat Jammer", Known: true, Score: n, Word: word, Reason: why}}
+}
+
+func unscored(problem string) event.Facts {
+	return event.Facts{Risk: &event.Risk{Provider: "Threat Jammer", Problem: problem}}
+}
+
+func TestJudge(t *testing.T) {
+	forged := login(event.FlagAddressMismatch)
+	forged.Remote.Claimed = "198.51.100.9"
+	nowhere := login()
+	nowhere.Remote = event.Remote{}
+	note := func(k event.Kind, s event.Severity) event.Event {
+		return event.Event{Kind: k, Note: &event.Note{Severity: s, Text: "disk full"}}
+	}
+	tests := []struct {
+		name  string
+		event event.Event
+		facts event.Facts
+		want  event.Verdict
+	}{
+		{"a good address", login(), scored(12, "LOW", "never seen"),
+			event.Verdict{Severity: event.Low, Colour: Green, Known: true}},
+		{"a score of zero is a score", login(), scored(0, "LOW", ""),
+			event.Verdict{Severity: event.Low, Colour: Green, Known: true}},
+		{"the last green score", login(), scored(34, "LOW", ""),
+			event.Verdict{Severity: event.Low, Colour: Green, Known: true}},
+		{"the first yellow score", login(), scored(35, "MEDIUM", "Open proxy"),
+			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true, Reasons: []string{"Threat Jammer 35 (MEDIUM): Open proxy"}}},
+		{"the last yellow score", login(), scored(67, "MEDIUM", ""),
+			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true, Reasons: []string{"Threat Jammer 67 (MEDIUM)"}}},
+		{"the first red score", login(), scored(68, "HIGH", "Listed as a brute force source"),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{"Threat Jammer 68 (HIGH): Listed as a brute force source"}}},
+		{"a score without the provider's word", login(), scored(100, "", ""),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{"Threat Jammer 100"}}},
+		{"the provider did not answer", login(), unscored("timed out"),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: timed out"}}},
+		{"no score and nobody knows why", login(), unscored(""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown"}}},
+		{"a score below zero is not green", login(), scored(-5, "LOW", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: a score of -5"}}},
+		{"a score above a hundred is no score", login(), scored(101, "", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: a score of 101"}}},
+		{"no provider is configured", login(), event.Facts{},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"places without a provider of risk make nothing green", login(), event.Facts{Place: event.Place{Country: "IE"}},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"a private address", login(), event.Facts{Scope: "private network"},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"a private address that a cache gave a score", login(), event.Facts{Scope: "private network", Risk: scored(3, "LOW", "").Risk},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"no address at all", nowhere, event.Facts{},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"a poisoned SSH_CONNECTION from a good address", forged, scored(12, "LOW", ""),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{"SSH_CONNECTION was forged: it said 198.51.100.9, sshd saw 203.0.113.7"}}},
+		{"a poisoned SSH_CONNECTION comes before a high score", forged, scored(90, "HIGH", "Botnet"),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{
+				"SSH_CONNECTION was forged: it said 198.51.100.9, sshd saw 203.0.113.7", "Threat Jammer 90 (HIGH): Botnet"}}},
+		{"a poisoned SSH_CONNECTION, score unknown", forged, unscored("timed out"),
+			event.Verdict{Severity: event.High, Colour: Red, Known: false, Reasons: []string{
+				"SSH_CONNECTION was forged: it said 198.51.100.9, sshd saw 203.0.113.7", "Threat Jammer risk unknown: timed out"}}},
+		{"a poisoned SSH_CONNECTION that said nothing", login(event.FlagAddressMismatch), event.Facts{},
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{"SSH_CONNECTION was forged: sshd saw 203.0.113.7"}}},
+		{"the raw environment could not be read", login(event.FlagEnvironmentUnverified), scored(12, "LOW", ""),
+			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true, Reasons: []string{
+				"its environment could not be verified, user and address may be forged"}}},
+		{"the raw environment could not be read, high score", login(event.FlagEnvironmentUnverified), scored(90, "HIGH", ""),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{
+				"Threat Jammer 90 (HIGH)", "its environment could not be verified, user and address may be forged"}}},
+		{"UseDNS, good score: told, not green, not yellow", login(event.FlagAddressUnverified), scored(12, "LOW", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true, Reasons: []string{"its address is unverified, sshd named none"}}},
+		{"UseDNS, bad score", login(event.FlagAddressUnverified), scored(50, "MEDIUM", ""),
+			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true, Reasons: []string{
+				"Threat Jammer 50 (MEDIUM)", "its address is unverified, sshd named none"}}},
+		{"a logout", event.Event{Kind: event.KindLogout}, scored(90, "HIGH", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
+		{"an sshd that went without a word", event.Event{Kind: event.KindLogout, Flags: []event.Flag{event.FlagNoLogout}}, event.Facts{},
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: true, Reasons: []string{"its sshd is gone, no logout was reported"}}},
+		{"a low note is green", note(event.KindAlert, event.Low), event.Facts{},
+			event.Verdict{Severity: event.Low, Colour: Green, Known: true}},
+		{"a medium note", note(event.KindAlert, event.Medium), event.Facts{},
+			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true}},
+		{"a high note about a good address", note(event.KindAlert, event.High), scored(1, "LOW", ""),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true}},
+		{"a critical note", note(event.KindAlert, event.Critical), event.Facts{},
+			event.Verdict{Severity: event.Critical, Colour: Red, Known: true}},
+		{"a note from a torn file", note(event.KindAlert, 99), event.Facts{},
+			event.Verdict{Severity: event.Critical, Colour: Red, Known: true}},
+		{"an attack is as severe as its note says", note(event.KindAttack, event.Critical), scored(50, "MEDIUM", ""),
+			event.Verdict{Severity: event.Critical, Colour: Red, Known: true, Reasons: []string{"Threat Jammer 50 (MEDIUM)"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, Judge(tt.event, tt.facts, settings)); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever is asked and not answered, and whatever is doubtful, is not green.
+func TestGreenNeedsAScore(t *testing.T) {
+	all := []event.Flag{event.FlagAddressMismatch, event.FlagAddressUnverified, event.FlagEnvironmentUnverified}
+	for mask := range 1 << len(all) {
+		var flags []event.Flag
+		for i, f := range all {
+			if mask>>i&1 == 1 {
+				flags = append(flags, f)
+			}
+		}
+		for _, f := range []event.Facts{{}, unscored("timed out"), {Scope: "loopback"}, scored(-1, "", "")} {
+			if v := Judge(login(flags...), f, settings); v.Colour == Green {
+				t.Errorf("flags %v, facts %+v: green", flags, f)
+			}
+		}
+		if v := Judge(login(flags...), scored(1, "LOW", ""), settings); len(flags) > 0 && v.Colour == Green {
+			t.Errorf("flags %v, a low score: green", flags)
+		}
+	}
+}

@@ -1,0 +1,346 @@
+package spool
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
+)
+
+// Queue is what the one worker may do to a spool. Its methods must not be
+// called concurrently. Names are checked (ValidName); a name that is not there
+// gives fs.ErrNotExist. What a method calls durable survives power loss when it
+// returns.
+type Queue struct {
+	s        *Spool
+	lock     *flock.Flock // nil: unlocked
+	lockFile fs.FileInfo
+	dir, cur folder
+
+	sum     summary // of cur/
+	written summary // as on disk
+	foreign []Foreign
+	seen    map[string]bool // foreign things that were left, by path
+}
+
+// List gives the names in cur/, sorted: claimed events and requests, those of
+// dead workers included.
+func (q *Queue) List() ([]string, error) {
+	if q.lock == nil {
+		return nil, ErrUnlocked
+	}
+	names, err := q.names(q.cur)
+	if err == nil && len(names) != q.sum.count {
+		err = q.recount(false) // somebody else has been in there
+		q.note(true)
+	}
+	return names, err
+}
+
+// Failed gives the names in failed/, sorted.
+func (q *Queue) Failed() ([]string, error) {
+	failed, err := q.failed()
+	if err != nil {
+		return nil, err
+	}
+	defer failed.close()
+	return q.names(failed)
+}
+
+// Read gives a file of cur/: ErrForeign if it is not a regular file of at most
+// MaxRead bytes. It never blocks.
+func (q *Queue) Read(name string) ([]byte, error) {
+	if err := q.check("read", name); err != nil {
+		return nil, err
+	}
+	return q.cur.read(name)
+}
+
+// ReadFailed gives a file of failed/, as Read does.
+func (q *Queue) ReadFailed(name string) ([]byte, error) {
+	if err := q.check("read", name); err != nil {
+		return nil, err
+	}
+	failed, err := q.failed()
+	if err != nil {
+		return nil, err
+	}
+	defer failed.close()
+	return failed.read(name)
+}
+
+// Write puts a file into cur/, durably: whoever reads it sees the old content
+// or the new, whole. Data is at most MaxRead bytes.
+func (q *Queue) Write(name string, data []byte) error {
+	if err := q.check("write", name); err != nil {
+		return err
+	}
+	old, known := q.size(name)
+	if err := q.store(q.cur, name, data); err != nil {
+		return err
+	}
+	if !known {
+		q.sum.count++
+	}
+	q.sum.bytes += int64(len(data)) - old
+	q.note(false)
+	return q.cur.sync()
+}
+
+// Remove takes a file out of cur/; that it is gone already is no error. It is
+// not durable: after power loss the event may be there again, and is told twice
+// rather than never.
+func (q *Queue) Remove(name string) error {
+	if err := q.check("remove", name); err != nil {
+		return err
+	}
+	size, _ := q.size(name)
+	err := q.cur.unlink(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		q.gone(size)
+	}
+	return err
+}
+
+// Fail makes a dead letter of a file of cur/, durably, replacing an older one
+// of the same name: with data as its new content, or as it is if data is nil.
+func (q *Queue) Fail(name string, data []byte) error {
+	if err := q.check("fail", name); err != nil {
+		return err
+	}
+	failed, err := q.failed()
+	if err != nil {
+		return err
+	}
+	defer failed.close()
+	size, known := q.size(name)
+	if data == nil {
+		err = q.cur.rename(name, failed, name)
+	} else {
+		err = q.store(failed, name, data)
+	}
+	if err == nil {
+		// Safe there before it goes here.
+		err = failed.sync()
+	}
+	if err == nil && data != nil {
+		if err = q.cur.unlink(name); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if known {
+		q.gone(size)
+	}
+	return q.cur.sync()
+}
+
+// Retry puts a dead letter back into cur/, durably. If its event is there
+// already, only the dead letter goes. What is not Claimable is no event and
+// gives ErrForeign.
+func (q *Queue) Retry(name string) error {
+	if err := q.check("retry", name); err != nil {
+		return err
+	}
+	if !Claimable(name) {
+		return &fs.PathError{Op: "retry", Path: name, Err: ErrForeign}
+	}
+	failed, err := q.failed()
+	if err != nil {
+		return err
+	}
+	defer failed.close()
+	err = moveNew(failed, name, q.cur, name)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		if st, statErr := q.cur.lstat(name); statErr == nil && isRegular(st) {
+			err = failed.unlink(name)
+		}
+	case err == nil:
+		q.added(name)
+	}
+	if err == nil {
+		err = q.cur.sync()
+	}
+	if err == nil {
+		err = failed.sync()
+	}
+	return err
+}
+
+// Drop removes a dead letter, durably.
+func (q *Queue) Drop(name string) error {
+	if err := q.check("drop", name); err != nil {
+		return err
+	}
+	failed, err := q.failed()
+	if err != nil {
+		return err
+	}
+	defer failed.close()
+	if err := failed.unlink(name); err != nil {
+		return err
+	}
+	return failed.sync()
+}
+
+func (q *Queue) check(op, name string) error {
+	if q.lock == nil {
+		return ErrUnlocked
+	}
+	if !ValidName(name) {
+		return &fs.PathError{Op: op, Path: name, Err: syscall.EINVAL}
+	}
+	return nil
+}
+
+func (q *Queue) failed() (folder, error) {
+	if q.lock == nil {
+		return folder{}, ErrUnlocked
+	}
+	return q.s.sub(q.dir, failedName)
+}
+
+// names gives the files that a worker may have written, sorted, and reports
+// what else there is.
+func (q *Queue) names(d folder) (names []string, err error) {
+	err = d.each(func(e fs.DirEntry) bool {
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case e.Type().IsRegular() && ValidName(e.Name()):
+			names = append(names, e.Name())
+		default:
+			q.left(d, e)
+		}
+		return true
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+// store writes data to a temporary file in cur/, which is the service's own and
+// on one file system with failed/, and renames it; the caller syncs to.
+func (q *Queue) store(to folder, name string, data []byte) error {
+	if len(data) > MaxRead {
+		return &fs.PathError{Op: "write", Path: name, Err: syscall.EFBIG}
+	}
+	temp, err := q.cur.writeTemp(tempPrefix, data, 0o600, -1)
+	if err != nil {
+		return err
+	}
+	if err := q.cur.rename(temp, to, name); err != nil {
+		q.cur.unlink(temp)
+		return err
+	}
+	return nil
+}
+
+// read reads a file whose name may have been given to anything.
+func (d folder) read(name string) ([]byte, error) {
+	foreign := &fs.PathError{Op: "read", Path: name, Err: ErrForeign}
+	f, err := d.open(name, unix.O_RDONLY, 0)
+	if err != nil {
+		// A link; a socket or a device that nobody serves.
+		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ENXIO) {
+			return nil, foreign
+		}
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > MaxRead {
+		return nil, foreign
+	}
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, b); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
+	}
+	return b, nil
+}
+
+// moveNew renames and replaces nothing: fs.ErrExist. Where the system can't
+// promise that it looks first, which is as good, because only the holder of the
+// lock writes in cur/ and failed/. link(2) would not do: the kernel forbids it
+// for another user's file (fs.protected_hardlinks in proc(5)).
+func moveNew(from folder, name string, to folder, newName string) error {
+	err := from.renameNew(name, to, newName)
+	if !unsupported(err) {
+		return err
+	}
+	if _, err := to.lstat(newName); err == nil {
+		return &fs.PathError{Op: "rename", Path: newName, Err: fs.ErrExist}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return from.rename(name, to, newName)
+}
+
+func (q *Queue) size(name string) (size int64, known bool) {
+	st, err := q.cur.lstat(name)
+	return st.Size, err == nil
+}
+
+func (q *Queue) added(name string) {
+	size, _ := q.size(name)
+	q.sum.count++
+	q.sum.bytes += size
+	q.note(false)
+}
+
+func (q *Queue) gone(size int64) {
+	q.sum.count = max(0, q.sum.count-1)
+	q.sum.bytes = max(0, q.sum.bytes-size)
+	q.note(false)
+}
+
+// How far the summary on disk may be behind while a worker is at it: well under
+// a hundredth of the limits.
+const (
+	noteCount = 256
+	noteBytes = 1 << 20
+)
+
+// note brings the summary on disk up to date: now, or once it is far off.
+func (q *Queue) note(now bool) {
+	count, bytes := q.sum.count-q.written.count, q.sum.bytes-q.written.bytes
+	far := max(count, -count) >= noteCount || max(bytes, -bytes) >= noteBytes
+	if far || now && q.sum != q.written {
+		writeSummary(q.cur, q.sum)
+		q.written = q.sum
+	}
+}
+
+// recount counts cur/ anew, and removes unfinished files if this worker has
+// none itself.
+func (q *Queue) recount(clean bool) error {
+	q.sum = summary{}
+	q.written = summary{-1, 0} // unknown
+	return q.cur.each(func(e fs.DirEntry) bool {
+		switch {
+		case strings.HasPrefix(e.Name(), tempPrefix):
+			if clean {
+				q.cur.unlink(e.Name())
+			}
+		case !strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular() && ValidName(e.Name()):
+			size, known := q.size(e.Name())
+			if known {
+				q.sum.count++
+				q.sum.bytes += size
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package spool
+
+import "golang.org/x/sys/unix"
+
+// renameNoReplace is Linux's; link(2), which is tried first, does the same
+// everywhere else.
+func renameNoReplace(int, string, int, string) error { return unix.ENOSYS }

@@ -1,0 +1,97 @@
+// Package state owns the small JSON documents that several processes of
+// sshnotify share: quotas, holds, the pace of a destination. Each is a file of
+// its own, changed under a lock and replaced as a whole.
+//
+// It must never hold what may not be lost: a document that is missing or torn
+// is read as empty.
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+)
+
+// lockTimeout bounds the wait for another process that changes the same
+// document. A change takes milliseconds, so that only a stopped process can
+// reach it.
+const lockTimeout = 2 * time.Second
+
+// Read gives the document at path, or the zero value where there is none that
+// can be read as one.
+func Read[T any](path string) T {
+	var doc, zero T
+	b, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(b, &doc) != nil {
+		return zero
+	}
+	return doc
+}
+
+// Update lets change alter the document at path, which other processes may
+// alter at the same time, and writes it back unless change returns an error,
+// which Update then returns. It makes the folder if it is missing.
+func Update[T any](path string, change func(*T) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%s: locked by another process for %v", path, lockTimeout)
+		}
+		return err
+	}
+	defer lock.Unlock()
+	doc := Read[T](path)
+	if err := change(&doc); err != nil {
+		return err
+	}
+	return Write(path, doc)
+}
+
+// Write replaces the document at path as a whole.
+func Write[T any](path string, doc T) error {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(b, '\n'), 0o600)
+}
+
+// Remove deletes the document at path. That there is none is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Hold is a time before which something must not be done, kept on disk. It
+// also keeps how long it was meant to last, so that a clock that jumps back
+// does not make it longer.
+type Hold struct {
+	Until time.Time     `json:"until,omitzero"`
+	For   time.Duration `json:"for,omitempty"` // nanoseconds
+}
+
+// HoldFor gives a hold of d from now on.
+func HoldFor(now time.Time, d time.Duration) Hold {
+	return Hold{Until: now.Add(d).Round(0), For: d}
+}
+
+// Left says how long the hold still lasts: 0 when it is over, and never more
+// than it was meant to last.
+func (h Hold) Left(now time.Time) time.Duration {
+	return max(0, min(h.Until.Sub(now), h.For))
+}

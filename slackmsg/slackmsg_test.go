@@ -1,0 +1,322 @@
+package slackmsg
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/policy"
+)
+
+func TestHeadline(t *testing.T) {
+	all := alerts()
+	with := func(name string, change func(*event.Alert)) event.Alert {
+		a := all[name]
+		change(&a)
+		return a
+	}
+	bulgaria := with("high", func(a *event.Alert) { a.Verdict.Reasons = []string{"first time from Bulgaria"} })
+	tests := []struct {
+		name  string
+		alert event.Alert
+		want  string
+	}{
+		{"new", bulgaria, "HIGH root → db1 (prod, db): first time from Bulgaria"},
+		{"low", all["low"], "alice → db1 (prod, db): from 203.0.113.7, risk 12 (LOW)"},
+		{"unknown", all["unknown"], "alice → db1 (prod, db): from 203.0.113.7, risk unknown"},
+		{"no provider", all["no-provider"], "alice → db1 (prod, db): from 203.0.113.7"},
+		{"private", all["private"], "alice → db1 (prod, db): from 10.0.0.7"},
+		{"unverified", all["unverified"], "alice → db1 (prod, db): from 203.0.113.7 (unverified), risk 12 (LOW)"},
+		{"forged: the true address, not the forged one", all["mismatch"], "HIGH alice → db1 (prod, db): SSH_CONNECTION was forged, sshd saw 203.0.113.7"},
+		{"after an attack", all["critical-after-attack"], "CRITICAL admin → web1 (prod, db): got in after 214 failures"},
+		{"repeat", all["repeat"], "alice → web3: 12 more logins in 10 min"},
+		{"burst", all["digest"], "312 logins to web3 in 4 min: deploy ×300, alice ×8, bob ×4"},
+		{"burst on several hosts", all["digest-high"], "HIGH 6 logins to 2 hosts in 4 min: alice ×3, root ×2, carol ×1"},
+		{"burst of many sorts", all["digest-mixed"], "6 events on web3 in 4 min: alice ×5, alerts ×1"},
+		{"logout", all["logout"], "Ended: root → db1 after 4 min (7K3F)"},
+		{"the end of a high login is not high news", all["logout-of-high"], "Ended: root → db1 after 4 min (7K3F)"},
+		{"an sshd that went without a word", all["no-logout"], "Ended: root → db1 after 4 min (7K3F), no logout"},
+		{"alert", all["alert"], "HIGH db1 (prod, db): Backup failed"},
+		{"alert without a title", all["alert-with-address"], "db1 (prod, db): somebody knocked"},
+		{"test", all["test"], "Test message from sshnotify on host db1 (prod, db)"},
+		{"no address", all["no-address"], "alice → db1 (prod, db): from an unknown address"},
+		{"labels give way to an address", with("ipv6", func(a *event.Alert) { a.Event.Remote.IP = ip("2001:db8:1111:2222:3333:4444:5555:6666") }),
+			"alice → db1: from 2001:db8:1111:2222:3333:4444:5555:6666, risk 12 (LOW)"},
+		{"no name, no host", with("no-provider", func(a *event.Alert) { a.Event.User, a.Event.Host = "", "" }), "unknown user → unknown host (prod, db): from 203.0.113.7"},
+		{"a host that is an address", with("no-provider", func(a *event.Alert) { a.Event.Host, a.Event.Labels = "192.0.2.1", nil }), "alice → 192.0.2.1: from 203.0.113.7"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Headline(tt.alert); got != tt.want {
+				t.Errorf("headline\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
+	show := func(l line) string { return l.render(asMrkdwn) }
+	where := func(p event.Place) string { return show(place(event.Facts{Place: p}, 99)) }
+	isp := func(asn uint32, name, description string) string {
+		return show(ispLine(event.Network{ASN: asn, Name: name, Description: description}, 99))
+	}
+	risk := func(r event.Risk) string { return show(riskLine(event.Facts{Risk: &r}, 99)) }
+	auth := func(u event.Auth, person string) string {
+		return show(authLine(event.Alert{Event: event.Event{Auth: u}, Person: person}, 99))
+	}
+	tests := []struct{ name, got, want string }{
+		{"place", where(event.Place{City: "Dublin", Region: "Leinster", Country: "IE"}), "Dublin - Leinster (IE)"},
+		{"no region", where(event.Place{City: "Dublin", Country: "IE"}), "Dublin (IE)"},
+		{"no city", where(event.Place{Region: "Leinster", Country: "IE"}), "Leinster (IE)"},
+		{"country alone", where(event.Place{Country: "IE"}), "IE"},
+		{"no country", where(event.Place{City: "Dublin", Region: "Leinster"}), "Dublin - Leinster"},
+		{"no place", where(event.Place{}), ""},
+		{"network", isp(64500, "EXAMPLE-NET", "Example Networks"), "*Connected from ISP:* AS64500 EXAMPLE-NET - Example Networks"},
+		{"network without description", isp(64500, "EXAMPLE-NET", ""), "*Connected from ISP:* AS64500 EXAMPLE-NET"},
+		{"network without name", isp(64500, "", "Example Networks"), "*Connected from ISP:* AS64500 Example Networks"},
+		{"network without number", isp(0, "", "Example Networks"), "*Connected from ISP:* Example Networks"},
+		{"number alone", isp(64500, "", " "), "*Connected from ISP:* AS64500"},
+		{"no network", isp(0, "", ""), ""},
+		{"risk", risk(event.Risk{Provider: "Threat Jammer", Known: true, Score: 72, Word: "HIGH", Reason: "Listed as a brute force source"}),
+			"*Threat Jammer Risk:* 72 (HIGH) - Listed as a brute force source"},
+		{"risk without reason", risk(event.Risk{Provider: "Threat Jammer", Known: true, Score: 0, Word: "LOW"}), "*Threat Jammer Risk:* 0 (LOW)"},
+		{"bare score", risk(event.Risk{Known: true, Score: 5}), "*Risk:* 5"},
+		{"risk unknown", risk(event.Risk{Provider: "Threat Jammer", Problem: "timed out", Score: 99, Reason: "old"}), "*Threat Jammer Risk:* unknown - timed out"},
+		{"risk unknown, no word why", risk(event.Risk{Provider: "Threat Jammer"}), "*Threat Jammer Risk:* unknown"},
+		{"key", auth(event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: keyAlice}, "alice"), "*Authenticated with:* publickey ED25519 " + keyAlice + " (alice)"},
+		{"key of nobody known", auth(event.Auth{Method: "publickey", KeyType: "ssh-rsa", Fingerprint: keyAlice}, ""), "*Authenticated with:* publickey RSA " + keyAlice},
+		{"password", auth(event.Auth{Method: "password"}, ""), "*Authenticated with:* password"},
+		{"two methods", auth(event.Auth{Method: "publickey,keyboard-interactive/pam", KeyType: "ssh-rsa", Fingerprint: keyAlice}, ""),
+			"*Authenticated with:* publickey,keyboard-interactive/pam RSA " + keyAlice},
+		{"certificate", auth(event.Auth{Method: "publickey", KeyType: "ecdsa-sha2-nistp256-cert-v01@openssh.com", Fingerprint: keyAlice, KeyID: "alice", Serial: 7, CAFingerprint: keyCA}, ""),
+			"*Authenticated with:* publickey ECDSA-CERT " + keyAlice + `, key id "alice", serial 7, CA ` + keyCA},
+		{"nothing known of it", auth(event.Auth{}, "alice"), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.got != tt.want {
+				t.Errorf("line\n got %q\nwant %q", tt.got, tt.want)
+			}
+		})
+	}
+}
+
+func TestKeyType(t *testing.T) {
+	for in, want := range map[string]string{
+		"ssh-ed25519":                        "ED25519",
+		"ssh-rsa":                            "RSA",
+		"rsa-sha2-512":                       "RSA",
+		"ssh-dss":                            "DSA",
+		"ecdsa-sha2-nistp521":                "ECDSA",
+		"sk-ssh-ed25519@openssh.com":         "ED25519-SK",
+		"sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+		"webauthn-sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+		"ssh-ed25519-cert-v01@openssh.com":            "ED25519-CERT",
+		"rsa-sha2-256-cert-v01@openssh.com":           "RSA-CERT",
+		"sk-ssh-ed25519-cert-v01@openssh.com":         "ED25519-SK-CERT",
+		"ED25519":                                     "ED25519",
+		"ssh-mldsa44@example.com":                     "ssh-mldsa44@example.com",
+		"":                                            "",
+	} {
+		if got := keyType(in); got != want {
+			t.Errorf("keyType(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "1 s", time.Second: "1 s", 89 * time.Second: "89 s", 90 * time.Second: "2 min", 4*time.Minute + 10*time.Second: "4 min",
+		89 * time.Minute: "89 min", 3*time.Hour + 10*time.Minute: "3 h", 35*time.Hour + 59*time.Minute: "36 h", 7 * 24 * time.Hour: "7 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestFooter(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                         "ref 7K3F",
+		5*time.Minute - 1:         "ref 7K3F",
+		5 * time.Minute:           "ref 7K3F · told 5 min late",
+		3*time.Hour + time.Minute: "ref 7K3F · told 3 h late",
+	} {
+		a := aliceLogin()
+		a.Late = d
+		if got := Build(a).Attachments[0].Footer; got != want {
+			t.Errorf("footer after %v = %q, want %q", d, got, want)
+		}
+	}
+	a := aliceLogin()
+	for i := range 500 {
+		a.Also = append(a.Also, row(fmt.Sprintf("user%03d", i), 2))
+	}
+	f := Build(a).Attachments[0].Footer
+	if !strings.HasPrefix(f, "ref 7K3F · with 1000 more: user000 ×2, ") || !strings.HasSuffix(f, ", …") || width(f) > 300 || width(f) < 270 {
+		t.Errorf("footer of %d: %q", width(f), f)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		in    string
+		limit int
+		want  string
+	}{
+		{"fits", "alice", 5, "alice"},
+		{"one too many", "alices", 5, "alic…"},
+		{"an entity is kept whole", "ab&cd", 6, "ab…"},
+		{"an entity that just fits", "ab&", 7, "ab&"},
+		{"between words", "first time from Bulgaria", 20, "first time from…"},
+		{"not between words that are far apart", "a Donaudampfschifffahrt", 20, "a Donaudampfschifff…"},
+		{"no comma before the dots", "one hundred, two hundred", 16, "one hundred…"},
+		{"wide characters", "漢字漢字", 3, "漢字…"},
+		{"room for the dots alone", "alice", 1, "…"},
+		{"no room", "alice", 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cut(tt.in, tt.limit, asEscaped); got != tt.want {
+				t.Errorf("cut(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRunbook(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://wiki.example.com/ssh?a=1&b=2#c":        "https://wiki.example.com/ssh?a=1&b=2#c",
+		"https://wiki.example.com/x|evil>y":             "https://wiki.example.com/x%7Cevil%3Ey",
+		"https://wiki.example.com/a b":                  "https://wiki.example.com/a%20b",
+		"javascript:alert(1)":                           "",
+		"//wiki.example.com":                            "",
+		"https://":                                      "",
+		"!channel":                                      "",
+		"https://x.example/" + strings.Repeat("a", 200): "",
+		"": "",
+	} {
+		if got := safeURL(raw); got != want {
+			t.Errorf("safeURL(%q) = %q, want %q", raw, got, want)
+		}
+	}
+	for name, want := range map[string]bool{"low": false, "unknown": false, "medium": true, "high": true, "alert": true, "digest": false, "digest-high": true} {
+		text := Build(alerts()[name]).Attachments[0].Text
+		if got := strings.Contains(text, "<https://wiki.example.com/ssh-alert|runbook>"); got != want {
+			t.Errorf("%s: runbook %v, want %v: %q", name, got, want, text)
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	a := aliceLogin(risk(50, "MEDIUM", ""))
+	a.Verdict.Reasons = []string{"one", " ", "two & <three>"}
+	a.Runbook = ""
+	if first, _, _ := strings.Cut(Build(a).Attachments[0].Text, "\n"); first != "*Why:* one; two &amp; &lt;three&gt;" {
+		t.Errorf("first line %q", first)
+	}
+	for i := range 60 {
+		a.Verdict.Reasons = append(a.Verdict.Reasons, fmt.Sprintf("reason number %d", i))
+	}
+	text := Build(a).Attachments[0].Text
+	if first, _, _ := strings.Cut(text, "\n"); !strings.HasSuffix(first, "…") || !strings.Contains(first, "reason number 5;") {
+		t.Errorf("first line %q", first)
+	}
+	if n := width(text); n > 700 || n < 640 {
+		t.Errorf("%d characters", n)
+	}
+}
+
+// Every login of a digest is counted in it, though not all have a line.
+func TestDigestCountsAll(t *testing.T) {
+	long := strings.Repeat("x", 60)
+	for _, tt := range []struct {
+		name      string
+		users     int
+		user      string
+		lines     int  // at least
+		remainder bool // not all have a line
+	}{
+		{"few, with addresses", 10, "user%04d", 10, false},
+		{"a hundred, without addresses", 100, "user%04d", 100, false},
+		{"five hundred", 500, "user%04d", 90, true},
+		{"a thousand with long names", 1000, "%04d" + long, 30, true},
+		{"five hundred with names to escape", 500, "%04d" + strings.Repeat("&", 60), 30, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := digest(event.Verdict{Severity: event.High, Colour: policy.Red, Known: true, Reasons: []string{strings.Repeat("why ", 200)}})
+			for i := range tt.users {
+				r := row(fmt.Sprintf(tt.user, i), i+1)
+				for j := range 5 {
+					r.IPs = append(r.IPs, netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + j)}))
+				}
+				r.MoreIPs = 2
+				a.Rows = append(a.Rows, r)
+			}
+			a.Rows[3].Severity, a.Rows[3].Reason = event.High, "first time from Bulgaria"
+			raw, err := Build(a).JSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkPayload(t, a, raw)
+			text := Build(a).Attachments[0].Text
+			lines := strings.Split(text, "\n")
+			sum := 0
+			for _, m := range regexp.MustCompile(`(?m)(?:: |^and )(\d+) logins?`).FindAllStringSubmatch(text, -1) {
+				n, _ := strconv.Atoi(m[1])
+				sum += n
+			}
+			if want := tt.users * (tt.users + 1) / 2; sum != want {
+				t.Errorf("%d logins counted of %d", sum, want)
+			}
+			if !strings.HasPrefix(lines[0], "*Why:* why") || !strings.HasPrefix(lines[1], "*HIGH* ") {
+				t.Errorf("first lines %.100q %.100q", lines[0], lines[1])
+			}
+			if len(lines) < tt.lines || strings.Contains(text, "do not fit") != tt.remainder {
+				t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+			}
+		})
+	}
+}
+
+func TestTitleOfADigestOverMidnight(t *testing.T) {
+	a := digest(greyVerdict, row("alice", 2))
+	a.First = noon.Add(-3 * time.Hour)
+	want := "2 logins to &gt;web3.example.com&lt; from 11:15:04 PM (UTC), 20 Nov 2026 to 02:19:04 AM (UTC), 21 Nov 2026"
+	if got := Build(a).Attachments[0].Title; got != want {
+		t.Errorf("title %q, want %q", got, want)
+	}
+}
+
+// Long service names and hosts may not push the time out of the title.
+func TestTitleKeepsTheTime(t *testing.T) {
+	for s := range map[string]bool{strings.Repeat("x", 300): true, strings.Repeat("<", 300): true} {
+		a := aliceLogin(func(a *event.Alert) { a.Event.User, a.Event.Host, a.Event.Service = s, s, s })
+		if got := Build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 AM (UTC), 21 Nov 2026") || width(got) > 250 {
+			t.Errorf("title of %d: %q", width(got), got)
+		}
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for in, want := range map[string]string{
+		"<!channel>": "&lt;!channel&gt;", "a&b": "a&amp;b", "&lt;": "&amp;lt;", "plain *x* :y:": "plain *x* :y:", "": "",
+	} {
+		if got := Escape(in); got != want {
+			t.Errorf("Escape(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestZeroAlert(t *testing.T) {
+	raw, err := Build(event.Alert{}).JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPayload(t, event.Alert{}, raw)
+}
