@@ -158,7 +158,7 @@ func (e *Engine) ask(ctx context.Context, ip netip.Addr) []Result {
 			out[a.i], came[a.i] = a.r, true
 			left--
 		case <-over:
-			over, stop = nil, nil
+			over, stop = nil, time.After(grace)
 		case <-stop:
 			left = 0
 		}

@@ -36,8 +36,8 @@ func TestOneDestinationFailsAndTheOtherGetsItOnce(t *testing.T) {
 		if good.got[0].ID != e.ID || bad.got[0].ID != e.ID {
 			t.Error("the message does not bear the event's id")
 		}
-		// 2 + 4 + 8 s and up to half as much of jitter
-		if took := time.Since(start); took < 14*time.Second || took > 25*time.Second {
+		// 2 + 4 + 8 s, and up to as much again of jitter
+		if took := time.Since(start); took < 14*time.Second || took > 29*time.Second {
 			t.Errorf("three retries took %v", took)
 		}
 		if left := b.files("cur"); len(left) != 0 {

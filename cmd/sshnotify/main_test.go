@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/standin"
+)
+
+// binary is the real program, built once for all tests of this package, as a
+// release is: static, without cgo.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sshnotify-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// sshd and the service's user must reach it.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(dir, "sshnotify")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "the program can't be built:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// required reports whether what an end-to-end test needs must be there: in CI,
+// not on a user's machine.
+func required() bool { return os.Getenv("SSHNOTIFY_E2E") == "required" }
+
+// lacking skips a test that needs what this machine lacks, or fails it in CI.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if required() {
+		t.Fatalf("CI must have %s", what)
+	}
+	t.Skipf("this machine has no %s", what)
+}
+
+// site is an installation of the real program for one test: a spool, settings
+// and a stand-in for Slack.
+type site struct {
+	t        *testing.T
+	dir      string
+	spool    string
+	state    string
+	settings string
+	slack    *standin.Slack
+}
+
+// newSite makes one in a temporary folder. more is added to the settings.
+func newSite(t *testing.T, o standin.SlackOptions, more string) *site {
+	t.Helper()
+	slack, err := standin.StartSlack(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slack.Close)
+	dir := t.TempDir()
+	s := &site{
+		t: t, dir: dir, slack: slack,
+		spool: filepath.Join(dir, "spool"), state: filepath.Join(dir, "state"), settings: filepath.Join(dir, "config.toml"),
+	}
+	if err := os.Mkdir(s.spool, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.configure(fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\nstate_dir = %q\nspool_dir = %q\n%s\n[destination.slack]\nwebhook_url = %q\n",
+		s.state, s.spool, more, slack.URL()))
+	return s
+}
+
+func (s *site) configure(text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.settings, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// result is how a run of the program ended.
+type result struct {
+	code        int
+	out, stderr string
+}
+
+// run runs the program with an empty environment but for env.
+func (s *site) run(env []string, args ...string) result {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}, env...)
+	var out, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &out, &stderr
+	err := c.Run()
+	if c.ProcessState == nil {
+		s.t.Fatalf("sshnotify %s: %v", strings.Join(args, " "), err)
+	}
+	return result{c.ProcessState.ExitCode(), out.String(), stderr.String()}
+}
+
+// pamEnv is the environment that sshd and pam_exec give a hook, pam_exec's own
+// last.
+func pamEnv(kind, user string, ip netip.Addr) []string {
+	return []string{
+		fmt.Sprintf("SSH_CONNECTION=%s 51234 192.0.2.5 22", ip),
+		"SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+		"PAM_SERVICE=sshd", "PAM_USER=" + user, "PAM_TTY=ssh", "PAM_RHOST=" + ip.String(), "PAM_TYPE=" + kind,
+	}
+}
+
+// wait waits until n messages are in Slack.
+func (s *site) wait(n int) []standin.Message {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	if err := s.slack.Wait(ctx, n); err != nil {
+		s.t.Fatalf("%d messages came, want %d; refused: %+v", len(s.slack.Messages()), n, s.slack.Refusals())
+	}
+	return s.slack.Messages()
+}
