@@ -74,7 +74,7 @@ func overflow(dir string) string {
 	if dir == hostSpool {
 		return hostOverflow
 	}
-	return filepath.Join(hostOverflow, "spool"+strings.ReplaceAll(filepath.Clean(dir), "/", "-"))
+	return hostOverflow + strings.ReplaceAll(filepath.Clean(dir), "/", "-")
 }
 
 // workerEnv is the whole environment of a worker that a hook starts.

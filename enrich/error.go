@@ -40,7 +40,7 @@ func (e *ProviderError) Error() string {
 		fmt.Fprintf(&b, " (%d)", e.Status)
 	}
 	for _, s := range []string{e.Title, e.Detail} {
-		if s != "" {
+		if s = strings.TrimRight(s, "."); s != "" {
 			b.WriteString(": " + s)
 		}
 	}

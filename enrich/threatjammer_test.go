@@ -399,3 +399,35 @@ func TestThreatJammerFilesArePrivate(t *testing.T) {
 		t.Errorf("%d files, %v, %v", seen, err, statErr)
 	}
 }
+
+// A no that was understood is an answer: it is kept, with what was said.
+func TestThreatJammerKeepsANo(t *testing.T) {
+	for status, example := range map[int]string{400: "error-400", 404: "error-404", 422: "error-422"} {
+		s, dir := &service{script: always(status, "application/json", body(t, example))}, t.TempDir()
+		first := newEngine(t, s, dir).LookupAll(t.Context(), publicIP)[0]
+		asked := len(s.paths())
+		again := newEngine(t, s, dir).LookupAll(t.Context(), publicIP)[0]
+		if len(s.paths()) != asked || !again.Cached {
+			t.Errorf("%d: asked again: %v", status, s.paths()[asked:])
+		}
+		if again.Err == nil || again.Err.Error() != first.Err.Error() || again.Hint != first.Hint || *again.Facts.Risk != *first.Facts.Risk {
+			t.Errorf("%d: first %+v, then %+v", status, first, again)
+		}
+	}
+}
+
+// A key that one part refused is wrong for the others too; a plan is not.
+func TestThreatJammerRefusedKeyIsShownToNoPart(t *testing.T) {
+	for status, want := range map[int]int{401: 0, 403: 1} {
+		s := &service{script: onlyFor(partASN, always(status, "application/json", body(t, "error-401")))}
+		e := newEngine(t, s, t.TempDir())
+		if f := e.Lookup(t.Context(), publicIP); !f.Risk.Known || f.Network.ASN == 0 {
+			t.Errorf("%d: %+v", status, f)
+		}
+		asked := s.count(partAssess)
+		e.Lookup(t.Context(), addr("203.0.113.8"))
+		if got := s.count(partAssess) - asked; got != want || s.count(partASN) != 1 {
+			t.Errorf("%d: %d more requests for the risk, %d for the name", status, got, s.count(partASN))
+		}
+	}
+}

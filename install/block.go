@@ -39,9 +39,6 @@ func lines(text []byte) []span {
 
 // findBlocks gives the blocks of a text, markers and final newline included.
 func findBlocks(text []byte) ([]span, error) {
-	if bytes.IndexByte(text, 0) >= 0 {
-		return nil, ErrBinary
-	}
 	var blocks []span
 	begin, beginLine := -1, 0
 	for i, l := range lines(text) {
@@ -69,6 +66,9 @@ func findBlocks(text []byte) ([]span, error) {
 // is, if nothing above it can keep it from being reached, and moved up
 // otherwise.
 func setBlock(text []byte, block string) ([]byte, error) {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return nil, ErrBinary
+	}
 	blocks, err := findBlocks(text)
 	if err != nil {
 		return nil, err

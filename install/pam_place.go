@@ -169,9 +169,11 @@ func carries(r pamRule) bool {
 
 // bars says whether the hook must stand before a rule.
 func bars(r pamRule) bool {
-	if r.includes() {
-		return true
-	}
+	return r.includes() || moves(r) || ends(r) || r.bracket && jumps.MatchString(r.control)
+}
+
+// moves says whether a rule's module changes what a program is run in.
+func moves(r pamRule) bool {
 	switch path.Base(r.module) {
 	case
 		// These bring an environment in.
@@ -189,16 +191,21 @@ func bars(r pamRule) bool {
 	case "pam_selinux.so":
 		return !r.has("close")
 	}
-	// A jump over the hook's line, or an end before it.
-	if !r.bracket {
-		return r.control == "sufficient"
-	}
-	return jumps.MatchString(r.control)
+	return false
+}
+
+// ends says whether the rules behind this one may not be run.
+func ends(r pamRule) bool {
+	return !r.bracket && r.control == "sufficient" || r.bracket && done.MatchString(r.control)
 }
 
 // jumps matches the actions that go on elsewhere than with the next rule, or
-// that forget what was decided (pam.conf(5)).
-var jumps = regexp.MustCompile(`=\s*([0-9]|done|reset)`)
+// that forget what was decided, and done the one that ends a stack
+// (pam.conf(5)).
+var (
+	jumps = regexp.MustCompile(`=\s*([0-9]|reset)`)
+	done  = regexp.MustCompile(`=\s*done`)
+)
 
 // readsUserEnv says whether a rule reads ~/.pam_environment (pam_env(8)).
 func readsUserEnv(r pamRule) bool {

@@ -73,8 +73,7 @@ func (t *takeout) cutFrom(p string, cut func([]byte) ([]byte, error), why string
 	return nil
 }
 
-// files takes out the whole files, or gives back what they replaced, and says
-// whether one of them was at the given path.
+// files takes out the whole files, or gives back what they replaced.
 func (t *takeout) files() error {
 	for _, it := range slices.Backward(slices.Clone(t.rec.Items)) {
 		if it.Kind != kindFile || it.Purge && !t.Purge {
@@ -89,7 +88,9 @@ func (t *takeout) files() error {
 		case !f.exists || f.path != it.Path:
 		case sum(f.data) != it.SHA256 && !it.Purge:
 			t.note("%s stays: it was changed after it was put in", f.path)
-		case it.Created || it.Before == nil && it.Mode == 0:
+		case !it.Created && it.Mode == 0:
+			t.note("%s stays: what it replaced was too large to be kept", f.path)
+		case it.Created:
 			t.gone[f.path] = true
 			t.add(Change{Action: Remove, Path: f.path, Old: f.data, Existed: true, Hidden: it.Purge || len(f.data) > maxBefore})
 		case it.Purge && sum(f.data) != it.SHA256:
@@ -216,7 +217,7 @@ func (t *takeout) mindQueue(spool string, others ...string) error {
 	return nil
 }
 
-// plain turns an error of cutHook into one that names its file.
+// inFile names the file in an error of cutHook.
 func inFile(err error, name string) error {
 	var pe *PAMError
 	if errors.As(err, &pe) && pe.File == "" {

@@ -92,22 +92,18 @@ func (o Owner) String() string {
 	return o.User + ":" + o.Group
 }
 
-// ids gives the numbers of an owner.
+// ids gives the numbers of an owner. A tree need not have an /etc/passwd to
+// have a root.
 func (h Host) ids(o Owner) (uid, gid int, err error) {
-	// A tree of folders need not have an /etc/passwd to have a root.
-	if o.User != "root" {
-		u, ok := h.userByName(o.User)
-		if !ok {
-			return 0, 0, fmt.Errorf("no user %s in /etc/passwd", o.User)
-		}
+	if u, ok := h.userByName(o.User); ok {
 		uid = u.UID
+	} else if o.User != "root" {
+		return 0, 0, fmt.Errorf("no user %s in /etc/passwd", o.User)
 	}
-	if o.Group != "root" {
-		g, ok := h.groupByName(o.Group)
-		if !ok {
-			return 0, 0, fmt.Errorf("no group %s in /etc/group", o.Group)
-		}
+	if g, ok := h.groupByName(o.Group); ok {
 		gid = g
+	} else if o.Group != "root" {
+		return 0, 0, fmt.Errorf("no group %s in /etc/group", o.Group)
 	}
 	return uid, gid, nil
 }

@@ -111,6 +111,7 @@ func everywhere(s string) []event.Alert {
 func TestAttack(t *testing.T) {
 	for name, s := range attacks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, a := range everywhere(s) {
 				raw, err := Build(a).JSON()
 				if err != nil {

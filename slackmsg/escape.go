@@ -111,8 +111,8 @@ func atWordEdge(cells []cell, i int) bool {
 	return before < 0 || after >= len(cells) || !inWord(cells[before].r) || !inWord(cells[after].r)
 }
 
-// inWord counts a replaced underscore as one: it was at an edge, and so is the
-// next in its run.
+// inWord leaves out the replaced underscore, which Unicode calls a letter: it
+// was at an edge, and so is the next one of its run.
 func inWord(r rune) bool { return unicode.IsLetter(r) && r != likeUnderscore || unicode.IsDigit(r) }
 
 // startsLine reports whether nothing but quote marks and spaces stand before i:

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -217,10 +218,12 @@ func clip(l line, limit int, f form) line {
 
 // fingerprint is exact where it has the form that ssh-keygen -l gives.
 func fingerprint(s string, limit int) piece {
-	if sha256Fingerprint.MatchString(s) {
+	if sha256Fingerprint().MatchString(s) {
 		return piece{exact, s}
 	}
 	return quote(s, limit)
 }
 
-var sha256Fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}=?$`)
+var sha256Fingerprint = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}=?$`)
+})

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
 var (
 	fromEntities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-	labelMarks   = regexp.MustCompile(`^\*([^*]+)\*|(· )\*([^*]+)\*`)
-	linkMarks    = regexp.MustCompile(`<([^|>]+)\|([^>]+)>`)
+	labelMarks   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\*([^*]+)\*|(· )\*([^*]+)\*`) })
+	linkMarks    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^|>]+)\|([^>]+)>`) })
 )
 
 // RenderReceived gives a payload that was received, as JSON, about as Slack
@@ -40,8 +41,8 @@ func RenderReceived(raw []byte, colour bool) (string, error) {
 		}
 		fmt.Fprintln(&b, bar+title)
 		for line := range strings.Lines(a.Text) {
-			line = linkMarks.ReplaceAllString(strings.TrimSuffix(line, "\n"), "$2 ($1)")
-			fmt.Fprintln(&b, bar+labelMarks.ReplaceAllString(received(line, len(line)), bold))
+			line = linkMarks().ReplaceAllString(strings.TrimSuffix(line, "\n"), "$2 ($1)")
+			fmt.Fprintln(&b, bar+labelMarks().ReplaceAllString(received(line, len(line)), bold))
 		}
 		fmt.Fprintln(&b, bar+dim+received(a.Footer, len(a.Footer))+reset)
 	}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/slack-go/slack"
 
@@ -119,11 +120,13 @@ func fallback(a event.Alert) string {
 	return strings.Join(lines, "\n")
 }
 
-var hexColour = regexp.MustCompile(`^#[0-9a-f]{6}$`)
+// Patterns are made when they are first needed: the hook is the same program,
+// and needs none.
+var hexColour = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^#[0-9a-f]{6}$`) })
 
 // colour gives the verdict's, or none where it has none that is one.
 func colour(v event.Verdict) string {
-	if !hexColour.MatchString(v.Colour) {
+	if !hexColour().MatchString(v.Colour) {
 		return ""
 	}
 	return v.Colour

@@ -47,6 +47,10 @@ func TestHeadline(t *testing.T) {
 		{"no address", all["no-address"], "alice → db1 (prod, db): from an unknown address"},
 		{"labels give way to an address", with("ipv6", func(a *event.Alert) { a.Event.Remote.IP = ip("2001:db8:1111:2222:3333:4444:5555:6666") }),
 			"alice → db1: from 2001:db8:1111:2222:3333:4444:5555:6666, risk 12 (LOW)"},
+		{"names give way to an address and its risk", with("ipv6", func(a *event.Alert) {
+			a.Event.Remote.IP = ip("2001:db8:1111:2222:3333:4444:5555:6666")
+			a.Event.User, a.Event.Host = "administrator", "database-primary.example.com"
+		}), "adminis… → databas…: from 2001:db8:1111:2222:3333:4444:5555:6666, risk 12 (LOW)"},
 		{"no name, no host", with("no-provider", func(a *event.Alert) { a.Event.User, a.Event.Host = "", "" }), "unknown user → unknown host (prod, db): from 203.0.113.7"},
 		{"a host that is an address", with("no-provider", func(a *event.Alert) { a.Event.Host, a.Event.Labels = "192.0.2.1", nil }), "alice → 192.0.2.1: from 203.0.113.7"},
 	}
@@ -175,6 +179,7 @@ func TestCut(t *testing.T) {
 		{"an entity is kept whole", "ab&cd", 6, "ab…"},
 		{"an entity that just fits", "ab&", 7, "ab&"},
 		{"between words", "first time from Bulgaria", 20, "first time from…"},
+		{"at the end of a word", "one two three", 8, "one two…"},
 		{"not between words that are far apart", "a Donaudampfschifffahrt", 20, "a Donaudampfschifff…"},
 		{"no comma before the dots", "one hundred, two hundred", 16, "one hundred…"},
 		{"wide characters", "漢字漢字", 3, "漢字…"},
@@ -300,6 +305,29 @@ func TestTitleKeepsTheTime(t *testing.T) {
 		if got := Build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 AM (UTC), 21 Nov 2026") || width(got) > 250 {
 			t.Errorf("title of %d: %q", width(got), got)
 		}
+	}
+}
+
+// Half of an emoji may be ours, or another field's.
+func TestDefuseLooksAtTheWholeLine(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		line line
+		want string
+	}{
+		{"the first colon is ours", line{say("said:"), quote("skull: x", 20)}, "said:skull∶ x"},
+		{"the last colon is ours", line{quote("x :skull", 20), say(": y")}, "x ∶skull: y"},
+		{"both colons are ours", line{say(":"), quote("15", 20), say(":")}, ":15:"},
+		{"from two fields", line{quote(":sk", 20), quote("ull:", 20)}, "∶skull:"},
+		{"an underscore in a word of two fields", line{quote("deploy_", 20), quote("bot", 20)}, "deploy_bot"},
+		{"a quotation after spaces of ours", line{say(" "), quote(">x", 20)}, " ›x"},
+		{"a sign in the middle", line{quote("a > b", 20)}, "a &gt; b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.line.render(asMrkdwn); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -58,8 +58,7 @@ func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
 		if c == nil {
 			c = &cluster{first: it.e.Time}
 			if g, ok := o.groups[k]; ok {
-				// Never longer than the window, should the clock have jumped back.
-				c.held = max(0, min(g.at.Add(window).Sub(now), window))
+				c.held = max(0, g.at.Add(window).Sub(now))
 			}
 			byKey[k] = c
 			all = append(all, c)

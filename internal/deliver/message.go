@@ -170,6 +170,7 @@ func (w *worker) takeMessage(name string) {
 		}
 		return
 	}
+	m.Next = m.Next.Rebase(time.Now())
 	o.failed = append(o.failed, &m)
 }
 

@@ -51,6 +51,7 @@ func newOutlet(t Target, stateDir string, now time.Time) *outlet {
 	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group)}
 	o.path = filepath.Join(stateDir, "destination-"+o.name+".json")
 	o.doc = state.Read[outletState](o.path)
+	o.doc.Pace, o.doc.Limited = o.doc.Pace.Rebase(now), o.doc.Limited.Rebase(now)
 	return o
 }
 
@@ -59,10 +60,10 @@ func newOutlet(t Target, stateDir string, now time.Time) *outlet {
 func (o *outlet) save(now time.Time) error {
 	return state.Update(o.path, func(d *outletState) error {
 		if d.Pace.Left(now) > o.doc.Pace.Left(now) {
-			o.doc.Pace = d.Pace
+			o.doc.Pace = d.Pace.Rebase(now)
 		}
 		if d.Limited.Left(now) > o.doc.Limited.Left(now) {
-			o.doc.Limited = d.Limited
+			o.doc.Limited = d.Limited.Rebase(now)
 		}
 		*d = o.doc
 		return nil
@@ -83,7 +84,7 @@ func (o *outlet) add(it *item, again bool) {
 		return
 	}
 	m := single(o.name, it)
-	m.Since, m.Tries, m.Next, m.Error = p.Since, p.Tries, p.Next, p.Error
+	m.Since, m.Tries, m.Next, m.Error = p.Since, p.Tries, p.Next.Rebase(time.Now()), p.Error
 	p.msg = m
 	o.failed = append(o.failed, m)
 }

@@ -89,6 +89,9 @@ func newWorker(j *Job, q *spool.Queue, set Settings) (*worker, error) {
 	for _, t := range l.byID {
 		for _, o := range w.outlets {
 			if at, ok := t.sentTo(o.name); ok {
+				if at.After(now) {
+					at = now // the clock was set back since
+				}
 				o.openGroup(t.Group, at, t.Verdict.Severity)
 			}
 		}
@@ -246,10 +249,8 @@ func (w *worker) claim() error {
 		w.moreNew = true
 		return nil
 	}
+	// What comes with an error is claimed all the same.
 	names, more, err := w.q.Claim(room)
-	if err != nil {
-		return err
-	}
 	w.moreNew = more
 	for _, f := range w.q.Foreign() {
 		w.Log.Warn("something in the spool is no event of ours", "file", f.Path, "type", f.Type, "kept_as", f.Moved)
@@ -264,6 +265,11 @@ func (w *worker) claim() error {
 	if len(names) > 0 {
 		w.evaluateNew()
 	}
+	if err == nil || errors.Is(err, spool.ErrLost) || w.Mode != Follow {
+		return err
+	}
+	// A service stays: the next look may find the disk mended.
+	w.Log.Error("not all that is new can be claimed", "error", err)
 	return nil
 }
 

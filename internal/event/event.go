@@ -182,7 +182,7 @@ func NewID() string {
 
 // ValidID reports whether s has the form of an id.
 func ValidID(s string) bool {
-	if len(s) != IDLength {
+	if len(s) != IDLength || strings.ContainsAny(s, "\r\n") { // which base32 skips
 		return false
 	}
 	_, err := idEncoding.DecodeString(s)

@@ -148,6 +148,14 @@ func (d folder) make(name string, a access) error {
 // dress gives a folder inside d its owner and mode.
 func (d folder) dress(name string, a access) error {
 	sub, err := d.folder(name)
+	if errors.Is(err, fs.ErrPermission) {
+		// A umask that forbids the owner too. By name, since it can't be opened;
+		// root, for whom somebody might swap it for a link, never comes here.
+		if err := d.do("fchmodat", name, func() error { return unix.Fchmodat(d.fd(), name, 0o700, 0) }); err != nil {
+			return err
+		}
+		sub, err = d.folder(name)
+	}
 	if err != nil {
 		return err
 	}

@@ -44,8 +44,8 @@ func (s *Spool) flock(flags int) *flock.Flock {
 
 // Lock makes the caller the spool's one worker. Without wait it gives ErrLocked
 // if there is one; with wait it waits for that one to end, or for ctx. Missing
-// subfolders are made by a user and by root, but not by the host's service,
-// which may not. As root it gives ErrNotOwner where cur/ is another user's.
+// subfolders are made by a user and by root; the host's service makes none,
+// because it may not. As root it gives ErrNotOwner where cur/ is another user's.
 //
 // All of cur/ is the new worker's: what a dead one had claimed is there.
 //
@@ -104,7 +104,7 @@ func (s *Spool) tryLock() (_ *Queue, err error) {
 			return nil, err
 		}
 	}
-	if q.cur, err = dir.folder(curName); err != nil {
+	if q.cur, err = s.sub(dir, curName); err != nil {
 		return nil, err
 	}
 	owner, err := q.cur.stat()

@@ -78,20 +78,32 @@ func Remove(path string) error {
 }
 
 // Hold is a time before which something must not be done, kept on disk. It
-// also keeps how long it was meant to last, so that a clock that jumps back
-// does not make it longer.
+// also keeps how long it was meant to last, so that a clock that jumps does not
+// make it longer. Rebase one that was read from disk.
 type Hold struct {
 	Until time.Time     `json:"until,omitzero"`
 	For   time.Duration `json:"for,omitempty"` // nanoseconds
 }
 
-// HoldFor gives a hold of d from now on.
+// HoldFor gives a hold of d from now on, which time.Now gave: within this
+// process its end is by the monotonic clock, whatever happens to the other.
 func HoldFor(now time.Time, d time.Duration) Hold {
-	return Hold{Until: now.Add(d).Round(0), For: d}
+	return Hold{Until: now.Add(d), For: d}
 }
 
 // Left says how long the hold still lasts: 0 when it is over, and never more
 // than it was meant to last.
 func (h Hold) Left(now time.Time) time.Duration {
 	return max(0, min(h.Until.Sub(now), h.For))
+}
+
+// Rebase gives the hold as a process should keep it that reads it from disk
+// now. One that ends later than it could have begun was made before the clock
+// was set back: it lasts as long as it was meant to, from now on.
+func (h Hold) Rebase(now time.Time) Hold {
+	left := h.Left(now)
+	if left == 0 {
+		return Hold{}
+	}
+	return HoldFor(now, left)
 }

@@ -70,6 +70,14 @@ func TestHoldLeft(t *testing.T) {
 			t.Errorf("%s: %v left, want %v", row.name, got, row.want)
 		}
 	}
+	jumped := now.Add(-time.Hour)
+	again := h.Rebase(jumped)
+	if got := again.Left(jumped.Add(59 * time.Second)); got != time.Second {
+		t.Errorf("an hour back and 59 s later %v is left, want 1s", got)
+	}
+	if got := h.Rebase(now.Add(time.Hour)); got != (Hold{}) {
+		t.Errorf("a hold that is over became %v", got)
+	}
 	if got := (Hold{}).Left(now); got != 0 {
 		t.Errorf("no hold has %v left", got)
 	}

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	sshdPath   = "/usr/sbin/sshd"
+	sftpServer = "/usr/lib/openssh/sftp-server"
+	// password is the lab users', and passwordHash what crypt(5) makes of it.
+	password     = "correct-horse"
+	passwordHash = "$6$sshnotify$mJx//4WbEeO0R9m0XucuyUuRKhTJiDWPeJp8Uu2WsV71SSBKYPlHfXu05f50/.l0kDRURQeR4wlLEJvCfuQOJ/"
+	// patience bounds every wait. It is long because nothing is expected to take
+	// it: two cores may be busy with other tests.
+	patience = 30 * time.Second
+)
+
+// usersMu keeps this process's useradd and userdel from waiting for each
+// other's lock of the password file, which they give up on.
+var usersMu sync.Mutex
+
+// lab is a real sshd on an address of its own, with a PAM service, a host key
+// and users that only it knows. It is a copy of the machine's under another
+// name, because the name is what sshd asks PAM for.
+type lab struct {
+	t              *testing.T
+	dir            string // everybody may look into it
+	service        string // of PAM, and the name of the copy
+	user           string
+	home           string
+	key            string // the user's, a file
+	client, server string // the addresses of the two ends
+	port           int
+	within         []string // runs the sshd somewhere else, in namespaces of its own
+	enter          []string // runs a client in the same place
+	sshd           *exec.Cmd
+	ended          chan struct{} // closed when the sshd is gone
+	sites          []*site       // that hooks lead to
+	uids           []int
+}
+
+// newLab makes one with a user who has a key and a password. Say what PAM does
+// with pam, and start it with serve.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the lab is made for Linux")
+	}
+	if os.Getuid() != 0 {
+		lacking(t, "root to run an sshd")
+	}
+	for _, tool := range []string{sshdPath, sftpServer, "ssh", "ssh-keygen", "sftp", "scp", "useradd", "userdel", "bash", "su"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			lacking(t, tool)
+		}
+	}
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd insists on it
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "sshd-lab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{
+		t: t, dir: dir, service: "sshd-t" + word(), key: filepath.Join(dir, "id"),
+		client: "127.0.0.2", server: "127.0.0.1",
+	}
+	b, err := os.ReadFile(sshdPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write(l.service, 0o755, string(b))
+	l.write("askpass", 0o755, "#!/bin/sh\nprintf '%s\\n' \"$LAB_PASSWORD\"\n")
+	l.keygen("host")
+	l.keygen("id")
+	l.user, l.home = l.addUser()
+	l.write("keys/"+l.user, 0o644, l.read("id.pub"))
+	return l
+}
+
+// word gives a word that no other test has.
+func word() string { return strings.ToLower(rand.Text()[:6]) }
+
+func (l *lab) write(name string, mode os.FileMode, text string) string {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+func (l *lab) read(name string) string {
+	l.t.Helper()
+	b, err := os.ReadFile(filepath.Join(l.dir, name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// must runs a tool that is not under test.
+func (l *lab) must(name string, args ...string) string {
+	l.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// keygen makes a key pair in the lab's folder.
+func (l *lab) keygen(name string) {
+	l.t.Helper()
+	l.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", filepath.Join(l.dir, name))
+}
+
+// fingerprint is what ssh-keygen says of a public key.
+func (l *lab) fingerprint(name string) string {
+	l.t.Helper()
+	f := strings.Fields(l.must("ssh-keygen", "-lf", filepath.Join(l.dir, name)))
+	return f[1]
+}
+
+// addUser makes a user of the machine, for as long as the test runs.
+func (l *lab) addUser() (name, home string) {
+	l.t.Helper()
+	name = "sshn" + word()
+	home = filepath.Join(l.dir, name)
+	usersMu.Lock()
+	defer usersMu.Unlock()
+	l.must("useradd", "-M", "-N", "-d", home, "-s", "/bin/bash", "-p", passwordHash, name)
+	uid, err := strconv.Atoi(strings.TrimSpace(l.must("id", "-u", name)))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.uids = append(l.uids, uid)
+	l.t.Cleanup(func() {
+		usersMu.Lock()
+		defer usersMu.Unlock()
+		l.until("the end of all processes of "+name, func() bool { return len(kill(ownedBy(uid))) == 0 })
+		if out, err := exec.Command("userdel", name).CombinedOutput(); err != nil {
+			l.t.Errorf("userdel %s: %v\n%s", name, err, out)
+		}
+	})
+	if err := os.Mkdir(home, 0o700); err != nil {
+		l.t.Fatal(err)
+	}
+	l.give(uid, home)
+	return name, home
+}
+
+// give makes files a user's.
+func (l *lab) give(uid int, paths ...string) {
+	l.t.Helper()
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(p, uid, -1))
+		})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// atHome writes a file of the user's.
+func (l *lab) atHome(name, text string) {
+	l.t.Helper()
+	l.write(filepath.Join(l.user, name), 0o600, text)
+	l.give(l.uids[0], l.home)
+}
+
+// hook is the PAM line for a site.
+func (l *lab) hook(s *site, more ...string) string {
+	if !slices.Contains(l.sites, s) {
+		l.sites = append(l.sites, s)
+	}
+	line := []string{"session optional pam_exec.so quiet", binary, "hook --spool", s.spool, "--config", s.settings, "--services", l.service}
+	return strings.Join(append(line, more...), " ")
+}
+
+// pam says what PAM does from now on when a session opens and closes. The
+// machine's own files stay as they are.
+func (l *lab) pam(session ...string) {
+	l.t.Helper()
+	lines := append([]string{"auth required pam_unix.so nodelay", "account required pam_permit.so"}, session...)
+	lines = append(lines, "session required pam_permit.so", "")
+	path := "/etc/pam.d/" + l.service
+	l.t.Cleanup(func() { os.Remove(path) })
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// serve starts the sshd, with more lines of sshd_config(5). All that ends with
+// the test and is not the machine's ends before the sites are removed.
+func (l *lab) serve(more ...string) {
+	l.t.Helper()
+	l.t.Cleanup(l.end)
+	for range 5 {
+		l.port = 2222 // nobody else's, in a network of its own
+		if l.within == nil {
+			l.port = freePort(l.t, l.server)
+		}
+		if l.start(more) {
+			break
+		}
+	}
+	if l.sshd == nil {
+		l.t.Fatalf("sshd does not start:\n%s", l.read("sshd.log"))
+	}
+	l.write("known_hosts", 0o644, "lab "+l.read("host.pub"))
+	l.write("ssh_config", 0o644, strings.Join([]string{
+		"Host lab", "HostName " + l.server, "Port " + strconv.Itoa(l.port), "BindAddress " + l.client, "User " + l.user,
+		"IdentityFile " + l.key, "IdentitiesOnly yes", "IdentityAgent none", "HostKeyAlias lab",
+		"UserKnownHostsFile " + filepath.Join(l.dir, "known_hosts"), "GlobalKnownHostsFile /dev/null", "StrictHostKeyChecking yes",
+		"UpdateHostKeys no", "ConnectTimeout 20", "",
+	}, "\n"))
+}
+
+func freePort(t *testing.T, ip string) int {
+	t.Helper()
+	n, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	return n.Addr().(*net.TCPAddr).Port
+}
+
+// start reports whether the sshd listens. It does not if somebody else took the
+// port since it was found free.
+func (l *lab) start(more []string) bool {
+	l.t.Helper()
+	l.write("sshd_config", 0o644, strings.Join(append([]string{
+		"ListenAddress " + l.server, "Port " + strconv.Itoa(l.port), "HostKey " + filepath.Join(l.dir, "host"), "PidFile none",
+		"UsePAM yes", "StrictModes no", "AuthorizedKeysFile " + filepath.Join(l.dir, "keys", "%u"), "AllowUsers sshn*",
+		"PasswordAuthentication yes", "KbdInteractiveAuthentication no", "PrintMotd no", "PrintLastLog no",
+		"LogLevel VERBOSE", "Subsystem sftp " + sftpServer, "",
+	}, more...), "\n"))
+	log, err := os.Create(filepath.Join(l.dir, "sshd.log"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer log.Close()
+	args := append(slices.Clone(l.within), filepath.Join(l.dir, l.service), "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config"))
+	c := exec.Command(args[0], args[1:]...)
+	c.Stderr = log
+	if err := c.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = c.Wait(); close(ended) }()
+	listens := func() bool { return strings.Contains(l.read("sshd.log"), "Server listening on "+l.server) }
+	l.until("an sshd that listens", func() bool { return gone(ended) || listens() })
+	if !listens() {
+		return false
+	}
+	l.sshd, l.ended = c, ended
+	return true
+}
+
+// end ends whatever the lab has started, each by its process id.
+func (l *lab) end() {
+	if l.t.Failed() {
+		l.t.Logf("sshd:\n%s", l.read("sshd.log"))
+	}
+	if l.sshd != nil {
+		// The clients ended with the test's context, and their sessions follow.
+		deadline := time.Now().Add(5 * time.Second)
+		for len(l.sessions()) > 0 && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		left := l.sessions()
+		_ = l.sshd.Process.Kill()
+		<-l.ended
+		kill(left)
+	}
+	for _, s := range l.sites {
+		l.until("the end of the workers", func() bool { return len(kill(s.workers())) == 0 })
+		os.RemoveAll(filepath.Join("/run/sshnotify", overflowName(s.spool)))
+	}
+}
+
+// overflowName is the folder for a spool that takes no events, in /run/sshnotify.
+func overflowName(spool string) string { return "spool" + strings.ReplaceAll(spool, "/", "-") }
+
+func gone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// until waits for a condition that nothing gives notice of.
+func (l *lab) until(what string, ok func() bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// command prepares a client.
+func (l *lab) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	args = slices.Concat(l.enter, []string{name, "-F", filepath.Join(l.dir, "ssh_config")}, args)
+	c := exec.CommandContext(ctx, args[0], args[1:]...)
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TERM=xterm"}
+	c.WaitDelay = time.Second
+	return c
+}
+
+// run runs a client to its end. That its output is read to the end is part of
+// the test: somebody who keeps the other end open makes it hang.
+func (l *lab) run(name string, args ...string) result {
+	l.t.Helper()
+	return l.runWith(nil, name, args...)
+}
+
+func (l *lab) runWith(env []string, name string, args ...string) result {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	c := l.command(ctx, name, args...)
+	c.Env = append(c.Env, env...)
+	var out, stderr strings.Builder
+	c.Stdout, c.Stderr = &out, &stderr
+	err := c.Run()
+	if c.ProcessState == nil || ctx.Err() != nil {
+		l.t.Fatalf("%s %q: %v\n%s%s", name, args, err, out.String(), stderr.String())
+	}
+	return result{c.ProcessState.ExitCode(), out.String(), stderr.String()}
+}
+
+// stay starts a client that stays until the returned function ends it, as a
+// person does with Ctrl-C.
+func (l *lab) stay(args ...string) (leave func()) {
+	l.t.Helper()
+	c := l.command(l.t.Context(), "ssh", args...)
+	if err := c.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	return func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		_ = c.Wait()
+	}
+}
