@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -60,7 +61,12 @@ spool at a time.`,
 	return c
 }
 
+// gcPercent keeps a worker small: it stays for months beside what the server
+// is there for, and collecting a few megabytes more often costs it nothing.
+const gcPercent = 25
+
 func (o *deliverOptions) run(ctx context.Context) error {
+	debug.SetGCPercent(gcPercent)
 	c, err := o.app.settings()
 	if err != nil {
 		if o.syslog { // nobody reads this worker's standard error
@@ -73,11 +79,28 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return err
 	}
 	err = deliver.Run(ctx, job)
-	if errors.Is(err, spool.ErrLocked) && !o.once {
-		job.Log.Info("another worker is at it")
+	if !errors.Is(err, spool.ErrLocked) {
+		return err
+	}
+	job.Log.Info("another worker is at it")
+	if !o.once {
 		return nil
 	}
-	return err
+	return anyWaiting(job.Spool)
+}
+
+// anyWaiting gives deliver.ErrWaiting if an event is in the spool.
+func anyWaiting(s *spool.Spool) error {
+	files, err := s.Waiting()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Folder != spool.InFailed {
+			return deliver.ErrWaiting
+		}
+	}
+	return nil
 }
 
 // job puts together a worker for the settings c, and becomes the user that

@@ -7,7 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +32,7 @@ func (o *hookOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noWorker, "no-worker", false, "start no worker: a service delivers")
 }
 
-func newHookCmd(a *app) *cobra.Command {
+func newHookCmd() *cobra.Command {
 	var o hookOptions
 	c := &cobra.Command{
 		Use:   "hook",
@@ -46,10 +46,12 @@ background if none runs; --config FILE is handed to it.`,
 		Example: `  # in /etc/pam.d/sshd, before any pam_env line
   session optional pam_exec.so quiet /usr/bin/sshnotify hook --no-worker`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			args := []string{"--spool=" + o.spoolDir, "--config=" + a.configFile, "--services=" + strings.Join(o.services, ",")}
-			if o.noWorker {
-				args = append(args, "--no-worker")
+		// Main takes the usual way round all this. Where flags of all commands
+		// stand before the name, a wrong one is no more an error than after it.
+		DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			if wantsHelp(args) {
+				return c.Help()
 			}
 			runHook(args)
 			return nil
@@ -57,6 +59,11 @@ background if none runs; --config FILE is handed to it.`,
 	}
 	o.flags(c.Flags())
 	return c
+}
+
+// wantsHelp reports whether a person asks what the hook is.
+func wantsHelp(args []string) bool {
+	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }
 
 // runHook is all of sshnotify that stands on the way of a login. It never

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,7 +37,7 @@ type app struct {
 func Main(args []string) int {
 	// The hook stands on the way of every login: it neither needs the other
 	// commands made, nor may any of them be in its way.
-	if len(args) > 0 && args[0] == "hook" && !slices.ContainsFunc(args, func(a string) bool { return a == "--help" || a == "-h" }) {
+	if len(args) > 0 && args[0] == "hook" && !wantsHelp(args) {
 		runHook(args[1:])
 		return exitDone
 	}
@@ -93,7 +92,7 @@ the message, and tries again until it has arrived.`,
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "settings `FILE` (default "+orNone(a.places.ConfigFile())+")")
 	root.PersistentFlags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "how much is logged to standard error: debug, info, warn or error")
 	root.AddCommand(
-		newHookCmd(a), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
+		newHookCmd(), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
 		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.

@@ -180,9 +180,12 @@ func (r pamRule) dressed(k Hook) string {
 }
 
 // pad writes a word in the column in which another stands before a gap. Gaps
-// of blanks are made to fit; those with tabs are kept.
+// of blanks are made to fit; single ones, and those with tabs, are kept.
 func pad(word, other, gap string, dash bool) string {
 	if strings.Contains(gap, "\t") {
+		return word + gap
+	}
+	if len(gap) == 1 {
 		return word + gap
 	}
 	width := len(other) + len(gap)

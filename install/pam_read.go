@@ -97,6 +97,10 @@ func parsePAM(text []byte) ([]pamRule, error) {
 			return nil, &PAMError{Row: row, Reason: reason}
 		}
 		r.span, r.row = span{start, l.to}, row
+		if start != l.from {
+			// Its gaps are not what they look like.
+			r.gap1, r.gap2 = "", ""
+		}
 		rules = append(rules, r)
 		start = -1
 	}

@@ -23,6 +23,10 @@ type planner struct {
 }
 
 func newPlanner(ctx context.Context, h Host, recAt string) (*planner, error) {
+	recAt, err := h.resolve(recAt)
+	if err != nil {
+		return nil, err
+	}
 	rec, err := h.loadRecord(recAt)
 	if err != nil {
 		return nil, err

@@ -133,6 +133,10 @@ func (t *takeout) links() {
 
 // emptied takes out the folders that were made, where nothing is left in them.
 func (t *takeout) emptied() {
+	if t.Purge {
+		// Purging is final: the record goes, whatever stays.
+		t.gone[t.recAt] = true
+	}
 	for _, it := range slices.Backward(slices.Clone(t.rec.Items)) {
 		if it.Kind != kindFolder || it.Purge && !t.Purge {
 			continue
@@ -142,6 +146,10 @@ func (t *takeout) emptied() {
 			continue
 		}
 		if !t.willBeEmpty(it.Path) {
+			if t.Purge {
+				t.rec.drop(it)
+				t.note("%s stays: it is not empty", it.Path)
+			}
 			continue
 		}
 		t.rec.drop(it)

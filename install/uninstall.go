@@ -73,9 +73,11 @@ func (t *takeout) kept(command string) {
 
 func (t *takeout) stopResend(a userPlace) error {
 	dir := path.Join(a.ConfigHome, "systemd/user")
-	if t.h.exists(path.Join(dir, "timers.target.wants", timerName+".timer")) {
+	wants := path.Join(dir, "timers.target.wants")
+	if t.h.exists(path.Join(wants, timerName+".timer")) {
 		t.run("nothing sends what waits any more", []string{"systemctl", "--user", "enable", "--now", timerName + ".timer"},
 			"systemctl", "--user", "disable", "--now", timerName+".timer")
+		t.unlinked(path.Join(wants, timerName+".timer"))
 	}
 	old, ok, err := t.crontab()
 	if err != nil || !ok {
@@ -87,6 +89,13 @@ func (t *takeout) stopResend(a userPlace) error {
 	}
 	t.setCrontab(old, text, "nothing sends what waits any more")
 	return nil
+}
+
+// unlinked notes what systemctl disable takes out: a link, and its folder with
+// the last one.
+func (t *takeout) unlinked(link string) {
+	t.gone[link] = true
+	t.gone[path.Dir(link)] = t.willBeEmpty(path.Dir(link))
 }
 
 // PlanSystemUninstall plans to take out of the host what PlanSystem put in.
@@ -153,6 +162,7 @@ func (t *takeout) serviceOut(places Places) error {
 	switch {
 	case running && init == "systemd" && t.h.exists(unitWants):
 		t.run("the service is stopped", []string{"systemctl", "enable", "--now", unitName}, "systemctl", "disable", "--now", unitName)
+		t.unlinked(unitWants)
 	case running && init == "openrc" && t.h.exists(openrcLevel):
 		t.run("the service is stopped", []string{"rc-service", "sshnotify", "start"}, "rc-service", "sshnotify", "stop")
 		t.run("the service is not started at boot", []string{"rc-update", "add", "sshnotify", "default"}, "rc-update", "del", "sshnotify", "default")

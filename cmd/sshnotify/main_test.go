@@ -71,12 +71,17 @@ type site struct {
 // newSite makes one in a temporary folder. more is added to the settings.
 func newSite(t *testing.T, o standin.SlackOptions, more string) *site {
 	t.Helper()
+	return siteIn(t, t.TempDir(), o, more)
+}
+
+// siteIn is newSite in a folder of the caller's.
+func siteIn(t *testing.T, dir string, o standin.SlackOptions, more string) *site {
+	t.Helper()
 	slack, err := standin.StartSlack(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(slack.Close)
-	dir := t.TempDir()
 	s := &site{
 		t: t, dir: dir, slack: slack,
 		spool: filepath.Join(dir, "spool"), state: filepath.Join(dir, "state"), settings: filepath.Join(dir, "config.toml"),
@@ -84,6 +89,7 @@ func newSite(t *testing.T, o standin.SlackOptions, more string) *site {
 	if err := os.Mkdir(s.spool, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.endWorkers)
 	s.configure(fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\nstate_dir = %q\nspool_dir = %q\n%s\n[destination.slack]\nwebhook_url = %q\n",
 		s.state, s.spool, more, slack.URL()))
 	return s

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"os"
@@ -27,7 +28,7 @@ type told struct{ Text, Title, Colour, Body string }
 
 func tellsOf(m standin.Message) told {
 	a := m.Payload.Attachments[0]
-	title, _, _ := strings.Cut(a.Title, " at ")
+	title, _, _ := strings.Cut(html.UnescapeString(a.Title), " at ")
 	return told{m.Payload.Text, title, a.Color, a.Text}
 }
 
@@ -70,7 +71,7 @@ var accesses = []access{
 	}, true, ""},
 	{"a key that is not accepted", func(t *testing.T, l *lab) {
 		l.keygen("stranger")
-		r := l.run("ssh", "-o", "BatchMode=yes", "-i", filepath.Join(l.dir, "stranger"), "-o", "IdentityFile=none", "lab", "true")
+		r := l.run("ssh", "-o", "BatchMode=yes", "stranger", "true")
 		if r.code != 255 || !strings.Contains(r.stderr, "Permission denied") {
 			t.Errorf("it must be refused: %+v", r)
 		}
@@ -81,7 +82,7 @@ var accesses = []access{
 		socket := filepath.Join(l.dir, "tunnel")
 		leave := l.stay("-N", "-o", "ExitOnForwardFailure=yes", "-L", fmt.Sprintf("%s:%s:%d", socket, l.server, l.port), "lab")
 		defer leave()
-		l.until("the tunnel", func() bool { _, err := os.Stat(socket); return err == nil })
+		until(l.t, "the tunnel", func() bool { _, err := os.Stat(socket); return err == nil })
 		c, err := net.Dial("unix", socket)
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +97,7 @@ var accesses = []access{
 		control := filepath.Join(l.dir, "control")
 		leave := l.stay("-N", "-M", "-S", control, "lab")
 		defer leave()
-		l.until("the master connection", func() bool { _, err := os.Stat(control); return err == nil })
+		until(l.t, "the master connection", func() bool { _, err := os.Stat(control); return err == nil })
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
@@ -141,19 +142,20 @@ func (l *lab) transfer(t *testing.T, program, from, to string) {
 // not.
 func TestSshdTellsEachLoginOnce(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(l *lab, s *site){
-		"by the worker that a hook starts": func(l *lab, s *site) { l.pam(l.hook(s)) },
-		"by a service": func(l *lab, s *site) {
-			l.pam(l.hook(s, "--no-worker"))
-			s.follow()
-		},
-	} {
+	for name, follow := range map[string]bool{"by the worker that a hook starts": false, "by a service": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			s := newSite(t, strict, apart)
-			prepare(l, s)
+			if follow {
+				l.pam(l.hook(s, "--no-worker"))
+			} else {
+				l.pam(l.hook(s))
+			}
 			l.serve()
+			if follow {
+				s.follow()
+			}
 			n := 0
 			for _, a := range accesses {
 				a.enter(t, l)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -45,8 +46,9 @@ type lab struct {
 	key            string // the user's, a file
 	client, server string // the addresses of the two ends
 	port           int
-	within         []string // runs the sshd somewhere else, in namespaces of its own
-	enter          []string // runs a client in the same place
+	within         []string // runs the sshd in namespaces of its own
+	ownNet         bool     // a network is among these
+	enter          []string // runs a client in the same network
 	sshd           *exec.Cmd
 	ended          chan struct{} // closed when the sshd is gone
 	sites          []*site       // that hooks lead to
@@ -159,7 +161,7 @@ func (l *lab) addUser() (name, home string) {
 	l.t.Cleanup(func() {
 		usersMu.Lock()
 		defer usersMu.Unlock()
-		l.until("the end of all processes of "+name, func() bool { return len(kill(ownedBy(uid))) == 0 })
+		until(l.t, "the end of all processes of "+name, func() bool { return len(kill(ownedBy(uid))) == 0 })
 		if out, err := exec.Command("userdel", name).CombinedOutput(); err != nil {
 			l.t.Errorf("userdel %s: %v\n%s", name, err, out)
 		}
@@ -220,7 +222,7 @@ func (l *lab) serve(more ...string) {
 	l.t.Cleanup(l.end)
 	for range 5 {
 		l.port = 2222 // nobody else's, in a network of its own
-		if l.within == nil {
+		if !l.ownNet {
 			l.port = freePort(l.t, l.server)
 		}
 		if l.start(more) {
@@ -230,10 +232,15 @@ func (l *lab) serve(more ...string) {
 	if l.sshd == nil {
 		l.t.Fatalf("sshd does not start:\n%s", l.read("sshd.log"))
 	}
+	if l.ownNet {
+		l.enter = []string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", l.sshd.Process.Pid)}
+	}
 	l.write("known_hosts", 0o644, "lab "+l.read("host.pub"))
 	l.write("ssh_config", 0o644, strings.Join([]string{
-		"Host lab", "HostName " + l.server, "Port " + strconv.Itoa(l.port), "BindAddress " + l.client, "User " + l.user,
-		"IdentityFile " + l.key, "IdentitiesOnly yes", "IdentityAgent none", "HostKeyAlias lab",
+		"Host lab", "IdentityFile " + l.key,
+		"Host stranger", "IdentityFile " + filepath.Join(l.dir, "stranger"),
+		"Host *", "HostName " + l.server, "Port " + strconv.Itoa(l.port), "BindAddress " + l.client, "User " + l.user,
+		"IdentitiesOnly yes", "IdentityAgent none", "HostKeyAlias lab",
 		"UserKnownHostsFile " + filepath.Join(l.dir, "known_hosts"), "GlobalKnownHostsFile /dev/null", "StrictHostKeyChecking yes",
 		"UpdateHostKeys no", "ConnectTimeout 20", "",
 	}, "\n"))
@@ -273,7 +280,7 @@ func (l *lab) start(more []string) bool {
 	ended := make(chan struct{})
 	go func() { _ = c.Wait(); close(ended) }()
 	listens := func() bool { return strings.Contains(l.read("sshd.log"), "Server listening on "+l.server) }
-	l.until("an sshd that listens", func() bool { return gone(ended) || listens() })
+	until(l.t, "an sshd that listens", func() bool { return gone(ended) || listens() })
 	if !listens() {
 		return false
 	}
@@ -298,13 +305,14 @@ func (l *lab) end() {
 		kill(left)
 	}
 	for _, s := range l.sites {
-		l.until("the end of the workers", func() bool { return len(kill(s.workers())) == 0 })
-		os.RemoveAll(filepath.Join("/run/sshnotify", overflowName(s.spool)))
+		until(l.t, "the end of the workers", func() bool { return len(kill(s.workers())) == 0 })
+		os.RemoveAll(filepath.Join("/run", overflowName(s.spool)))
 	}
 }
 
-// overflowName is the folder for a spool that takes no events, in /run/sshnotify.
-func overflowName(spool string) string { return "spool" + strings.ReplaceAll(spool, "/", "-") }
+// overflowName is the folder in /run that stands in for a spool that takes no
+// events.
+func overflowName(spool string) string { return "sshnotify" + strings.ReplaceAll(spool, "/", "-") }
 
 func gone(c <-chan struct{}) bool {
 	select {
@@ -312,16 +320,6 @@ func gone(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// until waits for a condition that nothing gives notice of.
-func (l *lab) until(what string, ok func() bool) {
-	l.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			l.t.Fatalf("waited in vain for %s", what)
-		}
 	}
 }
 

@@ -72,6 +72,12 @@ func (l *lab) sessions() []int {
 	return pids(func(pid int) bool { return statField(pid, 4) == listener })
 }
 
+// over waits until every session is over, the hook at its end included.
+func (l *lab) over() {
+	l.t.Helper()
+	until(l.t, "the end of the sessions", func() bool { return len(l.sessions()) == 0 })
+}
+
 // workers gives the processes that work the site's spool.
 func (s *site) workers() []int {
 	return pids(func(pid int) bool {
@@ -81,12 +87,12 @@ func (s *site) workers() []int {
 	})
 }
 
-// settle waits until every session is over, its end included, and the spool has
-// nothing left to tell.
+// settle waits until every session is over, and the spool has nothing left to
+// tell.
 func (l *lab) settle(s *site) {
 	l.t.Helper()
-	l.until("the end of the sessions", func() bool { return len(l.sessions()) == 0 })
-	l.until("an empty spool", func() bool {
+	l.over()
+	until(l.t, "an empty spool", func() bool {
 		for _, sub := range []string{"new", "cur"} {
 			if left, err := filepath.Glob(filepath.Join(s.spool, sub, "*.json")); err != nil || len(left) > 0 {
 				return false

@@ -22,8 +22,10 @@ const (
 	// brokenHold is how often a broken destination is tried. Only its owner can
 	// mend it, and a new load of the settings tries at once.
 	brokenHold = 5 * time.Minute
+	// maxDeadSaid is how many dead letters of one message the system log names.
+	maxDeadSaid = 10
 	// deadSaidEvery is how often dead letters of one destination are said to
-	// the others; the system log has each.
+	// the other destinations.
 	deadSaidEvery = 24 * time.Hour
 )
 
@@ -184,14 +186,20 @@ func (w *worker) giveUp(o *outlet, m *message) {
 		p.Dead, p.msg = true, nil
 		p.Error, p.Tries, p.Since = m.Error, m.Tries, m.Since
 	}
+	n := 0
 	for it := range m.all() {
-		w.Alarm(fmt.Sprintf("%s %s of %s can't be told to %s and is kept as a dead letter: %s (sshnotify queue show %s)",
-			it.e.Kind, event.Ref(it.e.ID), it.e.User, o.name, m.Error, event.Ref(it.e.ID)))
+		if n++; n <= maxDeadSaid {
+			w.Alarm(fmt.Sprintf("%s %s of %s can't be told to %s and is kept as a dead letter: %s (sshnotify queue show %s)",
+				it.e.Kind, event.Ref(it.e.ID), it.e.User, o.name, m.Error, event.Ref(it.e.ID)))
+		}
 		if it.finished() {
 			w.finish(it, false)
 		} else if err := w.writeItem(it); err != nil {
 			w.Log.Error("a dead letter can't be written", "id", it.e.ID, "error", err)
 		}
+	}
+	if n > maxDeadSaid {
+		w.Alarm(fmt.Sprintf("and %d more dead letters of %s: sshnotify queue lists them", n-maxDeadSaid, o.name))
 	}
 	if !m.alone() {
 		w.remove(messageFile(m.ID))

@@ -18,8 +18,9 @@ const (
 	// pollEvery is how often new files are looked for where no notice of them
 	// comes: inotify has limits, and network file systems have no inotify.
 	pollEvery = 5 * time.Second
-	// watchedPollEvery is the same beside a notice, should one be missed.
-	watchedPollEvery = time.Minute
+	// watchedPollEvery is the same beside a notice: one may be missed, and the
+	// overflow folder may not exist yet.
+	watchedPollEvery = 20 * time.Second
 	// sessionsEvery is how often sessions without a logout are looked for.
 	sessionsEvery = 15 * time.Second
 	// sweepEvery is how often what was told long ago is forgotten.

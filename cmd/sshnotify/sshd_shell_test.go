@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/standin"
+)
+
+// shellBlock is what stands in a ~/.bashrc. The first line is the tests' own: it
+// says that the file was read, and by how deep a shell.
+func shellBlock(redirects string) string {
+	return fmt.Sprintf("echo \"$SHLVL\" >>\"$HOME/read\"\n[ -n \"$SSH_CONNECTION\" ] && %s hook%s || :\n", binary, redirects)
+}
+
+const silenced = " >/dev/null 2>&1 </dev/null"
+
+// shells makes the lab's user one who runs sshnotify without root's help: sshd
+// and PAM know nothing of it. before stands first in ~/.bashrc, and config is
+// the folder for settings, in the home.
+func (l *lab) shells(o standin.SlackOptions, before, config, block string) *standin.Slack {
+	l.t.Helper()
+	slack, err := standin.StartSlack(o)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(slack.Close)
+	l.pam()
+	l.atHome(".bashrc", before+block)
+	l.atHome(".bash_profile", ". ~/.bashrc\n")
+	l.atHome(filepath.Join(config, "sshnotify/config.toml"),
+		fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\n%s[destination.slack]\nwebhook_url = %q\n", apart, slack.URL()))
+	return slack
+}
+
+// readBy gives the depths of the shells that read a user's ~/.bashrc.
+func (l *lab) readBy(home string) []string {
+	l.t.Helper()
+	b, err := os.ReadFile(filepath.Join(home, "read"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return strings.Fields(string(b))
+}
+
+// quiet waits until nothing runs as the lab's users any more.
+func (l *lab) quiet() {
+	l.t.Helper()
+	for _, uid := range l.uids {
+		until(l.t, fmt.Sprintf("the end of all processes of user %d", uid), func() bool { return len(ownedBy(uid)) == 0 })
+	}
+}
+
+func (l *lab) waitFor(slack *standin.Slack, n int) []standin.Message {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	if err := slack.Wait(ctx, n); err != nil {
+		l.t.Fatalf("%v; refused: %+v", err, slack.Refusals())
+	}
+	return slack.Messages()
+}
+
+// usualShell is the message that a shell's hook leads to: it knows the service
+// as sshd, and the key where sshd says so.
+func (l *lab) usualShell(key bool) told {
+	want := l.usualKey()
+	want.Title = strings.Replace(want.Title, l.service, "SSH", 1)
+	if !key {
+		want.Body, _, _ = strings.Cut(want.Body, "\n")
+	}
+	return want
+}
+
+// Many shells on one connection are one login: that of ~/.ssh/rc, the login
+// shell, nested ones, one that su starts as somebody else, and a tmux window.
+func TestSshdShellsOfOneConnection(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("tmux"); err != nil {
+		lacking(t, "tmux")
+	}
+	l := newLab(t)
+	slack := l.shells(strict, "", ".config", shellBlock(silenced))
+	l.atHome(".ssh/rc", "echo rc >>\"$HOME/rc\"\n")
+	other, otherHome := l.addUser()
+	l.write(filepath.Join(other, ".bashrc"), 0o644, shellBlock(silenced))
+	l.give(l.uids[1], otherHome)
+	l.serve("ExposeAuthInfo yes")
+
+	c := l.login("lab")
+	c.enter("bash -i -c 'bash -i -c \"echo nested\"-done'")
+	c.see("nested-done")
+	c.enter("LC_ALL=C su " + other + " -c 'bash -i -c \"echo su\"-done'")
+	c.see("Password:")
+	c.enter(password)
+	c.see("su-done")
+	c.enter("export TMUX_TMPDIR=$HOME; tmux -L lab -f /dev/null new-session -d 'bash -i -c \"echo window >>$HOME/window\"; tmux -L lab wait-for -S done'; tmux -L lab wait-for done; echo tmux''-done")
+	c.see("tmux-done")
+	c.leave()
+	l.quiet()
+
+	for _, name := range []string{"rc", "window"} {
+		if _, err := os.Stat(filepath.Join(l.home, name)); err != nil {
+			t.Errorf("not everything ran: %v", err)
+		}
+	}
+	// The login shell, two nested ones and the window's; where bash was built so
+	// (SSH_SOURCE_BASHRC), that of ~/.ssh/rc.
+	if got := l.readBy(l.home); len(got) < 4 {
+		t.Errorf("~/.bashrc was read by shells of depth %q only", got)
+	}
+	if got := l.readBy(otherHome); len(got) != 1 {
+		t.Errorf("the other user's ~/.bashrc was read by shells of depth %q", got)
+	}
+	if diff := cmp.Diff(l.usualShell(true), tellsOf(l.waitFor(slack, 1)[0])); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+	if n := len(slack.Messages()); n != 1 {
+		t.Errorf("%d messages of one connection", n)
+	}
+	if _, err := os.Stat(filepath.Join(otherHome, ".local")); err == nil {
+		t.Error("the other user, who logged in nowhere, has a spool")
+	}
+	state, err := filepath.Glob(filepath.Join(l.home, ".local/state/sshnotify/*/spool/cur"))
+	if err != nil || len(state) != 1 {
+		t.Errorf("spools in the default place: %q, %v", state, err)
+	}
+}
+
+// Each connection is a login, whatever shell it runs, and the places follow XDG.
+func TestSshdShellOfEachConnection(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	slack := l.shells(strict, "export XDG_CONFIG_HOME=$HOME/conf XDG_STATE_HOME=$HOME/st\n", "conf", shellBlock(silenced))
+	l.serve()
+	l.login("lab").leave()
+	l.waitFor(slack, 1)
+	if r := l.run("ssh", "lab", "bash -i -c 'echo \"$SHLVL\" >/dev/null'; echo in"); r.code != 0 || r.out != "in\n" {
+		t.Errorf("%+v", r)
+	}
+	for i, m := range l.waitFor(slack, 2) {
+		if diff := cmp.Diff(l.usualShell(false), tellsOf(m)); diff != "" {
+			t.Errorf("message %d (-want +got):\n%s", i+1, diff)
+		}
+	}
+	l.quiet()
+	if n := len(slack.Messages()); n != 2 {
+		t.Errorf("%d messages of two connections", n)
+	}
+	if _, err := os.Stat(filepath.Join(l.home, ".local")); err == nil {
+		t.Error("XDG_STATE_HOME was not minded")
+	}
+}

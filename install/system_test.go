@@ -1,0 +1,398 @@
+package install
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func systemOptions() SystemOptions {
+	return SystemOptions{Files: []FileText{
+		{Path: "/etc/sshnotify/config.toml", Content: []byte("[destination.slack]\n")},
+		{Path: "/etc/sshnotify/slack.url", Content: []byte("SECRET\n"), Secret: true},
+	}}
+}
+
+// booted are hosts that run: the fixture, and what only a running host has.
+func booted(t *testing.T, name string, more ...map[string]string) *world {
+	t.Helper()
+	run := map[string]string{"/run/systemd/system/": ""}
+	if name == "alpine" {
+		run = map[string]string{"/run/openrc/": ""}
+	}
+	w := newWorld(t, systemFiles(append([]map[string]string{fixture(t, name), run}, more...)...))
+	return w
+}
+
+// Install, install, uninstall on every distribution: the same bytes, owners
+// and modes.
+func TestPromiseUninstallRestoresTheHost(t *testing.T) {
+	all := []string{"sshd", "sudo", "su", "login"}
+	for _, c := range []struct {
+		name, host string
+		more       map[string]string
+		services   []string
+		options    func(*SystemOptions)
+		hooks      []string // files that get the hook
+		ran        []string
+	}{
+		{
+			"Debian 12", "debian12", nil, nil, nil,
+			[]string{"sshd"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+		{
+			"Debian 12, all doors", "debian12", nil, all, nil,
+			[]string{"login", "sshd", "su", "sudo", "sudo-i"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+		{
+			"Ubuntu 24.04, all doors", "ubuntu2404", nil, all, nil,
+			[]string{"login", "sshd", "su", "sudo", "sudo-i"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+		{
+			"Fedora 42, SELinux on, three doors", "fedora42", map[string]string{"/sys/fs/selinux/enforce": "1"}, []string{"sshd", "sudo", "su"},
+			func(o *SystemOptions) { o.LoadPolicy = true },
+			[]string{"sshd", "su", "sudo"},
+			[]string{
+				"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service",
+				"semodule -i /etc/sshnotify/sshnotify.cil", "restorecon -RF /var/spool/sshnotify /run/sshnotify",
+			},
+		},
+		{
+			"RHEL 9", "rhel9", nil, nil, nil,
+			[]string{"sshd"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+		{
+			"Arch", "arch", nil, nil, nil,
+			[]string{"sshd"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+		{
+			"Alpine with OpenRC and busybox", "alpine", map[string]string{"/usr/sbin/deluser": ""}, nil, nil,
+			[]string{"sshd"},
+			[]string{
+				"addgroup -S sshnotify", "adduser -S -D -H -h /var/lib/sshnotify -s /sbin/nologin -G sshnotify -g sshnotify sshnotify",
+				"rc-update add sshnotify default", "rc-service sshnotify start",
+			},
+		},
+		{
+			"Debian 12 without the service", "debian12", map[string]string{"/usr/sbin/useradd": ""}, nil,
+			func(o *SystemOptions) { o.NoService = true },
+			[]string{"sshd"},
+			[]string{"useradd --system --user-group --no-create-home --home-dir /var/lib/sshnotify --shell /sbin/nologin sshnotify"},
+		},
+		{
+			"Debian 12, other places", "debian12", map[string]string{"/opt/sshnotify/bin/sshnotify": "x"}, nil,
+			func(o *SystemOptions) {
+				o.Places = Places{
+					Binary: "/opt/sshnotify/bin/sshnotify", Config: "/opt/sshnotify/etc/config.toml",
+					Spool: "/srv/sshnotify/spool", State: "/srv/sshnotify/state",
+				}
+				o.Files = []FileText{{Path: "/opt/sshnotify/etc/config.toml", Content: []byte("x")}}
+			},
+			[]string{"sshd"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := booted(t, c.host, c.more)
+			w.answers["rc-service sshnotify status"] = ""
+			if c.host == "alpine" {
+				delete(w.answers, "rc-service sshnotify status")
+			}
+			o := systemOptions()
+			o.Services = c.services
+			if c.options != nil {
+				c.options(&o)
+			}
+			before := w.snapshot("/")
+			p := must(PlanSystem(t.Context(), w.Host, o))(t)
+			if strings.Contains(p.Diff(), "SECRET") {
+				t.Error("the diff shows a secret")
+			}
+			w.apply(p)
+			if diff := cmp.Diff(c.ran, w.ran); diff != "" {
+				t.Errorf("commands (-want +got):\n%s", diff)
+			}
+			var hooked []string
+			for name, content := range w.snapshot("/etc/pam.d") {
+				if strings.Contains(content, "sshnotify hook") {
+					hooked = append(hooked, strings.TrimPrefix(name, "/etc/pam.d/"))
+				}
+			}
+			slices.Sort(hooked)
+			if diff := cmp.Diff(c.hooks, hooked); diff != "" {
+				t.Errorf("files with the hook (-want +got):\n%s", diff)
+			}
+			if c.host == "alpine" {
+				w.answers["rc-service sshnotify status"] = "started"
+			}
+			w.answers["semodule -l"] = "sshnotify\n"
+			if p := must(PlanSystem(t.Context(), w.Host, o))(t); !p.Empty() {
+				t.Errorf("the second install changes something:\n%s", p.Diff())
+			}
+			if !o.NoService {
+				for _, r := range CheckSystem(t.Context(), w.Host, o.Places, c.services) {
+					if r.State != OK {
+						t.Errorf("check: %+v", r)
+					}
+				}
+			}
+			w.apply(must(PlanSystemUninstall(t.Context(), w.Host, o.Places, UndoOptions{Purge: true}))(t))
+			if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+				t.Errorf("after uninstall --purge (-before +after):\n%s", diff)
+			}
+			if p := must(PlanSystemUninstall(t.Context(), w.Host, o.Places, UndoOptions{Purge: true}))(t); !p.Empty() {
+				t.Errorf("the second uninstall changes something:\n%s", p.Diff())
+			}
+		})
+	}
+}
+
+// Hosts on which the hook would not work, or would do harm: what install says.
+func TestPlanSystemRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, host string
+		more       map[string]string
+		answers    map[string]string
+		want, do   string
+	}{
+		{"sshd without PAM, as it says itself", "debian12", map[string]string{"/usr/sbin/sshd": ""}, map[string]string{"/usr/sbin/sshd -T": "port 22\nusepam no\n"}, "sshd does not use PAM (/usr/sbin/sshd -T)", "UsePAM yes"},
+		{"sshd built without PAM", "debian12", map[string]string{"/usr/sbin/sshd": ""}, map[string]string{"/usr/sbin/sshd -T": "port 22\n"}, "sshd does not use PAM", "UsePAM yes"},
+		{"sshd without PAM, in its settings", "debian12", map[string]string{"/etc/ssh/sshd_config": "UsePAM no\nUsePAM yes\n"}, nil, "sshd does not use PAM (/etc/ssh/sshd_config)", "UsePAM yes"},
+		{"Alpine's default sshd", "", map[string]string{"/etc/apk/world": "openssh-server\n", "/etc/pam.d/other": "session required pam_deny.so\n"}, nil, "/etc/pam.d/sshd: not there, so PAM does not know the service", "apk add openssh-server-pam"},
+		{"no PAM", "", nil, nil, "this host has no PAM", "sshnotify install"},
+		{
+			"openSUSE, whose files are under /usr", "",
+			map[string]string{"/usr/lib/pam.d/sshd": "session required pam_unix.so\n"}, nil,
+			"/etc/pam.d/sshd: not there; the host uses /usr/lib/pam.d/sshd", "cp /usr/lib/pam.d/sshd /etc/pam.d/sshd",
+		},
+		{
+			"NixOS", "",
+			map[string]string{
+				"/etc/pam.d/sshd": "-> /etc/static/pam.d/sshd", "/etc/static": "-> /nix/store/abc-etc/etc",
+				"/nix/store/abc-etc/etc/pam.d/sshd": "-> /nix/store/def-sshd.pam", "/nix/store/def-sshd.pam": "session required pam_unix.so\n",
+			}, nil, "/etc/pam.d/sshd is made from the system's configuration", "security.pam.services.sshd.rules.session.sshnotify = {",
+		},
+		{
+			"a file that authselect writes", "",
+			map[string]string{"/etc/pam.d/sshd": "-> /etc/authselect/sshd", "/etc/authselect/sshd": "session required pam_unix.so\n"}, nil,
+			"which authselect writes", "session optional pam_exec.so",
+		},
+		{
+			"a stack that is not understood", "debian12", map[string]string{"/etc/pam.d/sshd": "session requird pam_unix.so\n"}, nil,
+			`/etc/pam.d/sshd: line 1: unknown control "requird"`, "session optional pam_exec.so",
+		},
+		{
+			"a broken file that it includes", "debian12", map[string]string{"/etc/pam.d/common-session": "session\n"}, nil,
+			`/etc/pam.d/common-session: line 1: a rule needs`, "session optional pam_exec.so",
+		},
+		{"a program that anybody can replace", "debian12", map[string]string{"/usr/bin/sshnotify": "(writable)"}, nil, "can be written by others than root", "install -m 0755"},
+		{"no program", "debian12", map[string]string{"/usr/bin/sshnotify": "(none)"}, nil, "/usr/bin/sshnotify: not there", "install -m 0755"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files := systemFiles(map[string]string{"/run/systemd/system/": ""})
+			if c.host != "" {
+				maps.Copy(files, fixture(t, c.host))
+			}
+			maps.Copy(files, c.more)
+			if files["/usr/bin/sshnotify"] == "(none)" {
+				delete(files, "/usr/bin/sshnotify")
+			}
+			w := newWorld(t, files)
+			if files["/usr/bin/sshnotify"] == "(writable)" {
+				if err := os.Chmod(w.real("/usr/bin"), 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			maps.Copy(w.answers, c.answers)
+			before := w.snapshot("/")
+			_, err := PlanSystem(t.Context(), w.Host, systemOptions())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want %q", err, c.want)
+			}
+			do := ""
+			var he *HostError
+			var pe *PAMError
+			if errors.As(err, &he) {
+				do = he.Do
+			} else if errors.As(err, &pe) {
+				do = pe.Line
+			}
+			if !strings.Contains(do, c.do) {
+				t.Errorf("to do: %q, want %q", do, c.do)
+			}
+			if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+				t.Errorf("planning changed something:\n%s", diff)
+			}
+		})
+	}
+}
+
+// An image of a host, on which nothing can be run: it does the rest when it
+// boots.
+func TestInstallIntoAnImage(t *testing.T) {
+	w := newWorld(t, systemFiles(fixture(t, "fedora42")))
+	w.Run = nil
+	before := w.snapshot("/")
+	p := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t)
+	w.apply(p)
+	if target, _ := os.Readlink(w.real(unitWants)); target != unitPath {
+		t.Errorf("started at boot: link to %q", target)
+	}
+	for _, want := range []string{"z /etc/sshnotify/slack.url 0640 root sshnotify -", "d /var/spool/sshnotify 0750 root sshnotify -"} {
+		if !strings.Contains(w.content(tmpfilesPath), want) {
+			t.Errorf("tmpfiles.d lacks %q", want)
+		}
+	}
+	if f := must(w.stat("/etc/sshnotify/slack.url"))(t); f.mode != 0o600 {
+		t.Errorf("the secret has mode %s until the first boot", octal(f.mode))
+	}
+	notes := strings.Join(p.Notes, "\n")
+	for _, want := range []string{"is added when the image boots", "semodule -i /etc/sshnotify/sshnotify.cil && restorecon"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("notes lack %q:\n%s", want, notes)
+		}
+	}
+	if !strings.Contains(w.content("/etc/pam.d/sshd"), hookText) {
+		t.Error("no hook")
+	}
+	if p := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t); !p.Empty() {
+		t.Errorf("the second install changes something:\n%s", p.Diff())
+	}
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+	if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+		t.Errorf("after uninstall --purge (-before +after):\n%s", diff)
+	}
+}
+
+// A package brought unit, user and folders: install adds the hook and starts
+// the service, and uninstall leaves the package's files.
+func TestInstallWithThePackage(t *testing.T) {
+	w := booted(t, "debian12", map[string]string{"/usr/lib/systemd/system/sshnotify.service": Places{}.Unit()})
+	w.addUser()
+	o := systemOptions()
+	w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+	for _, p := range []string{unitPath, sysusersPath, tmpfilesPath} {
+		if w.exists(p) {
+			t.Errorf("%s was written though the package has it", p)
+		}
+	}
+	want := []string{"systemctl enable --now sshnotify.service"}
+	if diff := cmp.Diff(want, w.ran); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+	if !w.exists("/usr/lib/systemd/system/sshnotify.service") || w.ran[len(w.ran)-1] != "systemctl disable --now sshnotify.service" {
+		t.Errorf("ran %v", w.ran)
+	}
+	if _, there := w.userByName(ServiceUser); !there {
+		t.Error("the package's user was taken out")
+	}
+}
+
+// The service fails to start: the host is as it was.
+func TestInstallIsTakenBackWhenTheServiceFails(t *testing.T) {
+	w := booted(t, "debian12")
+	w.fail["systemctl enable --now sshnotify.service"] = errBoom
+	before := w.snapshot("/")
+	r, err := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t).Apply(t.Context(), w.Host)
+	if !errors.Is(err, errBoom) {
+		t.Errorf("error: %v", err)
+	}
+	if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+		t.Errorf("left (-before +after):\n%s", diff)
+	}
+	if len(r.Left) != 1 || r.Left[0].Change.Command.String() != "systemctl daemon-reload" {
+		t.Errorf("left: %v", r.Left)
+	}
+}
+
+func TestUninstallKeepsWhatTheOwnerChanged(t *testing.T) {
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	w.write("/etc/pam.d/sshd", w.content("/etc/pam.d/sshd")+"session optional pam_mine.so\n")
+	w.write(unitPath, w.content(unitPath)+"# mine\n")
+	w.write("/etc/sshnotify/mine.toml", "mine\n")
+	p := must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t)
+	w.apply(p)
+	if got := w.content("/etc/pam.d/sshd"); got != fixture(t, "debian12")["/etc/pam.d/sshd"]+"session optional pam_mine.so\n" {
+		t.Errorf("sshd:\n%s", got)
+	}
+	if !strings.HasSuffix(w.content(unitPath), "# mine\n") || !strings.Contains(strings.Join(p.Notes, "\n"), unitPath+" stays") {
+		t.Errorf("unit, notes %q", p.Notes)
+	}
+	if got := w.content("/etc/sshnotify/mine.toml"); got != "mine\n" {
+		t.Errorf("got %q", got)
+	}
+	if w.exists("/etc/sshnotify/slack.url") {
+		t.Error("the secret is still there")
+	}
+}
+
+func TestInstallUpdatesItsOwnFiles(t *testing.T) {
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	// As an older sshnotify would have left it.
+	old := strings.Replace(w.content(unitPath), "RestartSec=5", "RestartSec=9", 1)
+	w.write(unitPath, old)
+	rec := must(w.loadRecord(Places{}.recordPath()))(t)
+	it, _ := rec.find(kindFile, unitPath)
+	it.SHA256 = sum([]byte(old))
+	rec.set(it)
+	b := must(rec.bytes())(t)
+	if err := os.WriteFile(w.real(Places{}.recordPath()), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), "service"); r.State != Warn || !strings.Contains(r.Message, "older") {
+		t.Errorf("check: %+v", r)
+	}
+	w.ran = nil
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	if diff := cmp.Diff([]string{"systemctl daemon-reload", "systemctl restart sshnotify.service"}, w.ran); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	if w.content(unitPath) != (Places{}).Unit() {
+		t.Error("the unit is not brought up to date")
+	}
+}
+
+func TestInstallCopiesTheProgram(t *testing.T) {
+	w := booted(t, "debian12", map[string]string{"/usr/bin/sshnotify": "an older one"})
+	from := t.TempDir() + "/download"
+	if err := os.WriteFile(from, []byte("the new one"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := systemOptions()
+	o.BinaryFrom = from
+	p := must(PlanSystem(t.Context(), w.Host, o))(t)
+	if strings.Contains(p.Diff(), "the new one") {
+		t.Error("the diff shows a program")
+	}
+	w.apply(p)
+	if w.content("/usr/bin/sshnotify") != "the new one" {
+		t.Error("not copied")
+	}
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+	if w.content("/usr/bin/sshnotify") != "an older one" {
+		t.Error("not given back")
+	}
+}
+
+func find(rs []CheckResult, name string) CheckResult {
+	for _, r := range rs {
+		if r.Name == name {
+			return r
+		}
+	}
+	return CheckResult{}
+}
