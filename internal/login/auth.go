@@ -3,8 +3,9 @@ package login
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -31,12 +32,11 @@ func parseAuthInfo(s string) event.Auth {
 			continue
 		}
 		blob, err := base64.StdEncoding.DecodeString(f[2])
-		if key := (wire{rest: blob}); err != nil || key.text() != f[1] {
+		if err != nil {
 			blob = nil
 		}
-		if blob != nil || isKeyType(f[1]) {
-			a = event.Auth{KeyType: f[1]}
-			describeKey(&a, blob)
+		if isKeyType(f[1]) || bears(blob, f[1]) {
+			a = describe(f[1], blob)
 		}
 	}
 	a.Method = strings.Join(methods, ",")
@@ -50,120 +50,55 @@ func isKeyType(s string) bool {
 	return strings.HasPrefix(s, "ssh-") || strings.HasPrefix(s, "ecdsa-") || strings.HasPrefix(s, "sk-")
 }
 
-// certSuffix ends the type of every certificate.
+// certSuffix ends the type of every certificate, see OpenSSH's
+// PROTOCOL.certkeys.
 const certSuffix = "-cert-v01@openssh.com"
 
-// keyParts says how many strings make up a plain key after its type. Only what
-// is inside a certificate needs taking apart; a plain key is hashed as it is.
-func keyParts(plain string) (n int, ok bool) {
-	switch plain {
-	case "ssh-ed25519":
-		return 1, true // public key
-	case "ssh-rsa":
-		return 2, true // e, n
-	case "ssh-dss":
-		return 4, true // p, q, g, y
-	case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
-		return 2, true // curve, point
-	case "sk-ssh-ed25519@openssh.com":
-		return 2, true // public key, application
-	case "sk-ecdsa-sha2-nistp256@openssh.com":
-		return 3, true // curve, point, application
-	}
-	return 0, false
-}
-
-// describeKey fills in what the wire form of a key of a's type says. The form
-// is RFC 4253's, and of a certificate that of OpenSSH's PROTOCOL.certkeys.
-// Nothing is verified: sshd has done that. The parsing is done here because to
-// import x/crypto/ssh costs every login 0.2 ms.
-func describeKey(a *event.Auth, blob []byte) {
-	w := wire{rest: blob}
-	w.text() // the type
-	plain, isCert := strings.CutSuffix(a.KeyType, certSuffix)
-	if !isCert {
-		// Every kind of plain key is strings and nothing else.
-		found := false
-		for !w.bad && len(w.rest) > 0 {
-			w.text()
-			found = !w.bad
-		}
-		if found {
+// describe says what is to be told of a key of a type, in its wire form. A
+// certificate has the fingerprint of the key that it is for, as in sshd's log.
+// Nothing is verified: sshd has done that.
+func describe(keyType string, blob []byte) event.Auth {
+	a := event.Auth{KeyType: keyType}
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil || key.Type() != keyType {
+		// A kind of key that the library does not know, or no longer: a plain one
+		// is hashed as it is.
+		if !strings.HasSuffix(keyType, certSuffix) && bears(blob, keyType) {
 			a.Fingerprint = fingerprint(blob)
 		}
-		return
+		return a
 	}
-	if strings.HasPrefix(plain, "sk-") {
-		plain += "@openssh.com"
-	}
-	n, ok := keyParts(plain)
+	cert, ok := key.(*ssh.Certificate)
 	if !ok {
-		return
+		a.Fingerprint = ssh.FingerprintSHA256(key)
+		return a
 	}
-	w.text() // the nonce
-	start := w.rest
-	for range n {
-		w.text()
+	a.Fingerprint = ssh.FingerprintSHA256(cert.Key)
+	a.Serial, a.KeyID = cert.Serial, cert.KeyId
+	a.CAFingerprint = ssh.FingerprintSHA256(cert.SignatureKey)
+	return a
+}
+
+// bears reports whether a blob has the form of a key of a type: strings and, if
+// it is a plain one, nothing else, the type in front (RFC 4253, section 6.6).
+func bears(blob []byte, keyType string) bool {
+	n := 0
+	for len(blob) > 0 {
+		var w struct {
+			Text string
+			Rest []byte `ssh:"rest"`
+		}
+		if ssh.Unmarshal(blob, &w) != nil || n == 0 && w.Text != keyType {
+			return false
+		}
+		blob = w.Rest
+		n++
 	}
-	if w.bad {
-		return
-	}
-	key := binary.BigEndian.AppendUint32(nil, uint32(len(plain)))
-	key = append(key, plain...)
-	key = append(key, start[:len(start)-len(w.rest)]...)
-	a.Fingerprint = fingerprint(key)
-	serial := w.uint64()
-	w.take(4) // user or host certificate
-	id := w.text()
-	if w.bad {
-		return
-	}
-	a.Serial, a.KeyID = serial, id
-	w.text()   // principals
-	w.take(16) // valid after, valid before
-	w.text()   // critical options
-	w.text()   // extensions
-	w.text()   // reserved
-	if ca := w.text(); ca != "" {
-		a.CAFingerprint = fingerprint([]byte(ca))
-	}
+	return n > 1
 }
 
 // fingerprint is what ssh-keygen -l and sshd's log show.
 func fingerprint(key []byte) string {
 	sum := sha256.Sum256(key)
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
-}
-
-// wire reads the data types of RFC 4251, section 5. After the first piece that
-// is not there, bad is set and everything is empty.
-type wire struct {
-	rest []byte
-	bad  bool
-}
-
-func (w *wire) take(n uint64) []byte {
-	if w.bad || n > uint64(len(w.rest)) {
-		w.bad = true
-		return nil
-	}
-	b := w.rest[:n]
-	w.rest = w.rest[n:]
-	return b
-}
-
-func (w *wire) text() string {
-	b := w.take(4)
-	if w.bad {
-		return ""
-	}
-	return string(w.take(uint64(binary.BigEndian.Uint32(b))))
-}
-
-func (w *wire) uint64() uint64 {
-	b := w.take(8)
-	if w.bad {
-		return 0
-	}
-	return binary.BigEndian.Uint64(b)
 }
