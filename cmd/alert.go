@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -103,6 +104,10 @@ func (a *app) enqueue(dir string, e event.Event) error {
 	data, err := e.Encode()
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(dir); a.uid == 0 && errors.Is(err, fs.ErrNotExist) {
+		// A hook must keep its event all the same. A person can put it right.
+		return fmt.Errorf("%s: %w", dir, spool.ErrMissing)
 	}
 	s := spool.Open(spoolOptions(dir, a.uid))
 	where, err := s.Put(e.ID+".json", data)

@@ -107,14 +107,12 @@ func hints(err error) []string {
 	return nil
 }
 
+// settingsHints leaves out what complain says beside each error.
 func settingsHints(err error) []string {
-	var out []string
-	for _, e := range config.Errors(err) {
-		if e.Hint != "" {
-			out = append(out, e.Hint)
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		return []string{"write the file that is named, or leave --config out for the default place"}
 	}
-	return out
+	return nil
 }
 
 // complain tells a person what went wrong, and what to do about it.
@@ -126,6 +124,9 @@ func (a *app) complain(err error) {
 	if all := config.Errors(err); len(all) > 0 {
 		for _, e := range all {
 			fmt.Fprintf(a.err, "sshnotify: error: %v\n", e)
+			if e.Hint != "" {
+				fmt.Fprintf(a.err, "sshnotify: hint: %s\n", e.Hint)
+			}
 		}
 	} else {
 		fmt.Fprintf(a.err, "sshnotify: error: %v\n", err)

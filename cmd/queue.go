@@ -182,7 +182,14 @@ func find(all []entry, name string) (entry, error) {
 	var found []entry
 	prefix := strings.ToUpper(name)
 	for _, e := range all {
-		if strings.HasPrefix(e.ID, prefix) || e.ID == name {
+		switch n := len(found); {
+		case !strings.HasPrefix(e.ID, prefix) && e.ID != name:
+		case n > 0 && found[n-1].ID == e.ID:
+			// A second report of a login that waits already: the first has a record.
+			if len(e.Parts) > 0 {
+				found[n-1] = e
+			}
+		default:
 			found = append(found, e)
 		}
 	}
@@ -234,6 +241,10 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 		}
 		r.IDs = append(r.IDs, e.ID)
 	}
+	if op == deliver.OpRetry && len(all) == 0 {
+		fmt.Fprintln(o.app.out, "nothing waits")
+		return nil
+	}
 	if s.Busy() {
 		if err := deliver.Ask(s, r); err != nil {
 			return err
@@ -258,9 +269,10 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 		fmt.Fprintf(o.app.out, "%d dropped\n", len(r.IDs))
 		return nil
 	}
-	fmt.Fprintln(o.app.out, "queued again")
-	if o.noWorker || len(all) == 0 {
+	if o.noWorker {
+		fmt.Fprintln(o.app.out, "the next worker tries again")
 		return nil
 	}
+	fmt.Fprintln(o.app.out, "a worker tries again")
 	return o.app.ensureWorker(dir)
 }

@@ -111,6 +111,15 @@ func TestApplyTakesBackWhatItDid(t *testing.T) {
 	}
 }
 
+func TestReportAsJSON(t *testing.T) {
+	c := Change{Action: Mkdir, Path: "/d", Mode: 0o700}
+	b, err := json.Marshal(Report{Done: []Change{c}, Left: []Failure{{c, errBoom}}, Notes: []string{"n"}})
+	want := `{"changed":[{"action":"mkdir","path":"/d","mode":"0700"}],"left":[{"change":{"action":"mkdir","path":"/d","mode":"0700"},"error":"boom"}],"notes":["n"]}`
+	if err != nil || string(b) != want {
+		t.Errorf("got %s, %v", b, err)
+	}
+}
+
 func TestApplyRefusesAStalePlan(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -32,6 +32,8 @@ type checks struct {
 	ctx context.Context
 	h   Host
 	out []CheckResult
+	// workers: a hook starts workers, so that no service is needed.
+	workers bool
 }
 
 func (c *checks) add(name string, s State, hint, format string, args ...any) {
@@ -142,10 +144,12 @@ func misplaced(auth, session []pamRule) string {
 func (c *checks) hookLine(name, file string, r pamRule, want Hook) {
 	at := slices.IndexFunc(r.args, func(a string) bool { return strings.HasPrefix(a, "/") })
 	opts, program, rest := r.args[:at], r.args[at], r.args[at+1:]
-	spool := ""
+	// Where it does not say, root's hook writes to the usual place.
+	spool := DefaultSpool
 	if i := slices.Index(rest, "--spool"); i >= 0 && i+1 < len(rest) {
 		spool = rest[i+1]
 	}
+	c.workers = c.workers || !slices.Contains(rest, "--no-worker")
 	switch {
 	case r.bracket || r.control != "optional":
 		c.add(name, Fail, again, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)

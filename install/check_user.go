@@ -30,11 +30,7 @@ func CheckUser(ctx context.Context, h Host, o UserOptions) []CheckResult {
 		c.ownFolder(dir)
 	}
 	c.resend(acc)
-	var places []string
-	for _, name := range userStartFiles {
-		places = append(places, path.Join(acc.Home, name))
-	}
-	for _, o := range h.oldHooks(append(places, hostStartFiles...)) {
+	for _, o := range h.oldHooks(append(acc.startPlaces(), hostStartFiles...)) {
 		c.add("other hooks", Warn, "", "%s: line %d %s: a login is told twice", o.File, o.Row, o.What)
 	}
 	return c.out

@@ -15,7 +15,7 @@ func (p Plan) Diff() string {
 	for _, c := range p.Changes {
 		b.WriteString("# " + c.String() + "\n")
 		switch {
-		case c.Action != Write && c.Action != Remove:
+		case !c.hasText():
 		case c.Hidden:
 			b.WriteString("# (the content is not shown)\n")
 		default:
@@ -26,7 +26,11 @@ func (p Plan) Diff() string {
 }
 
 func (c Change) diff() string {
-	from, to := "a"+c.Path, "b"+c.Path
+	name := c.Path
+	if c.Action == Run {
+		name = "/crontab"
+	}
+	from, to := "a"+name, "b"+name
 	if !c.Existed {
 		from = "/dev/null"
 	}

@@ -4,7 +4,7 @@
 // user.
 //
 // Nothing is changed but by Plan.Apply, and every change of a plan can be shown
-// before. A record of what was put in lets PlanUninstall take out just that,
+// before. A record of what was put in lets an uninstall take out just that,
 // to the byte, and keep what its owner has changed since.
 //
 // It must never reach net/http, run sudo, print, ask, or touch a path outside

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -132,11 +131,7 @@ func (p *planner) pam(ds []door) error {
 		}
 		content, err := p.h.setHook(f.data, d.hook)
 		if err != nil {
-			var pe *PAMError
-			if errors.As(err, &pe) && pe.File == "" {
-				pe.File = f.path
-			}
-			return err
+			return inFile(err, f.path)
 		}
 		if err := p.edit(f, content, f.mode, fmt.Sprintf("the hook, in PAM's stack of %s", d.name)); err != nil {
 			return err

@@ -27,6 +27,15 @@ var userStartFiles = []string{
 	".config/fish/config.fish", ".config/fish/conf.d", ".ssh/rc",
 }
 
+// startPlaces gives userStartFiles as paths of the host.
+func (a userPlace) startPlaces() []string {
+	var out []string
+	for _, name := range userStartFiles {
+		out = append(out, path.Join(a.Home, name))
+	}
+	return out
+}
+
 // oldHooks looks for other notifiers in files and folders of the host.
 func (h Host) oldHooks(places []string) []OldHook {
 	var out []OldHook

@@ -120,10 +120,14 @@ func (h Host) setHook(text []byte, k Hook) ([]byte, error) {
 func cutHook(text []byte) ([]byte, error) {
 	rules, err := parsePAM(text)
 	if err != nil {
+		rules = looseRules(text)
+	}
+	found := hooks(rules)
+	if err != nil && len(found) == 0 && bytes.Contains(text, []byte("sshnotify hook")) {
 		return nil, err
 	}
 	var parts []span
-	for _, r := range hooks(rules) {
+	for _, r := range found {
 		s := r.span
 		// A last line without newline took the one before it.
 		if s.to == len(text) && text[s.to-1] != '\n' && s.from > 0 {
@@ -132,6 +136,22 @@ func cutHook(text []byte) ([]byte, error) {
 		parts = append(parts, s)
 	}
 	return cut(text, parts), nil
+}
+
+// looseRules reads the lines of a file that is not understood as a whole: the
+// hook must come out of it all the same.
+func looseRules(text []byte) []pamRule {
+	var out []pamRule
+	continued := false
+	for _, l := range lines(text) {
+		rules, err := parsePAM(text[l.from:l.to])
+		if err == nil && len(rules) == 1 && !continued {
+			rules[0].span = l
+			out = append(out, rules[0])
+		}
+		continued = bytes.HasSuffix(bytes.TrimSpace(text[l.from:l.to]), []byte(`\\`))
+	}
+	return out
 }
 
 func hooks(rules []pamRule) []pamRule {

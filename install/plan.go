@@ -31,7 +31,7 @@ type Change struct {
 	Mode  fs.FileMode
 	Owner Owner
 	// Old and New are the contents for Write and Remove, the targets for Link
-	// and Unlink. Old must still be there when the plan is applied.
+	// and Unlink, and the crontab for a Run that changes it. Old of a file must still be there when the plan is applied.
 	Old, New []byte
 	// Existed is false where Write makes the file.
 	Existed bool
@@ -43,6 +43,11 @@ type Change struct {
 	Why string
 
 	mayFail bool // a failure is told and does not end the plan
+}
+
+// hasText says whether a change is one of a text: of a file, or of a crontab.
+func (c Change) hasText() bool {
+	return c.Action == Write || c.Action == Remove || c.Action == Run && (c.Old != nil || c.New != nil)
 }
 
 // Plan is a list of changes, in the order in which they are made. The zero
@@ -123,7 +128,7 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	if c.Mode != 0 {
 		doc.Mode = octal(c.Mode)
 	}
-	if (c.Action == Write || c.Action == Remove) && !c.Hidden {
+	if c.hasText() && !c.Hidden {
 		doc.Diff = c.diff()
 	}
 	return json.Marshal(doc)

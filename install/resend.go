@@ -100,7 +100,7 @@ func (p *planner) setCrontab(old, text []byte, why string) {
 	if string(old) == string(text) {
 		return
 	}
-	p.add(Change{Action: Run, Command: crontabCommand(text), Undo: crontabCommand(old), Why: why})
+	p.add(Change{Action: Run, Command: crontabCommand(text), Undo: crontabCommand(old), Old: old, New: text, Existed: len(old) > 0, Why: why})
 }
 
 func crontabCommand(text []byte) Command {

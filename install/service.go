@@ -53,6 +53,9 @@ func (p *planner) serviceUser(f Findings, places Places) (added bool, err error)
 	return true, nil
 }
 
+// noInit is an init system that no service is known for.
+const noInit = "unknown"
+
 type userCommand struct{ do, undo []string }
 
 // userCommands add the user where systemd does not: with the shadow tools, or
@@ -112,7 +115,9 @@ func (p *planner) service(f Findings, places Places, files []FileText, replaced 
 	case "openrc":
 		return p.openrc(f, places, replaced)
 	}
-	p.note("no systemd and no OpenRC here: the hook starts a worker when it needs one")
+	if f.Init == noInit {
+		p.note("no systemd and no OpenRC here: the hook starts a worker when it needs one")
+	}
 	return nil
 }
 

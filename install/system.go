@@ -40,6 +40,8 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 	}
 	if o.NoService {
 		f.Init = ""
+	} else if f.Init == "" {
+		f.Init = noInit
 	}
 	p, err := newPlanner(ctx, h, o.recordPath())
 	if err != nil {
@@ -67,7 +69,7 @@ func (f Findings) usable() error {
 
 func (p *planner) system(f Findings, o SystemOptions) error {
 	hook, services := Hook{Binary: o.Binary, Spool: o.Spool}, o.Services
-	if f.Init != "" {
+	if f.Init == "systemd" || f.Init == "openrc" {
 		hook.Args = []string{"--no-worker"}
 	} else {
 		hook.Args = []string{"--config", o.Config}
@@ -96,10 +98,12 @@ func (p *planner) system(f Findings, o SystemOptions) error {
 		return err
 	}
 	replaced := len(p.plan.Changes) > before
-	if !replaced {
-		if err := p.h.trusted(o.Binary); err != nil {
-			return &HostError{Reason: "root's hook must not run this program: " + err.Error(), Do: "put it into /usr/bin: install -m 0755 sshnotify " + DefaultBinary}
-		}
+	trusted := p.h.trusted
+	if replaced {
+		trusted = p.h.rootsOwn
+	}
+	if err := trusted(o.Binary); err != nil {
+		return &HostError{Reason: "root's hook must not run this program: " + err.Error(), Do: "put it into /usr/bin: install -m 0755 sshnotify " + DefaultBinary}
 	}
 	for _, s := range o.Files {
 		if err := p.settings(s, dirMode, fileMode, settingsOwner); err != nil {

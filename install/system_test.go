@@ -140,11 +140,9 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 			if p := must(PlanSystem(t.Context(), w.Host, o))(t); !p.Empty() {
 				t.Errorf("the second install changes something:\n%s", p.Diff())
 			}
-			if !o.NoService {
-				for _, r := range CheckSystem(t.Context(), w.Host, o.Places, c.services) {
-					if r.State != OK {
-						t.Errorf("check: %+v", r)
-					}
+			for _, r := range CheckSystem(t.Context(), w.Host, o.Places, c.services) {
+				if r.State != OK {
+					t.Errorf("check: %+v", r)
 				}
 			}
 			w.apply(must(PlanSystemUninstall(t.Context(), w.Host, o.Places, UndoOptions{Purge: true}))(t))
@@ -336,6 +334,53 @@ func TestUninstallKeepsWhatTheOwnerChanged(t *testing.T) {
 	}
 	if w.exists("/etc/sshnotify/slack.url") {
 		t.Error("the secret is still there")
+	}
+}
+
+// A stack that somebody broke since: the hook comes out all the same.
+func TestUninstallOutOfABrokenStack(t *testing.T) {
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	broken := "session mandatory pam_x.so\n"
+	w.write("/etc/pam.d/sshd", w.content("/etc/pam.d/sshd")+broken)
+	if _, err := PlanSystem(t.Context(), w.Host, systemOptions()); err == nil {
+		t.Error("installed into a broken stack")
+	}
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+	if got := w.content("/etc/pam.d/sshd"); got != fixture(t, "debian12")["/etc/pam.d/sshd"]+broken {
+		t.Errorf("sshd:\n%s", got)
+	}
+	text := "session optional \\\n pam_exec.so /usr/bin/sshnotify hook\nsession x\n"
+	var pe *PAMError
+	if got, err := cutHook([]byte(text)); !errors.As(err, &pe) {
+		t.Errorf("a hook over two lines: %q, %v", got, err)
+	}
+}
+
+// Events that wait are not thrown away unasked, not even those that a full
+// disk sent to /run.
+func TestPurgeMindsTheQueue(t *testing.T) {
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	w.write("/run/sshnotify/new/A.json", "{}")
+	w.write("/var/spool/sshnotify/failed/B.json", "{}")
+	w.write("/var/spool/sshnotify/cur/.lock", "")
+	var q *QueuedError
+	_, err := PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true})
+	if !errors.As(err, &q) || *q != (QueuedError{DefaultSpool, 1, 1}) {
+		t.Errorf("got %v", err)
+	}
+	p := must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t)
+	w.apply(p)
+	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "1 events wait to be told, and 1 could not be told; nothing sends them now") {
+		t.Errorf("notes:\n%s", notes)
+	}
+	if p := must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t); !p.Empty() {
+		t.Errorf("the second uninstall changes something:\n%s", p.Diff())
+	}
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true, DropQueue: true}))(t))
+	if w.exists("/var/spool/sshnotify") || w.exists("/run/sshnotify") {
+		t.Error("the queue is still there")
 	}
 }
 

@@ -54,6 +54,10 @@ func (t *takeout) cutFrom(p string, cut func([]byte) ([]byte, error), why string
 		return nil
 	}
 	content, err := cut(f.data)
+	var pe *PAMError
+	if errors.As(err, &pe) {
+		return inFile(err, f.path)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}

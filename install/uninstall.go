@@ -145,7 +145,7 @@ func (t *takeout) pamOut() error {
 			continue
 		}
 		if err := t.cutFrom(f.path, cutHook, "the hook goes"); err != nil {
-			return inFile(err, f.path)
+			return err
 		}
 	}
 	// Edits of files that are gone.

@@ -123,6 +123,9 @@ func PlanUser(ctx context.Context, h Host, o UserOptions) (Plan, error) {
 			return Plan{}, err
 		}
 	}
+	for _, old := range h.oldHooks(acc.startPlaces()) {
+		p.note("%s: line %d %s: a login would be told twice", old.File, old.Row, old.What)
+	}
 	p.note("not seen from here: logins that start no shell (ssh -N, sftp through internal-sftp), " +
 		"and what the account's own user switches off; sshnotify install --system sees them all")
 	return p.finish()

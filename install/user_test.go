@@ -175,6 +175,14 @@ func TestUninstallWithoutARecord(t *testing.T) {
 	}
 }
 
+func TestInstallTellsOfOlderHooks(t *testing.T) {
+	w := newHome(t, "/bin/bash", map[string]string{".bashrc": debianGuard + "curl -X POST https://hooks.slack.com/services/SECRET\n"})
+	p := must(PlanUser(t.Context(), w.Host, homeOptions()))(t)
+	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "/home/alice/.bashrc: line 10 posts to a Slack webhook") || strings.Contains(notes, "SECRET") {
+		t.Errorf("notes:\n%s", notes)
+	}
+}
+
 // The record says what may be taken away, so nobody else may write it.
 func TestRecordOfOthersIsRefused(t *testing.T) {
 	w := newHome(t, "/bin/bash", nil)

@@ -251,3 +251,10 @@ func must[T any](v T, err error) func(*testing.T) T {
 }
 
 var errBoom = errors.New("boom")
+
+func chmod(t *testing.T, w *world, name string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(w.real(name), mode); err != nil {
+		t.Fatal(err)
+	}
+}

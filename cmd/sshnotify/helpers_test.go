@@ -205,3 +205,13 @@ func (s *site) one() (standin.Message, standin.Attachment) {
 	}
 	return all[0], all[0].Payload.Attachments[0]
 }
+
+// reconfigure replaces a word in the settings.
+func (s *site) reconfigure(old, new string) {
+	s.t.Helper()
+	b, err := os.ReadFile(s.settings)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.configure(strings.ReplaceAll(string(b), old, new))
+}

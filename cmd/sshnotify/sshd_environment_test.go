@@ -112,8 +112,18 @@ func TestSshdWithAPoisonedEnvironment(t *testing.T) {
 			if r := s.run(nil, "deliver", "--spool", s.spool, "--config", s.settings); r.code != 0 {
 				t.Fatalf("deliver: %+v", r)
 			}
-			if diff := cmp.Diff(tt.told, tellsOf(s.wait(1)[0])); diff != "" {
+			m := s.slack.Messages()
+			if len(m) == 0 {
+				t.Fatal("nothing was told")
+			}
+			if diff := cmp.Diff(tt.told, tellsOf(m[0])); diff != "" {
 				t.Errorf("message (-want +got):\n%s", diff)
+			}
+			// Of a login that was told as high, the end is told too.
+			if want := 1 + len(tt.login.Flags); len(m) != want {
+				t.Errorf("%d messages, want %d", len(m), want)
+			} else if want == 2 {
+				l.tellsEnd(t, m[0], m[1], "")
 			}
 		})
 	}

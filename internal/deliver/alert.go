@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // alert puts together all that a destination must know to tell a message.
@@ -18,7 +19,7 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		if it.e.Time.Before(first) {
 			first = it.e.Time
 		}
-		if it.verdict.Severity > worst.verdict.Severity {
+		if worse(it.verdict, worst.verdict) {
 			worst = it
 		}
 	}
@@ -38,4 +39,13 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		a.Lasted = max(0, newest.e.Time.Sub(login.Time))
 	}
 	return a
+}
+
+// worse reports whether a message that tells both bears a's colour. Green is
+// for what is known to be safe: one event that is not takes it from all.
+func worse(a, b event.Verdict) bool {
+	if a.Severity != b.Severity {
+		return a.Severity > b.Severity
+	}
+	return a.Colour != b.Colour && b.Colour == policy.Green
 }

@@ -138,7 +138,7 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 	for _, o := range w.outlets {
 		if p := it.part(o.name); p != nil {
 			if p.pending() {
-				o.add(it, p.Tries > 0)
+				o.add(it, !p.Since.IsZero())
 			}
 			continue
 		}

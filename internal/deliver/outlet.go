@@ -70,8 +70,8 @@ func (o *outlet) save(now time.Time) error {
 	})
 }
 
-// add gives the outlet an event that it must tell; again says that it was
-// tried before, alone.
+// add gives the outlet an event that it must tell; again says that an earlier
+// worker tried, or began to try, to tell it alone.
 func (o *outlet) add(it *item, again bool) {
 	p := it.part(o.name)
 	if p.msg != nil { // a message from the disk carries it

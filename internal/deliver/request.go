@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -40,20 +42,30 @@ func (w *worker) retry(ids []string) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, name := range dead {
 		id, ok := idOfFile(name)
 		if !ok || len(ids) > 0 && !slices.Contains(ids, id) {
 			continue
 		}
-		if err := revive(w.q, name); err != nil {
-			return fmt.Errorf("%s: %w", event.Ref(id), err)
+		err := revive(w.q, name)
+		if err == nil {
+			err = w.ledger.forget(id)
 		}
-		if err := w.ledger.forget(id); err != nil {
-			return err
+		if err != nil { // the others go all the same
+			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
+			continue
 		}
 		w.take(id, name)
 	}
 	w.evaluateNew()
+	for id, it := range w.items { // those that are still being looked up
+		if len(ids) == 0 || slices.Contains(ids, id) {
+			for i := range it.parts {
+				it.parts[i].Next = state.Hold{}
+			}
+		}
+	}
 	for _, o := range w.outlets {
 		for _, m := range o.failed {
 			if len(ids) == 0 || slices.ContainsFunc(ids, func(id string) bool {
@@ -65,7 +77,7 @@ func (w *worker) retry(ids []string) error {
 		}
 		o.quiet = o.quiet.AddDate(-1, 0, 0)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // revive takes a dead letter back into cur/, with all its tries before it.
@@ -148,9 +160,17 @@ func (o *outlet) forget(it *item) {
 	})
 }
 
-// Carry carries out a request where no worker runs, under the lock q. What is
-// retried goes out with the next worker.
+// Carry carries out a request where no worker runs, under the lock q. A retry
+// is left for the next worker, which has the list of what was told.
 func Carry(q *spool.Queue, r Request) error {
+	if r.Op == OpRetry {
+		r.V = event.Version
+		b, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		return q.Write(spool.RequestName(event.NewID()), b)
+	}
 	if _, _, err := q.Claim(maxItems); err != nil {
 		return err
 	}
@@ -158,23 +178,13 @@ func Carry(q *spool.Queue, r Request) error {
 	if err != nil {
 		return err
 	}
-	if r.Op == OpDrop {
-		for _, id := range r.IDs {
-			err := q.Remove(eventFile(id))
-			if slices.Contains(dead, eventFile(id)) {
-				err = q.Drop(eventFile(id))
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", event.Ref(id), err)
-			}
+	for _, id := range r.IDs {
+		err := q.Remove(eventFile(id))
+		if slices.Contains(dead, eventFile(id)) {
+			err = q.Drop(eventFile(id))
 		}
-		return nil
-	}
-	for _, name := range dead {
-		if id, ok := idOfFile(name); ok && (len(r.IDs) == 0 || slices.Contains(r.IDs, id)) {
-			if err := revive(q, name); err != nil {
-				return fmt.Errorf("%s: %w", event.Ref(id), err)
-			}
+		if err != nil {
+			return fmt.Errorf("%s: %w", event.Ref(id), err)
 		}
 	}
 	return nil

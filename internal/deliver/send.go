@@ -66,7 +66,10 @@ func (w *worker) send(ctx context.Context, o *outlet, m *message, now time.Time)
 	}
 	m.attempted = true
 	o.commit(m)
-	if fresh && !m.alone() {
+	// A worker that is killed now must not leave an event that the next one puts
+	// into another message: Slack may have this one already. To a log, each goes
+	// by itself anyhow.
+	if fresh && (!m.alone() || o.Dest.Pace() > 0) {
 		if err := w.write(m); err != nil {
 			w.Log.Error("a message can't be written down before it is sent", "id", m.ID, "error", err)
 		}
