@@ -45,7 +45,7 @@ var attacks = map[string]string{
 	"a template":               "%s%n{{.User}}${user}$USER",
 }
 
-// inert matches what Slack does not act on: our own labels, and times, whose
+// What Slack may act on, or never does: our own labels, and times, whose
 // colons make no emoji.
 var (
 	ourLabel  = regexp.MustCompile(`\*(Why|Connected from IP|IP Location|Connected from ISP|Threat Jammer Risk|Authenticated with):\*|\*(MEDIUM|HIGH|CRITICAL)\*`)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -191,16 +190,13 @@ func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
 		}
 		return nil
 	}}, "")
-	// The pace of one message a second is kept on disk. Without it each life of
-	// a worker has something to send.
-	forgetPace := func() { _ = os.Remove(filepath.Join(s.state, "destination-slack.json")) }
 	line := []string{"deliver", "--spool", s.spool, "--config", s.settings}
 
 	people := newCrowd(s, 20)
 	start, killed := time.Now(), 0
 	for i := range kills {
 		people.login((i+1)*logins/kills - people.next)
-		forgetPace()
+		s.forgetPace() // or most lives of a worker had nothing to send
 		select {
 		case <-arrived: // of the worker before
 		default:
@@ -224,7 +220,7 @@ func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
 	t.Logf("killed %d of %d workers within %v", killed, kills, time.Since(start).Round(time.Millisecond))
 	people.end()
 	mended.Store(true)
-	forgetPace()
+	s.forgetPace()
 	start = time.Now()
 	s.mustDeliver()
 	t.Logf("the last worker took %v", time.Since(start).Round(time.Millisecond))

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -214,4 +216,14 @@ func (s *site) reconfigure(old, new string) {
 		s.t.Fatal(err)
 	}
 	s.configure(strings.ReplaceAll(string(b), old, new))
+}
+
+// forgetPace lets the next message go at once: that there is one a second is
+// remembered on disk, over workers.
+func (s *site) forgetPace() {
+	s.t.Helper()
+	err := os.Remove(filepath.Join(s.state, "destination-slack.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -169,18 +168,15 @@ func (l *lab) addUser() (name, home string) {
 	if err := os.Mkdir(home, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
-	l.give(uid, home)
+	l.give(uid, home, home)
 	return name, home
 }
 
-// give makes files a user's.
-func (l *lab) give(uid int, paths ...string) {
+// give makes a file a user's, and the folders on the way from the home to it.
+func (l *lab) give(uid int, home, path string) {
 	l.t.Helper()
-	for _, path := range paths {
-		err := filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(p, uid, -1))
-		})
-		if err != nil {
+	for ; strings.HasPrefix(path, home); path = filepath.Dir(path) {
+		if err := os.Lchown(path, uid, -1); err != nil {
 			l.t.Fatal(err)
 		}
 	}
@@ -189,8 +185,7 @@ func (l *lab) give(uid int, paths ...string) {
 // atHome writes a file of the user's.
 func (l *lab) atHome(name, text string) {
 	l.t.Helper()
-	l.write(filepath.Join(l.user, name), 0o600, text)
-	l.give(l.uids[0], l.home)
+	l.give(l.uids[0], l.home, l.write(filepath.Join(l.user, name), 0o600, text))
 }
 
 // hook is the PAM line for a site.

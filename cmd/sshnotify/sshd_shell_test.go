@@ -90,8 +90,7 @@ func TestSshdShellsOfOneConnection(t *testing.T) {
 	slack := l.shells(strict, "", ".config", shellBlock(silenced))
 	l.atHome(".ssh/rc", "echo rc >>\"$HOME/rc\"\n")
 	other, otherHome := l.addUser()
-	l.write(filepath.Join(other, ".bashrc"), 0o644, shellBlock(silenced))
-	l.give(l.uids[1], otherHome)
+	l.give(l.uids[1], otherHome, l.write(filepath.Join(other, ".bashrc"), 0o644, shellBlock(silenced)))
 	l.serve("ExposeAuthInfo yes")
 
 	c := l.login("lab")
@@ -134,27 +133,40 @@ func TestSshdShellsOfOneConnection(t *testing.T) {
 	}
 }
 
-// Each connection is a login, whatever shell it runs, and the places follow XDG.
+// Each connection is a login, whatever shell it runs, and the places follow the
+// environment of that shell.
 func TestSshdShellOfEachConnection(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	slack := l.shells(strict, "export XDG_CONFIG_HOME=$HOME/conf XDG_STATE_HOME=$HOME/st\n", "conf", shellBlock(silenced))
-	l.serve()
-	l.login("lab").leave()
-	l.waitFor(slack, 1)
-	if r := l.run("ssh", "lab", "bash -i -c 'echo \"$SHLVL\" >/dev/null'; echo in"); r.code != 0 || r.out != "in\n" {
-		t.Errorf("%+v", r)
-	}
-	for i, m := range l.waitFor(slack, 2) {
-		if diff := cmp.Diff(l.usualShell(false), tellsOf(m)); diff != "" {
-			t.Errorf("message %d (-want +got):\n%s", i+1, diff)
-		}
-	}
-	l.quiet()
-	if n := len(slack.Messages()); n != 2 {
-		t.Errorf("%d messages of two connections", n)
-	}
-	if _, err := os.Stat(filepath.Join(l.home, ".local")); err == nil {
-		t.Error("XDG_STATE_HOME was not minded")
+	for _, tt := range []struct{ situation, before, config, spool string }{
+		{"XDG folders", "export XDG_CONFIG_HOME=$HOME/conf XDG_STATE_HOME=$HOME/state\n", "conf", "state"},
+		{"another HOME than /etc/passwd says", "export HOME=$HOME/moved\n", "moved/.config", "moved/.local/state"},
+	} {
+		t.Run(tt.situation, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			slack := l.shells(strict, tt.before, tt.config, shellBlock(silenced))
+			l.serve()
+			l.login("lab").leave()
+			l.waitFor(slack, 1)
+			if r := l.run("ssh", "lab", "HOME="+l.home+" bash -i -c true 2>/dev/null; echo in"); r.code != 0 || r.out != "in\n" {
+				t.Errorf("%+v", r)
+			}
+			for i, m := range l.waitFor(slack, 2) {
+				if diff := cmp.Diff(l.usualShell(false), tellsOf(m)); diff != "" {
+					t.Errorf("message %d (-want +got):\n%s", i+1, diff)
+				}
+			}
+			l.quiet()
+			if n := len(slack.Messages()); n != 2 {
+				t.Errorf("%d messages of two connections", n)
+			}
+			spools, err := filepath.Glob(filepath.Join(l.home, tt.spool, "sshnotify/*/spool/cur"))
+			if err != nil || len(spools) != 1 {
+				t.Errorf("in %s are the spools %q, %v", tt.spool, spools, err)
+			}
+			if _, err := os.Stat(filepath.Join(l.home, ".local")); err == nil {
+				t.Error("there is a spool in the default place")
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
@@ -54,6 +55,8 @@ func (l *loader) providers(n *node, c *Config) {
 			p.URL = n.text
 			if err := outbound.CheckURL(n.text); err != nil {
 				t.fail(n, "", "%s", err)
+			} else if strings.ContainsAny(n.text, "?#") {
+				t.fail(n, "", "the URL must end before any ? or #")
 			}
 		} else if t.at.child("url") == nil {
 			t.fail(t.at, `url = "https://dublin.api.threatjammer.com"`, "url is missing; there is no default, because that service's domain has changed hands")

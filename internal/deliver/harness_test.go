@@ -244,3 +244,9 @@ func counted(alerts []event.Alert) map[string]int {
 	}
 	return out
 }
+
+// dirs lets a bench work where another one did.
+func (b *bench) dirs(root string) {
+	b.dir, b.state = filepath.Join(root, "spool"), filepath.Join(root, "state")
+	b.spool = spool.Open(spool.Options{Dir: b.dir, UID: os.Getuid()})
+}

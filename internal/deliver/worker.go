@@ -49,7 +49,8 @@ type worker struct {
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
 
-	moreNew     bool // new/ held more than fits
+	moreNew     bool  // new/ held more than fits
+	unclaimed   error // why the last look at new/ left something there
 	lookups     map[netip.Addr][]*item
 	lookupQueue []netip.Addr
 	running     int // look-ups
@@ -126,7 +127,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
 		if w.done() {
-			return false, nil
+			return false, w.unclaimed
 		}
 		timer := time.NewTimer(wake)
 		select {

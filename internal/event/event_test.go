@@ -133,7 +133,7 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%s: %q is no valid id", name, other)
 		}
 	}
-	if LoginID(a, "x") != LoginID(a, "x") {
+	if again := LoginID(a, "203.0.113.7 51234 192.0.2.5 22"); again != id {
 		t.Error("an id is not the same twice")
 	}
 	for _, bad := range []string{"", "7K3F", strings.Repeat("0", 25), strings.Repeat("0", 27), strings.Repeat("U", 26), strings.Repeat("0", 24) + "\n\n", "../../../../../etc/passwd0"} {
