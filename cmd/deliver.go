@@ -57,7 +57,6 @@ spool at a time.`,
 	f.BoolVar(&o.once, "once", false, "make one attempt at all that is due, then go")
 	f.BoolVar(&o.follow, "follow", false, "stay, for a service manager")
 	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
-	c.MarkFlagsMutuallyExclusive("once", "follow")
 	return c
 }
 
@@ -66,6 +65,9 @@ spool at a time.`,
 const gcPercent = 25
 
 func (o *deliverOptions) run(ctx context.Context) error {
+	if o.once && o.follow {
+		return &usageError{errors.New("--once and --follow can't both be meant")}
+	}
 	debug.SetGCPercent(gcPercent)
 	c, err := o.app.settings()
 	if err != nil {

@@ -109,7 +109,7 @@ func runHook(args []string) {
 		return
 	}
 	host := h.UID == 0
-	dir := o.spoolDir
+	dir := absolute(o.spoolDir)
 	if dir == "" {
 		dir = hookPlaces(h, e.Via).SpoolDir()
 	}

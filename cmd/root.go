@@ -126,6 +126,9 @@ func noCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+	if c.SuggestionsMinimumDistance <= 0 {
+		c.SuggestionsMinimumDistance = 2 // cobra's own, which it sets later
+	}
 	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
 		err = fmt.Errorf("%w, did you mean %q?", err, s[0])
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,86 +15,157 @@ import (
 
 const module = "github.com/sshnotify/sshnotify"
 
-// imports gives what a package of ours imports itself, and all that it is
-// linked with, without its tests.
-func imports(t *testing.T, pkg string) (direct, all []string) {
+// importGraph gives what each package that we are made of imports itself,
+// without its tests.
+func importGraph(t *testing.T) map[string][]string {
 	t.Helper()
-	list := func(args ...string) []string {
-		out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
-		if err != nil {
-			t.Fatalf("go list %s: %v", pkg, err)
-		}
-		return strings.Fields(string(out))
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
 	}
-	path := module + "/" + pkg
-	return list("-f", `{{join .Imports "\n"}}`, path), list("-deps", path)
+	graph := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		graph[f[0]] = f[1:]
+	}
+	return graph
+}
+
+// way gives a chain of imports that leads from one package to another; none if
+// it is not linked with it.
+func way(graph map[string][]string, from, to string) []string {
+	before := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		if queue[0] == to {
+			var chain []string
+			for p := to; p != ""; p = before[p] {
+				chain = append([]string{p}, chain...)
+			}
+			return chain
+		}
+		for _, next := range graph[queue[0]] {
+			if _, seen := before[next]; !seen {
+				before[next] = queue[0]
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
 }
 
 func TestImportRules(t *testing.T) {
+	const anyOfOurs = module + "/…"
 	ours := func(names ...string) (out []string) {
 		for _, n := range names {
 			out = append(out, module+"/"+n)
 		}
 		return out
 	}
+	graph := importGraph(t)
 	for _, rule := range []struct {
 		pkg    string
 		direct []string // must not import itself
 		reach  []string // must not be linked with
 		why    string
 	}{
-		{"internal/event", []string{"os"}, []string{"net/http"}, "it is plain data"},
-		{"internal/login", nil, []string{"net/http"}, "a login must not wait for a network"},
-		{"internal/spool", ours("internal/dest"), []string{"net/http"}, "the hook writes to it, and it does not know what a destination is"},
-		{"internal/syslog", nil, []string{"net/http"}, "the hook uses it"},
-		{"internal/policy", []string{"os"}, []string{"net/http"}, "it is a pure function"},
-		{"enrich", ours("internal/policy", "internal/dest", "internal/spool", "internal/config"), nil, "it only finds facts"},
-		{"internal/dest", ours("internal/spool", "enrich", "internal/config"), nil, "it only sends what it is given"},
-		{"internal/deliver", ours("cmd", "internal/config", "install"), nil, "it gets its settings as values"},
-		{"install", []string{"net/http"}, []string{"net/http"}, "setting up reaches no network"},
+		{"internal/event", []string{"os", anyOfOurs}, []string{"net/http"}, "it is plain data"},
+		{"internal/login", nil, []string{"net/http", "os/user"}, "a login must not wait for a network or a name service"},
+		{"internal/watch", nil, []string{"net/http"}, "a login must not wait for a network"},
+		{"internal/spool", nil, append(ours("internal/dest", "internal/deliver"), "net/http", "os/user"), "the hook writes to it, and it does not know what a destination is"},
+		{"internal/syslog", nil, []string{"net/http", "log/syslog"}, "the hook uses it, and the standard library's can hang"},
+		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
+		{"enrich", nil, ours("internal/policy", "internal/dest", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
+		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
+		{"internal/dest", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
+		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
+		{"internal/outbound", nil, ours("internal/spool", "internal/config", "internal/dest"), "it is the way out, and not what takes it"},
+		{"internal/standin", []string{anyOfOurs}, nil, "a mistake of ours must not be mirrored in what stands in for others"},
+		{"install", nil, []string{"net/http"}, "setting up reaches no network"},
 	} {
-		direct, all := imports(t, rule.pkg)
+		path := module + "/" + rule.pkg
+		direct, exists := graph[path]
+		if !exists {
+			continue // not built yet
+		}
 		for _, banned := range rule.direct {
-			if slices.Contains(direct, banned) {
-				t.Errorf("%s imports %s, and must not: %s", rule.pkg, banned, rule.why)
+			if i := slices.IndexFunc(direct, func(p string) bool {
+				return p == banned || banned == anyOfOurs && strings.HasPrefix(p, module+"/")
+			}); i >= 0 {
+				t.Errorf("%s imports %s, and must not: %s", rule.pkg, direct[i], rule.why)
 			}
 		}
 		for _, banned := range rule.reach {
-			if slices.Contains(all, banned) {
-				t.Errorf("%s reaches %s, and must not: %s", rule.pkg, banned, rule.why)
+			if chain := way(graph, path, banned); chain != nil {
+				t.Errorf("%s reaches %s, and must not: %s (%s)", rule.pkg, banned, rule.why, strings.Join(chain, " → "))
 			}
 		}
-		if rule.pkg == "internal/event" {
-			for _, p := range direct {
-				if strings.HasPrefix(p, module) {
-					t.Errorf("internal/event imports %s, and must import nothing of ours: %s", p, rule.why)
+	}
+	for path, direct := range graph {
+		if path != module+"/cmd" && slices.Contains(direct, module+"/internal/config") {
+			t.Errorf("%s imports internal/config: only cmd may, the rest gets values", path)
+		}
+	}
+	if way(graph, module+"/cmd", "net/http") == nil { // or none of the above could fail
+		t.Error("cmd is not linked with net/http")
+	}
+}
+
+// TestCallRules holds what some packages may not call, where an import says
+// too little.
+func TestCallRules(t *testing.T) {
+	for _, rule := range []struct {
+		dirs []string // below the module's folder; a "!" in front leaves one out
+		uses []string // package.name
+		why  string
+	}{
+		{[]string{"internal/policy", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
+			"the same event must give the same verdict and words, today and replayed"},
+		{[]string{"internal/dest"}, []string{"time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"},
+			"waiting is outbound's for an instant and the spool's for long"},
+		{[]string{"", "!cmd"}, []string{"os.Exit", "os.Stdout", "os.Stderr", "os.Stdin", "fmt.Print", "fmt.Println", "fmt.Printf", "log.Fatal", "log.Print", "log.Printf"},
+			"only cmd talks to people and ends the process"},
+		{[]string{""}, []string{"http.DefaultClient", "http.DefaultTransport", "http.Get", "http.Post", "http.PostForm", "http.Head"},
+			"there is one client, and it is passed in"},
+		{[]string{""}, []string{"user.Lookup", "user.LookupId", "user.Current", "net.LookupHost", "net.LookupAddr", "net.LookupIP"},
+			"names are asked of nobody"},
+	} {
+		within := func(path string) bool {
+			in := false
+			for _, dir := range rule.dirs {
+				dir, out := strings.CutPrefix(dir, "!")
+				if dir == "" || path == dir || strings.HasPrefix(path, dir+"/") {
+					in = !out
 				}
 			}
+			return in
 		}
+		eachFile(t, func(path string, file *ast.File) {
+			if strings.HasSuffix(path, "_test.go") || !within(filepath.Dir(path)) {
+				return
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Obj == nil && slices.Contains(rule.uses, pkg.Name+"."+sel.Sel.Name) {
+					t.Errorf("%s uses %s.%s, and must not: %s", path, pkg.Name, sel.Sel.Name, rule.why)
+				}
+				return true
+			})
+		})
 	}
 }
 
-func TestOnlyCmdImportsConfig(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if f[0] != module+"/cmd" && slices.Contains(f[1:], module+"/internal/config") {
-			t.Errorf("%s imports internal/config: only cmd may, the rest gets values", f[0])
-		}
-	}
-}
-
-// TestSources holds what every Go file of ours must be like.
-func TestSources(t *testing.T) {
-	comments := make(map[string]int) // folder → package comments
+// eachFile visits every Go file of ours; paths are relative to the module's.
+func eachFile(t *testing.T, visit func(path string, file *ast.File)) {
+	t.Helper()
+	n := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "testdata") {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") {
@@ -103,6 +175,23 @@ func TestSources(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		n++
+		rel, err := filepath.Rel("..", path)
+		visit(rel, file)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n < 100 {
+		t.Fatalf("only %d files were found", n)
+	}
+}
+
+// TestSources holds what every Go file of ours must be like.
+func TestSources(t *testing.T) {
+	comments := make(map[string]int) // folder → package comments
+	eachFile(t, func(path string, file *ast.File) {
 		dir := filepath.Dir(path)
 		if !strings.HasSuffix(path, "_test.go") {
 			if file.Doc != nil {
@@ -116,20 +205,20 @@ func TestSources(t *testing.T) {
 				t.Errorf("%s has an init function: pass arguments", path)
 			}
 		}
-		return nil
+		for _, group := range file.Comments {
+			if unfinished.MatchString(group.Text()) {
+				t.Errorf("%s leaves something to be done: %q", path, group.Text())
+			}
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(comments) < 10 {
-		t.Fatalf("only %d packages were found", len(comments))
-	}
 	for dir, n := range comments {
 		if n != 1 {
 			t.Errorf("%s has %d package comments, want one", dir, n)
 		}
 	}
 }
+
+var unfinished = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
 
 func TestEveryCommandIsDocumented(t *testing.T) {
 	commands := allCommands(newRootCmd(&app{}))

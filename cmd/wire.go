@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -40,7 +41,19 @@ func (a *app) settings() (config.Config, error) {
 // spoolDir gives the spool's folder: a flag beats the settings, which beat the
 // default.
 func (a *app) spoolDir(flag string, c config.Config) string {
-	return cmp.Or(flag, c.SpoolDir, a.places.SpoolDir())
+	return cmp.Or(absolute(flag), c.SpoolDir, a.places.SpoolDir())
+}
+
+// absolute gives a path that means the same to a worker, which runs in /, and
+// by which what is remembered of a spool is found again.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 func (a *app) stateDir(c config.Config) string { return cmp.Or(c.StateDir, a.places.StateDir()) }

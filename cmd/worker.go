@@ -107,7 +107,7 @@ func startWorker(spoolDir, configFile string, env []string) error {
 	}
 	args := []string{"sshnotify", "deliver", "--syslog", "--spool", spoolDir}
 	if configFile != "" {
-		args = append(args, "--config", configFile)
+		args = append(args, "--config", absolute(configFile))
 	}
 	closeOnExec(3)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

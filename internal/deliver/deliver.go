@@ -89,17 +89,27 @@ type Job struct {
 	NewWatcher func(dirs []string) (<-chan struct{}, func(), error)
 	// Alive tells whether a session's sshd still runs, and whether that is sure.
 	Alive func(event.Session) (alive, sure bool)
+
+	room int // events held in memory; 0: maxItems
 }
+
+// maxIdle is how often a worker comes back for something in new/ that it then
+// can't claim (somebody made a folder of its name in cur/) before it goes.
+const maxIdle = 3
 
 // Run works the queue as the mode says. It returns nil when nothing is left or
 // the context ended (a message under way is finished first, within
 // sendTimeout), ErrWaiting when something is left, spool.ErrLocked when
 // another worker is at it.
 func Run(ctx context.Context, j Job) error {
+	if j.room == 0 {
+		j.room = maxItems
+	}
 	set, err := j.Load()
 	if err != nil {
 		return err
 	}
+	idle := 0
 	for {
 		q, err := j.Spool.Lock(ctx, j.Mode == Follow)
 		if err != nil {
@@ -108,7 +118,7 @@ func Run(ctx context.Context, j Job) error {
 			}
 			return err
 		}
-		left, err := j.work(ctx, q, &set)
+		left, claimed, err := j.work(ctx, q, &set)
 		if e := q.Unlock(); err == nil {
 			err = e
 		}
@@ -123,8 +133,13 @@ func Run(ctx context.Context, j Job) error {
 		// was free found a worker running, so its hook started none. It is ours.
 		if empty, e := q.NewIsEmpty(); e != nil {
 			return e
-		} else if !empty && left < maxItems {
+		} else if !empty && left < j.room && idle < maxIdle {
+			if idle++; claimed > 0 {
+				idle = 0
+			}
 			continue
+		} else if !empty {
+			left++
 		}
 		if left > 0 {
 			return ErrWaiting
@@ -133,21 +148,23 @@ func Run(ctx context.Context, j Job) error {
 	}
 }
 
-// work runs one worker under the lock, once for each load of the settings.
-func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left int, err error) {
+// work runs one worker under the lock, once for each load of the settings. It
+// says how many events are left, and how many files were claimed.
+func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, claimed int, err error) {
 	first := true
 	for {
-		w, err := newWorker(j, q, *set)
+		w, err := newWorker(j, q, *set, !first)
 		if err != nil {
-			return 0, err
+			return 0, claimed, err
 		}
 		if first && j.Ready != nil {
 			j.Ready()
 		}
 		first = false
 		reload, err := w.run(ctx)
+		claimed += w.claimed
 		if err != nil || !reload {
-			return len(w.items), err
+			return len(w.items) + len(w.newer), claimed, err
 		}
 		if j.Status != nil {
 			j.Status(Reloading)

@@ -66,9 +66,10 @@ func (w *worker) judge(it *item) {
 		w.Log.Info("a login that the settings ignore", "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
 		it.stage = ready
 		w.finish(it, true)
-		return
+	} else {
+		w.address(it, func(o *outlet) bool { return true })
 	}
-	w.address(it, func(o *outlet) bool { return true })
+	w.release(it)
 }
 
 // ignored reports whether the settings want a login left out. One that is odd
@@ -80,12 +81,36 @@ func (w *worker) ignored(it *item) bool {
 // evaluateLogout finds the login of a logout, and decides by it whether the
 // logout is told.
 func (w *worker) evaluateLogout(it *item) {
-	if login := w.sessions[key(it.e.Session)]; login != nil && login.e.Session.PID != 0 {
+	login := w.sessions[key(it.e.Session)]
+	switch {
+	case login == nil:
+		w.judgeLogout(it, w.ledger.session(it.e.Session))
+	case login.stage != ready:
 		it.stage = behindLogin
 		w.behind[login.e.ID] = append(w.behind[login.e.ID], it)
-		return
+	default:
+		// Each destination gets it after the login. One that is out of order
+		// keeps it from no other.
+		it.after = login
+		t := w.told(login, false)
+		for _, p := range login.parts {
+			if p.pending() {
+				t.Sent = append(t.Sent, sentTo{Dest: p.Dest})
+			}
+		}
+		w.judgeLogout(it, t)
 	}
-	w.judgeLogout(it, w.ledger.session(it.e.Session))
+}
+
+// release judges the logouts that waited for their login to be judged.
+func (w *worker) release(login *item) {
+	waiting := w.behind[login.e.ID]
+	delete(w.behind, login.e.ID)
+	for _, it := range waiting {
+		if it.stage == behindLogin { // it was not dropped meanwhile
+			w.evaluateLogout(it)
+		}
+	}
 }
 
 func (w *worker) judgeLogout(it *item, login *told) {
@@ -94,11 +119,6 @@ func (w *worker) judgeLogout(it *item, login *told) {
 		it.verdict = login.Verdict
 		if it.e.Has(event.FlagNoLogout) {
 			it.verdict.Reasons = policy.Judge(it.e, event.Facts{}, w.set.Policy).Reasons
-		}
-		ended := *login
-		ended.Ended = true
-		if err := w.ledger.add(&ended); err != nil {
-			w.Log.Error("the end of a session can't be remembered", "error", err)
 		}
 	} else {
 		it.verdict = policy.Judge(it.e, event.Facts{}, w.set.Policy)
@@ -139,6 +159,8 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 		if p := it.part(o.name); p != nil {
 			if p.pending() {
 				o.add(it, !p.Since.IsZero())
+			} else if !p.Done.IsZero() {
+				w.openGroup(o, groupKey(it.e), p.Done, it.verdict.Severity)
 			}
 			continue
 		}
@@ -162,12 +184,12 @@ func (w *worker) outlet(name string) *outlet {
 	return nil
 }
 
-// finish ends an item that no destination waits for any more.
-func (w *worker) finish(it *item, ignored bool) {
+// told is what is remembered of an item.
+func (w *worker) told(it *item, ignored bool) *told {
 	t := &told{
 		ID: it.e.ID, Time: it.e.Time, At: time.Now().UTC(), Kind: it.e.Kind, Via: it.e.Via, Session: it.e.Session,
 		User: it.e.User, Host: it.e.Host, Service: it.e.Service, IP: addrString(it.e.Remote.IP),
-		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored,
+		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored, Dead: it.dead(),
 	}
 	t.Verdict.Reasons = nil
 	for _, p := range it.parts {
@@ -175,25 +197,31 @@ func (w *worker) finish(it *item, ignored bool) {
 			t.Sent = append(t.Sent, sentTo{p.Dest, p.Done})
 		}
 	}
-	name := eventFile(it.e.ID)
-	// Remembered before it is removed: the other way round, a kill in between
-	// would let a nested shell tell the login again.
-	if err := w.ledger.add(t); err != nil {
-		w.Log.Error("a told event can't be remembered", "id", it.e.ID, "error", err)
-	}
-	if it.dead() {
-		w.bury(it, name)
-	} else {
-		w.remove(name)
-	}
+	return t
+}
+
+// finish ends an item that no destination waits for any more.
+func (w *worker) finish(it *item, ignored bool) {
 	delete(w.items, it.e.ID)
 	if w.sessions[key(it.e.Session)] == it {
 		delete(w.sessions, key(it.e.Session))
 	}
-	for _, logout := range w.behind[it.e.ID] {
-		w.judgeLogout(logout, t)
+	if it.dead() {
+		// Kept in failed/ before it is remembered as done with: the other way
+		// round, a kill in between would lose it.
+		if err := w.bury(it); err != nil {
+			w.Log.Error("a dead letter can't be kept in failed/, the next worker tries it again", "id", it.e.ID, "error", err)
+			return
+		}
 	}
-	delete(w.behind, it.e.ID)
+	// Remembered before it is removed: the other way round, a kill in between
+	// would let a nested shell tell the login again.
+	if err := w.ledger.add(w.told(it, ignored)); err != nil {
+		w.Log.Error("a told event can't be remembered", "id", it.e.ID, "error", err)
+	}
+	if !it.dead() {
+		w.remove(eventFile(it.e.ID))
+	}
 }
 
 func addrString(ip netip.Addr) string {

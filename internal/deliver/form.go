@@ -50,6 +50,9 @@ func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
 	byKey := make(map[string]*cluster)
 	var all []*cluster
 	for _, it := range o.fresh {
+		if it.held(o.name) {
+			continue
+		}
 		k := groupKey(it.e)
 		if window == 0 {
 			k = it.e.ID
@@ -85,7 +88,12 @@ func (o *outlet) form(now time.Time, window time.Duration) (*message, time.Durat
 		return nil, forever
 	}
 	if o.Dest.Pace() == 0 { // a log, not a person: everything by itself, in order
-		return single(o.name, o.fresh[0]), 0
+		for _, it := range o.fresh {
+			if !it.held(o.name) {
+				return single(o.name, it), 0
+			}
+		}
+		return nil, forever
 	}
 	var high, rest, held []*cluster
 	wait := forever

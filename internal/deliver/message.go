@@ -32,6 +32,7 @@ type message struct {
 	severity  event.Severity
 	oldest    time.Time
 	attempted bool // by this worker
+	streak    int  // of its destination, in which it failed last
 }
 
 func single(dest string, it *item) *message {
@@ -86,17 +87,6 @@ func (m *message) judged() bool {
 // alone reports whether the message is its event, and has no file.
 func (m *message) alone() bool {
 	return len(m.Members) == 1 && len(m.Along) == 0 && m.ID == m.Members[0]
-}
-
-// before says which of two messages goes first.
-func (m *message) before(o *message) bool {
-	if m.severity != o.severity {
-		return m.severity > o.severity
-	}
-	if m.Tries != o.Tries {
-		return m.Tries < o.Tries
-	}
-	return m.oldest.Before(o.oldest)
 }
 
 // write keeps what the message is and how far it got: in its own file, or in
@@ -159,7 +149,7 @@ func (w *worker) takeMessage(name string) {
 		return
 	}
 	// What was dropped since, or is a dead letter, is not there any more.
-	m.items, m.along = w.known(m.Members), w.known(m.Along)
+	m.items, m.along = w.waiting(m.Dest, m.Members), w.waiting(m.Dest, m.Along)
 	for it := range m.all() {
 		it.ensurePart(m.Dest).msg = &m
 	}
@@ -174,10 +164,15 @@ func (w *worker) takeMessage(name string) {
 	o.failed = append(o.failed, &m)
 }
 
-func (w *worker) known(ids []string) []*item {
+// waiting gives those events that a destination has still to get.
+func (w *worker) waiting(dest string, ids []string) []*item {
 	var out []*item
 	for _, id := range ids {
-		if it := w.items[id]; it != nil {
+		it := w.items[id]
+		if it == nil {
+			continue
+		}
+		if p := it.part(dest); p == nil || p.pending() {
 			out = append(out, it)
 		}
 	}

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"math/bits"
 	"path/filepath"
 	"time"
 
@@ -13,7 +14,11 @@ const (
 	// forms no more of them: what comes in an outage waits to be told in one,
 	// and one message that always fails does not stop the rest.
 	maxFailing = 3
-	forever    = 24 * time.Hour
+	// failingTries of all of them let one more in, and one more each time that
+	// they double: then they may be what is wrong, and not the destination. An
+	// outage of a week makes eleven.
+	failingTries = 4
+	forever      = 24 * time.Hour
 )
 
 // outlet is a destination with what waits for it.
@@ -22,11 +27,13 @@ type outlet struct {
 	name     string
 	path     string // of its document in the state folder
 	doc      outletState
-	fresh    []*item    // not in a message yet
-	failed   []*message // formed, to be tried again
+	disk     outletState // doc, as this worker last read or wrote it
+	fresh    []*item     // not in a message yet
+	failed   []*message  // formed, to be tried again
 	inflight *message
 	groups   map[string]group // by groupKey
-	failures int              // in a row
+	failures int              // how many messages failed in this streak
+	streak   int              // of failures, from 1; counts on when a message arrives
 	hold     state.Hold       // of back-off
 	quiet    time.Time        // nothing becomes due before; zero: not known
 	due      bool             // something may be sent without waiting for a retry
@@ -48,9 +55,10 @@ type group struct {
 }
 
 func newOutlet(t Target, stateDir string, now time.Time) *outlet {
-	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group)}
+	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group), streak: 1}
 	o.path = filepath.Join(stateDir, "destination-"+o.name+".json")
-	o.doc = state.Read[outletState](o.path)
+	o.disk = state.Read[outletState](o.path)
+	o.doc = o.disk
 	o.doc.Pace, o.doc.Limited = o.doc.Pace.Rebase(now), o.doc.Limited.Rebase(now)
 	return o
 }
@@ -59,26 +67,32 @@ func newOutlet(t Target, stateDir string, now time.Time) *outlet {
 // limit is not shortened.
 func (o *outlet) save(now time.Time) error {
 	return state.Update(o.path, func(d *outletState) error {
-		if d.Pace.Left(now) > o.doc.Pace.Left(now) {
-			o.doc.Pace = d.Pace.Rebase(now)
-		}
-		if d.Limited.Left(now) > o.doc.Limited.Left(now) {
-			o.doc.Limited = d.Limited.Rebase(now)
-		}
-		*d = o.doc
+		o.doc.Pace = newer(o.doc.Pace, d.Pace, o.disk.Pace, now)
+		o.doc.Limited = newer(o.doc.Limited, d.Limited, o.disk.Limited, now)
+		*d, o.disk = o.doc, o.doc
 		return nil
 	})
+}
+
+// newer gives the longer one of our hold and the one on the disk, if that is
+// another worker's. What we put there ourselves is over by the monotonic clock,
+// even where the other one was set back.
+func newer(ours, disk, known state.Hold, now time.Time) state.Hold {
+	if theirs := disk.Rebase(now); !disk.Until.Equal(known.Until) && theirs.Left(now) > ours.Left(now) {
+		return theirs
+	}
+	return ours
 }
 
 // add gives the outlet an event that it must tell; again says that an earlier
 // worker tried, or began to try, to tell it alone.
 func (o *outlet) add(it *item, again bool) {
 	p := it.part(o.name)
+	o.quiet = time.Time{}
 	if p.msg != nil { // a message from the disk carries it
 		p.msg.weigh(it)
 		return
 	}
-	o.quiet = time.Time{}
 	if !again {
 		o.fresh = append(o.fresh, it)
 		return
@@ -89,9 +103,14 @@ func (o *outlet) add(it *item, again bool) {
 	o.failed = append(o.failed, m)
 }
 
+// openGroup remembers that a key was told, and how severe the worst of it was.
 func (o *outlet) openGroup(key string, at time.Time, s event.Severity) {
-	if g, ok := o.groups[key]; key == "" || ok && g.at.After(at) {
+	g, ok := o.groups[key]
+	switch {
+	case ok && g.at.After(at):
 		return
+	case ok && g.at.Equal(at):
+		s = max(s, g.severity)
 	}
 	o.groups[key] = group{at, s}
 }
@@ -126,29 +145,44 @@ func (o *outlet) next(now time.Time, window time.Duration, settling bool) (*mess
 }
 
 // pick chooses between what failed before and what is new: the more severe
-// first, then what was tried less often.
+// first, then the older.
 func (o *outlet) pick(now time.Time, window time.Duration, settling bool) (*message, time.Duration) {
-	wait := forever
+	wait, tries := forever, 0
 	var best *message
-	for _, m := range o.failed {
+	for i, m := range o.failed {
+		if i == 0 || m.Tries < tries {
+			tries = m.Tries
+		}
 		if !m.judged() {
 			continue
 		}
 		if left := m.Next.Left(now); left > 0 {
 			wait = min(wait, left)
-		} else if best == nil || m.before(best) {
+		} else if best == nil || o.before(m, best) {
 			best = m
 		}
 	}
-	if len(o.failed) >= maxFailing || settling {
-		return best, wait
-	}
-	formed, w := o.form(now, window)
-	wait = min(wait, w)
-	if formed != nil && (best == nil || formed.before(best)) {
-		best = formed
+	if !settling && len(o.failed) < maxFailing+bits.Len(uint(tries/failingTries)) {
+		formed, w := o.form(now, window)
+		wait = min(wait, w)
+		if formed != nil && (best == nil || o.before(formed, best)) {
+			best = formed
+		}
 	}
 	return best, wait
+}
+
+// before says which of two messages goes first. What failed since one arrived
+// gives way to what did not, so that messages that always fail do not stop the
+// rest, however severe they are.
+func (o *outlet) before(a, b *message) bool {
+	if tried := a.streak == o.streak; tried != (b.streak == o.streak) {
+		return !tried
+	}
+	if a.severity != b.severity {
+		return a.severity > b.severity
+	}
+	return a.oldest.Before(b.oldest)
 }
 
 // commit takes a message's events out of what is new, for good.

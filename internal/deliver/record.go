@@ -20,6 +20,7 @@ type item struct {
 	parts   []part // one for each destination that must get it
 	sorted  bool   // the parts are all there are, from an earlier worker
 	login   *told  // of a logout: its login, if it is known
+	after   *item  // of a logout: its login, if that is still to be told somewhere
 }
 
 type stage int
@@ -27,7 +28,7 @@ type stage int
 const (
 	claimed stage = iota
 	enriching
-	behindLogin // a logout whose login is still on its way
+	behindLogin // a logout whose login is not judged yet
 	ready
 )
 
@@ -63,6 +64,15 @@ func (it *item) ensurePart(dest string) *part {
 	}
 	it.parts = append(it.parts, part{Dest: dest})
 	return &it.parts[len(it.parts)-1]
+}
+
+// held reports whether a destination must get something else first.
+func (it *item) held(dest string) bool {
+	if it.after == nil {
+		return false
+	}
+	p := it.after.part(dest)
+	return p != nil && p.pending()
 }
 
 // finished reports whether no destination still has to get the event.
@@ -195,6 +205,12 @@ func decodeRequest(b []byte) (Request, error) {
 		}
 	}
 	return r, nil
+}
+
+// isRequest reports whether a file of cur/ is neither an event nor a message.
+func isRequest(name string) bool {
+	_, isEvent := idOfFile(name)
+	return !isEvent && !strings.HasPrefix(name, messagePrefix)
 }
 
 func idOfFile(name string) (id string, ok bool) {

@@ -5,21 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
-	"github.com/sshnotify/sshnotify/internal/state"
 )
+
+// readRequest reads a request file, and says what is wrong with it.
+func (w *worker) readRequest(name string) (Request, error) {
+	b, err := w.q.Read(name)
+	var r Request
+	if err == nil {
+		r, err = decodeRequest(b)
+	}
+	return r, err
+}
 
 // carryOut does what a request file asks for.
 func (w *worker) carryOut(name string) {
 	defer w.remove(name)
-	b, err := w.q.Read(name)
-	if err != nil {
-		w.Log.Error("a request can't be read", "file", name, "error", err)
-		return
-	}
-	r, err := decodeRequest(b)
+	r, err := w.readRequest(name)
 	if err != nil {
 		w.Log.Error("a request is not understood", "file", name, "error", err)
 		return
@@ -35,9 +40,12 @@ func (w *worker) carryOut(name string) {
 	}
 }
 
-// retry makes what waits due at once, and takes dead letters back. Without ids
-// it means all.
+// retry takes dead letters back into cur/, all of them where no ids are given.
+// What waits becomes due by loading everything anew, with the settings that
+// have perhaps been mended: a worker that a hook started has no other way to
+// hear of that.
 func (w *worker) retry(ids []string) error {
+	w.reload = true
 	dead, err := w.q.Failed()
 	if err != nil {
 		return err
@@ -48,40 +56,19 @@ func (w *worker) retry(ids []string) error {
 		if !ok || len(ids) > 0 && !slices.Contains(ids, id) {
 			continue
 		}
-		err := revive(w.q, name)
-		if err == nil {
-			err = w.ledger.forget(id)
-		}
-		if err != nil { // the others go all the same
+		if err := revive(w.q, name); err != nil { // the others go all the same
 			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
-			continue
 		}
-		w.take(id, name)
-	}
-	w.evaluateNew()
-	for id, it := range w.items { // those that are still being looked up
-		if len(ids) == 0 || slices.Contains(ids, id) {
-			for i := range it.parts {
-				it.parts[i].Next = state.Hold{}
-			}
-		}
-	}
-	for _, o := range w.outlets {
-		for _, m := range o.failed {
-			if len(ids) == 0 || slices.ContainsFunc(ids, func(id string) bool {
-				return slices.Contains(m.Members, id) || slices.Contains(m.Along, id)
-			}) {
-				m.Next, m.attempted = state.Hold{}, false
-				o.hold = state.Hold{} // but not what Retry-After said
-			}
-		}
-		o.quiet = o.quiet.AddDate(-1, 0, 0)
 	}
 	return errors.Join(errs...)
 }
 
-// revive takes a dead letter back into cur/, with all its tries before it.
+// revive takes a dead letter back into cur/, with all its tries before it. One
+// that waits there already was not moved for good before a kill.
 func revive(q *spool.Queue, name string) error {
+	if _, err := q.Read(name); err == nil {
+		return q.Drop(name)
+	}
 	b, err := q.ReadFailed(name)
 	if err != nil {
 		return err
@@ -116,7 +103,6 @@ func (w *worker) drop(ids []string) error {
 			if err := w.q.Drop(eventFile(id)); err != nil {
 				return fmt.Errorf("%s: %w", event.Ref(id), err)
 			}
-			continue
 		}
 		if it := w.items[id]; it != nil {
 			w.discard(it)
@@ -137,13 +123,19 @@ func (w *worker) discard(it *item) {
 		}
 	}
 	for _, o := range w.outlets {
-		o.forget(it)
+		for _, m := range o.forget(it) {
+			w.remove(messageFile(m.ID))
+		}
 	}
 	it.parts, it.stage = nil, ready
 	w.finish(it, true)
+	w.release(it)
 }
 
-func (o *outlet) forget(it *item) {
+// forget takes an event out of all that waits, and gives the messages that
+// show nothing any more.
+func (o *outlet) forget(it *item) (empty []*message) {
+	o.quiet = time.Time{}
 	gone := func(x *item) bool { return x == it }
 	o.fresh = slices.DeleteFunc(o.fresh, gone)
 	o.failed = slices.DeleteFunc(o.failed, func(m *message) bool {
@@ -156,8 +148,12 @@ func (o *outlet) forget(it *item) {
 			a.part(o.name).msg = nil
 			o.fresh = append(o.fresh, a)
 		}
+		if !m.alone() {
+			empty = append(empty, m)
+		}
 		return true
 	})
+	return empty
 }
 
 // Carry carries out a request where no worker runs, under the lock q. A retry

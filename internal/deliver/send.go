@@ -96,7 +96,7 @@ func (w *worker) finishSends() {
 // settleSend takes the outcome of a send.
 func (w *worker) settleSend(s outcome) {
 	now := time.Now()
-	s.o.inflight = nil
+	s.o.inflight, s.o.quiet = nil, time.Time{}
 	if pace := s.o.Dest.Pace(); pace > 0 {
 		s.o.doc.Pace = state.HoldFor(now, pace)
 	}
@@ -114,6 +114,7 @@ func (w *worker) settleSend(s outcome) {
 
 func (w *worker) succeeded(o *outlet, m *message, now time.Time) {
 	o.failures, o.hold = 0, state.Hold{}
+	o.streak++
 	if !o.doc.Broken.IsZero() {
 		w.Log.Info("a broken destination works again", "destination", o.name, "broken_since", o.doc.Broken)
 		o.doc.Broken = time.Time{}
@@ -159,19 +160,28 @@ func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
 		w.giveUp(o, m)
 		return
 	}
-	o.failures++
-	wait := outbound.Backoff(o.failures, rand.Float64)
-	switch {
-	case de.Class == dest.Broken:
-		wait = max(wait, brokenHold)
-		w.sayBroken(o, err, now)
-	case de.RetryAfter > 0:
-		wait = de.RetryAfter
-		o.doc.Limited = state.HoldFor(now, wait)
-		o.failures-- // it works, and says when to come back
+	if de.RetryAfter > 0 && de.Class != dest.Broken {
+		// It works, and says when to come back.
+		o.doc.Limited = state.HoldFor(now, de.RetryAfter)
+		m.Next = o.doc.Limited
+	} else {
+		// A message that fails over and over says less and less about the
+		// destination, and more about itself: it has a back-off of its own.
+		if m.streak != o.streak {
+			o.failures++
+			m.streak = o.streak
+		}
+		wait := outbound.Backoff(o.failures, rand.Float64)
+		if de.Class == dest.Broken {
+			wait = max(wait, brokenHold)
+			w.sayBroken(o, err, now)
+		}
+		o.hold = state.HoldFor(now, wait)
+		m.Next = state.HoldFor(now, max(wait, outbound.Backoff(m.Tries, rand.Float64)))
 	}
-	o.hold = state.HoldFor(now, wait)
-	m.Next = o.hold
+	if m.Since.After(now) {
+		m.Since = now.UTC() // the clock was set back since
+	}
 	if m.Tries >= giveUpTries && now.Sub(m.Since) > giveUpAfter {
 		w.giveUp(o, m)
 		return
@@ -211,12 +221,10 @@ func (w *worker) giveUp(o *outlet, m *message) {
 }
 
 // bury moves an event with a part that was given up to failed/.
-func (w *worker) bury(it *item, name string) {
+func (w *worker) bury(it *item) error {
 	b, err := it.record()
-	if err == nil {
-		err = w.q.Fail(name, b)
-	}
 	if err != nil {
-		w.Log.Error("a dead letter can't be kept in failed/, it stays in cur/", "id", it.e.ID, "error", err)
+		return err
 	}
+	return w.q.Fail(eventFile(it.e.ID), b)
 }

@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // tellAgainAfter is how long the id of a told event is remembered at least. A
@@ -37,8 +36,8 @@ type told struct {
 	Sent    []sentTo      `json:"sent,omitempty"`
 	Verdict event.Verdict `json:"verdict,omitzero"`
 	Ignored bool          `json:"ignored,omitempty"`
-	Ended   bool          `json:"ended,omitempty"`  // its logout is done with, too
-	Forgot  bool          `json:"forgot,omitempty"` // a dead letter that is tried again
+	Ended   bool          `json:"ended,omitempty"` // its logout is done with, too
+	Dead    bool          `json:"dead,omitempty"`  // it is a dead letter
 }
 
 // sentTo says when a destination got an event.
@@ -63,11 +62,13 @@ type ledger struct {
 	path      string
 	byID      map[string]*told
 	bySession map[event.Session]*told // open sessions
-	file      *os.File
-	lines     int // in the file
+	file      *os.File                // nil: there is only this process's memory
+	lines     int                     // in the file
 	alive     func(event.Session) (alive, sure bool)
 }
 
+// openLedger reads the list. There is always one: an error says what of it is
+// only kept in memory.
 func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Session) (alive, sure bool)) (*ledger, error) {
 	sum := sha256.Sum256([]byte(spoolDir))
 	l := &ledger{
@@ -77,53 +78,43 @@ func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Sessi
 		alive:     alive,
 	}
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return nil, err
+		return l, err
 	}
 	b, err := os.ReadFile(l.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return l, err
 	}
 	for line := range bytes.Lines(b) {
-		l.lines++
 		var t told
 		if json.Unmarshal(line, &t) == nil && event.ValidID(t.ID) { // a crash leaves a torn line
+			l.lines++
 			l.put(&t)
 		}
 	}
-	if err := l.open(); err != nil {
-		return nil, err
+	if l.file, err = l.open(); err != nil {
+		return l, err
 	}
 	return l, l.prune(now)
 }
 
-func (l *ledger) open() (err error) {
-	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	return err
+func (l *ledger) open() (*os.File, error) {
+	return os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
-// prune forgets what is old, and rewrites the file when most of it is.
+// prune forgets what is old, and rewrites the file when most of it is. After an
+// error the list goes on as it was.
 func (l *ledger) prune(now time.Time) error {
 	for id, t := range l.byID {
-		age := now.Sub(t.At)
-		if age < tellAgainAfter {
+		if !l.old(t, now) {
 			continue
-		}
-		if t.Session.PID != 0 && l.alive != nil {
-			// Where it can't be seen whether the process lives, a week will do.
-			if alive, sure := l.alive(t.Session); alive || !sure && age < 7*tellAgainAfter {
-				continue
-			}
 		}
 		if l.bySession[key(t.Session)] == t {
 			delete(l.bySession, key(t.Session))
 		}
 		delete(l.byID, id)
 	}
-	if l.lines <= 2*len(l.byID)+100 {
+	if l.file == nil || l.lines <= 2*len(l.byID)+100 {
 		return nil
-	}
-	if err := l.file.Close(); err != nil {
-		return err
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -132,11 +123,34 @@ func (l *ledger) prune(now time.Time) error {
 			return err
 		}
 	}
-	if err := renameio.WriteFile(l.path, buf.Bytes(), 0o600); err != nil {
+	if err := state.Replace(l.path, buf.Bytes()); err != nil {
 		return err
 	}
-	l.lines = len(l.byID)
-	return l.open()
+	file, err := l.open()
+	if err != nil {
+		return err
+	}
+	before := l.file
+	l.file, l.lines = file, len(l.byID)
+	return before.Close()
+}
+
+// old reports whether an event need not be remembered any more.
+func (l *ledger) old(t *told, now time.Time) bool {
+	age := now.Sub(t.At).Abs() // the clock may have been set back
+	if age < tellAgainAfter {
+		return false
+	}
+	if t.Session.PID == 0 || l.alive == nil {
+		return true
+	}
+	alive, sure := l.alive(t.Session)
+	if !sure { // it can't be seen whether the process lives: a week will do
+		return age >= 7*tellAgainAfter
+	}
+	// The end of a session that PAM opened is still to be told.
+	open := l.bySession[key(t.Session)] == t && t.Via == event.ViaPAM
+	return !alive && !open
 }
 
 // key drops what does not name the process, so that a session can be a key.
@@ -146,39 +160,41 @@ func key(s event.Session) event.Session {
 }
 
 func (l *ledger) put(t *told) {
-	if t.Forgot {
-		delete(l.byID, t.ID)
-		return
-	}
 	l.byID[t.ID] = t
-	if t.Kind != event.KindLogin || t.Session.PID == 0 {
-		return
-	}
-	if t.Ended {
-		delete(l.bySession, key(t.Session))
-	} else {
-		l.bySession[key(t.Session)] = t
+	k := key(t.Session)
+	switch {
+	case t.Session.PID == 0:
+	case t.Kind == event.KindLogin:
+		// The logout may have been faster: it went to fewer destinations.
+		t.Ended = t.Ended || l.byID[event.LogoutID(t.Session)] != nil
+		if t.Ended {
+			delete(l.bySession, k)
+		} else {
+			l.bySession[k] = t
+		}
+	case t.Kind == event.KindLogout:
+		if login := l.bySession[k]; login != nil {
+			login.Ended = true
+			delete(l.bySession, k)
+		}
 	}
 }
 
-// add remembers a told event, or what has changed about it.
+// add remembers a told event.
 func (l *ledger) add(t *told) error {
 	l.put(t)
+	if l.file == nil {
+		return nil // said when it was opened
+	}
 	b, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
 	l.lines++
-	_, err = l.file.Write(append(b, '\n')) // one write: lines never mix
+	// One write, so that lines never mix. The newline goes first: after a line
+	// that a power cut or a full disk tore, this one is still whole.
+	_, err = l.file.Write(append([]byte{'\n'}, b...))
 	return err
-}
-
-// forget lets an event be told again.
-func (l *ledger) forget(id string) error {
-	if !l.has(id) {
-		return nil
-	}
-	return l.add(&told{ID: id, Forgot: true})
 }
 
 func (l *ledger) has(id string) bool { return l.byID[id] != nil }
@@ -186,4 +202,9 @@ func (l *ledger) has(id string) bool { return l.byID[id] != nil }
 // session gives the login of a session that has not ended, if it was told.
 func (l *ledger) session(s event.Session) *told { return l.bySession[key(s)] }
 
-func (l *ledger) close() error { return l.file.Close() }
+func (l *ledger) close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}

@@ -87,7 +87,7 @@ func (w *worker) endSessions(now time.Time) {
 	}
 	// The logout was published before its sshd went, so that what is not here
 	// by now was never written.
-	if err := w.claim(); err != nil {
+	if err := w.claimAll(); err != nil {
 		w.Log.Error("the spool can't be read", "error", err)
 		return
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"sort"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -49,8 +46,11 @@ type worker struct {
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
 
-	moreNew     bool  // new/ held more than fits
-	unclaimed   error // why the last look at new/ left something there
+	fresh       []*item // taken, and not evaluated yet
+	claimed     int     // how many files, so far
+	moreNew     bool    // new/ held more than fits
+	unclaimed   error   // why the last look at new/ left something there
+	reload      bool    // somebody asked for another try, with settings that may be mended
 	lookups     map[netip.Addr][]*item
 	lookupQueue []netip.Addr
 	running     int // look-ups
@@ -69,11 +69,14 @@ type finding struct {
 	facts event.Facts
 }
 
-func newWorker(j *Job, q *spool.Queue, set Settings) (*worker, error) {
+// newWorker takes up what is in cur/. hurry makes due at once what was put off.
+func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error) {
 	now := time.Now()
 	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
 	if err != nil {
-		return nil, err
+		// Telling a login twice is better than not telling it.
+		j.Log.Error("what was told can't be remembered", "error", err)
+		j.Alarm(fmt.Sprintf("what was told can't be remembered in the state folder, and may be told again: %v", err))
 	}
 	w := &worker{
 		Job: j, set: set, q: q, ledger: l,
@@ -91,17 +94,28 @@ func newWorker(j *Job, q *spool.Queue, set Settings) (*worker, error) {
 	for _, t := range l.byID {
 		for _, o := range w.outlets {
 			if at, ok := t.sentTo(o.name); ok {
-				if at.After(now) {
-					at = now // the clock was set back since
-				}
-				o.openGroup(t.Group, at, t.Verdict.Severity)
+				w.openGroup(o, t.Group, at, t.Verdict.Severity)
 			}
 		}
 	}
-	if err := w.loadCur(); err != nil {
+	if err := w.loadCur(hurry); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return w, nil
+}
+
+// openGroup takes up a group that an earlier worker opened. One that began
+// later than it can have was written before the clock was set back: if only a
+// little, it begins now, and else it is no group any more, so that a worker that
+// is started every minute does not begin it every minute.
+func (w *worker) openGroup(o *outlet, key string, at time.Time, s event.Severity) {
+	now := time.Now()
+	if at.Sub(now) <= w.set.Window {
+		if at.After(now) {
+			at = now
+		}
+		o.openGroup(key, at, s)
+	}
 }
 
 // run is the loop. reload says that the settings should be loaded anew.
@@ -114,13 +128,21 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	defer stopSending()
 	defer w.finishSends() // before stopSending: defers run last in, first out
 
-	if err := w.claim(); err != nil {
+	if err := w.claimAll(); err != nil {
 		return false, err
 	}
 	poll := time.NewTicker(every)
 	defer poll.Stop()
 	for {
 		w.endSessions(time.Now())
+		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
+			if err := w.claimAll(); err != nil {
+				return false, err
+			}
+		}
+		if w.reload {
+			return true, nil
+		}
 		w.startLookups(sending)
 		wake := w.startSends(sending, time.Now())
 		if w.Alive != nil && len(w.ledger.bySession) > 0 {
@@ -142,10 +164,10 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 		case o := <-w.sent:
 			w.settleSend(o)
 		case <-changed:
-			err = w.claim()
+			err = w.claimAll()
 		case <-poll.C:
 			w.sweep(time.Now())
-			err = w.claim()
+			err = w.claimAll()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -185,13 +207,7 @@ func (w *worker) done() bool {
 		}
 	}
 	if len(w.items) == 0 {
-		if !w.moreNew {
-			return true
-		}
-		if err := w.claim(); err != nil {
-			return true // the next run says it
-		}
-		return len(w.items) == 0
+		return true
 	}
 	if w.Mode != Once {
 		return false
@@ -216,135 +232,4 @@ func (w *worker) watch() (changed <-chan struct{}, every time.Duration, stop fun
 		return nil, pollEvery, func() {}
 	}
 	return changed, watchedPollEvery, stop
-}
-
-// loadCur takes up what an earlier worker had claimed.
-func (w *worker) loadCur() error {
-	names, err := w.q.List()
-	if err != nil {
-		return err
-	}
-	var messages, requests []string
-	for _, name := range names {
-		if id, ok := idOfFile(name); ok {
-			w.take(id, name)
-		} else if strings.HasPrefix(name, messagePrefix) {
-			messages = append(messages, name)
-		} else {
-			requests = append(requests, name)
-		}
-	}
-	for _, name := range messages {
-		w.takeMessage(name)
-	}
-	w.evaluateNew()
-	for _, name := range requests {
-		w.carryOut(name)
-	}
-	return nil
-}
-
-// claim takes what waits in new/, and carries out requests.
-func (w *worker) claim() error {
-	room := maxItems - len(w.items)
-	if room <= 0 {
-		w.moreNew = true
-		return nil
-	}
-	// What comes with an error is claimed all the same.
-	names, more, err := w.q.Claim(room)
-	w.moreNew = more
-	for _, f := range w.q.Foreign() {
-		w.Log.Warn("something in the spool is no event of ours", "file", f.Path, "type", f.Type, "kept_as", f.Moved)
-	}
-	for _, name := range names {
-		if id, ok := idOfFile(name); ok {
-			w.take(id, name)
-		} else {
-			w.carryOut(name)
-		}
-	}
-	if len(names) > 0 {
-		w.evaluateNew()
-	}
-	if err == nil || errors.Is(err, spool.ErrLost) || w.Mode != Follow {
-		return err
-	}
-	// A service stays: the next look may find the disk mended.
-	w.Log.Error("not all that is new can be claimed", "error", err)
-	return nil
-}
-
-// take reads one event of cur/ into memory. What can't be read is kept in
-// failed/, and said.
-func (w *worker) take(id, name string) {
-	b, err := w.q.Read(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var r Record
-	if err == nil {
-		r, err = DecodeRecord(b)
-	}
-	switch {
-	case errors.Is(err, event.ErrNewer):
-		if !w.newer[name] {
-			w.newer[name] = true
-			w.Log.Error("an event waits for a newer sshnotify", "file", name)
-		}
-		return
-	case err == nil && r.Event.ID != id:
-		err = fmt.Errorf("it holds the event %s", r.Event.ID)
-	}
-	if err != nil {
-		w.Log.Error("a file in the spool is no event; it is kept in failed/", "file", name, "error", err)
-		w.Alarm(fmt.Sprintf("%s in the spool can't be read (%v); it is kept in failed/", name, err))
-		if err := w.q.Fail(name, nil); err != nil {
-			w.Log.Error("it could not be moved", "file", name, "error", err)
-		}
-		return
-	}
-	if w.ledger.has(id) {
-		w.Log.Debug("told before", "id", id)
-		w.remove(name)
-		return
-	}
-	w.items[id] = &item{e: r.Event, parts: r.Parts, sorted: len(r.Parts) > 0}
-	if r.Event.Kind == event.KindLogin {
-		w.sessions[key(r.Event.Session)] = w.items[id]
-	}
-}
-
-func (w *worker) remove(name string) {
-	if err := w.q.Remove(name); err != nil {
-		w.Log.Error("a finished event can't be removed", "file", name, "error", err)
-	}
-}
-
-// evaluateNew starts on the events that were just taken, the oldest first, so
-// that a login is known before its logout.
-func (w *worker) evaluateNew() {
-	var fresh []*item
-	for _, it := range w.items {
-		if it.stage == claimed {
-			fresh = append(fresh, it)
-		}
-	}
-	sort.Slice(fresh, func(i, j int) bool { return older(fresh[i], fresh[j]) })
-	for _, it := range fresh {
-		w.evaluate(it)
-	}
-	if len(fresh) > 1 && w.settle.IsZero() && len(w.lookups) > 0 {
-		w.settle = time.Now().Add(w.set.EnrichTimeout + settleExtra)
-	}
-}
-
-func older(a, b *item) bool {
-	if !a.e.Time.Equal(b.e.Time) {
-		return a.e.Time.Before(b.e.Time)
-	}
-	if a.e.Kind != b.e.Kind {
-		return a.e.Kind == event.KindLogin
-	}
-	return a.e.ID < b.e.ID
 }

@@ -238,19 +238,21 @@ func Decode(b []byte) (Event, error) {
 	if err := json.Unmarshal(b, &e); err != nil {
 		return Event{}, err
 	}
-	switch {
+	e.normalize()
+	switch year := e.Time.Year(); {
 	case v.V < 1:
 		return Event{}, errors.New("no version")
 	case !ValidID(e.ID):
 		return Event{}, errors.New("no valid id")
 	case e.Time.IsZero():
 		return Event{}, errors.New("no time")
+	case year < 0 || year > 9999: // in UTC; JSON has no such time
+		return Event{}, fmt.Errorf("the year %d", year)
 	case e.Kind != KindLogin && e.Kind != KindLogout && e.Kind != KindAttack && e.Kind != KindMatch && e.Kind != KindAlert:
 		return Event{}, fmt.Errorf("unknown kind %q", e.Kind)
 	case e.Kind == KindAlert && e.Note == nil:
 		return Event{}, errors.New("an alert without a note")
 	}
-	e.normalize()
 	return e, nil
 }
 

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -79,6 +80,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"no version":            `{"id":"` + id + `","kind":"login","time":"2026-11-21T01:15:04Z"}`,
 		"an id that is a path":  `{"v":1,"id":"../../etc/passwd","kind":"login","time":"2026-11-21T01:15:04Z"}`,
 		"no time":               `{"v":1,"id":"` + id + `","kind":"login"}`,
+		"a time before all":     `{"v":1,"id":"` + id + `","kind":"login","time":"0001-01-01T00:00:00.0001Z"}`,
+		"a year below none":     `{"v":1,"id":"` + id + `","kind":"login","time":"0000-01-01T00:00:00+01:00"}`,
+		"a year beyond JSON's":  `{"v":1,"id":"` + id + `","kind":"login","time":"9999-12-31T23:59:59-01:00"}`,
 		"an unknown kind":       `{"v":1,"id":"` + id + `","kind":"party","time":"2026-11-21T01:15:04Z"}`,
 		"an alert without text": `{"v":1,"id":"` + id + `","kind":"alert","time":"2026-11-21T01:15:04Z"}`,
 		"an address that isn't": `{"v":1,"id":"` + id + `","kind":"login","time":"2026-11-21T01:15:04Z","remote":{"ip":"300.0.0.1"}}`,
@@ -236,6 +240,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add([]byte(`{"v":1,"note":{"severity":"high","text":"x"}}`))
+	f.Add(bytes.Replace(data, []byte("2026-11-21T01"), []byte("9999-12-31T23"), 1))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := Decode(data)
 		if err != nil {

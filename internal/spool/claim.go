@@ -50,13 +50,23 @@ func (q *Queue) left(d folder, e fs.DirEntry) {
 // Regular files with other names go to failed/; links, folders, FIFOs and the
 // like stay where they are (see Foreign).
 func (q *Queue) Claim(limit int) (names []string, more bool, err error) {
-	if err := q.held(); err != nil {
-		return nil, false, err
-	}
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	c := claim{q: q, limit: limit}
+	return q.claim(claim{q: q, limit: limit})
+}
+
+// ClaimRequests is Claim for requests alone, and all of them: a worker that has
+// no room for events must still hear that some are to be dropped.
+func (q *Queue) ClaimRequests() (names []string, err error) {
+	names, _, err = q.claim(claim{q: q, limit: math.MaxInt, requests: true})
+	return names, err
+}
+
+func (q *Queue) claim(c claim) (names []string, more bool, err error) {
+	if err := q.held(); err != nil {
+		return nil, false, err
+	}
 	c.from(q.dir, false)
 	if q.s.o.Overflow != "" && !c.more {
 		over, err := openFolder(q.s.o.Overflow, q.s.fault)
@@ -73,11 +83,12 @@ func (q *Queue) Claim(limit int) (names []string, more bool, err error) {
 
 // claim is one run of Claim.
 type claim struct {
-	q     *Queue
-	limit int
-	names []string
-	more  bool
-	errs  []error
+	q        *Queue
+	limit    int
+	requests bool // and nothing else
+	names    []string
+	more     bool
+	errs     []error
 }
 
 // fail keeps the first few errors; a broken disk gives one a file.
@@ -112,6 +123,7 @@ func (c *claim) from(root folder, overflow bool) {
 				c.q.left(ready, e)
 				c.fail(err)
 			}
+		case c.requests && !isRequest(name): // another time
 		case len(c.names) == c.limit:
 			c.more = true
 			return false

@@ -47,9 +47,11 @@ func Claimable(name string) bool {
 	if !ValidName(name) {
 		return false
 	}
-	if id, ok := strings.CutSuffix(name, ".json"); ok && event.ValidID(id) {
-		return true
-	}
+	id, ok := strings.CutSuffix(name, ".json")
+	return ok && event.ValidID(id) || isRequest(name)
+}
+
+func isRequest(name string) bool {
 	middle, ok := strings.CutPrefix(name, "req-")
 	middle, isReq := strings.CutSuffix(middle, ".req")
 	return ok && isReq && middle != ""

@@ -488,3 +488,18 @@ func TestWriteRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestClaimRequestsLeavesEvents(t *testing.T) {
+	s := Open(Options{Dir: fastDir(t)})
+	event, request := newEvent(), RequestName("7")
+	mustPut(t, s, event)
+	mustPut(t, s, request)
+	q := mustLock(t, s)
+	names, err := q.ClaimRequests()
+	if err != nil || !cmp.Equal(names, []string{request}) {
+		t.Errorf("ClaimRequests = %q, %v; want the request", names, err)
+	}
+	if got := mustClaim(t, q); !cmp.Equal(got, []string{event}) {
+		t.Errorf("then Claim = %q, want the event", got)
+	}
+}

@@ -66,7 +66,14 @@ func Write[T any](path string, doc T) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(b, '\n'), 0o600)
+	return Replace(path, append(b, '\n'))
+}
+
+// Replace makes data the content of the file at path as a whole, for its owner
+// alone to read. What is being written stands beside it: renameio would try
+// $TMPDIR first, and a kill would leave it there.
+func Replace(path string, data []byte) error {
+	return renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
 
 // Remove deletes the document at path. That there is none is no error.
@@ -99,10 +106,12 @@ func (h Hold) Left(now time.Time) time.Duration {
 
 // Rebase gives the hold as a process should keep it that reads it from disk
 // now. One that ends later than it could have begun was made before the clock
-// was set back: it lasts as long as it was meant to, from now on.
+// was set back, nobody knows how long ago. It is over: if it lasted from now on,
+// a process that is started every minute would wait until the clock is there
+// again.
 func (h Hold) Rebase(now time.Time) Hold {
-	left := h.Left(now)
-	if left == 0 {
+	left := h.Until.Sub(now)
+	if left <= 0 || left > h.For {
 		return Hold{}
 	}
 	return HoldFor(now, left)
