@@ -385,12 +385,21 @@ func slackIsNone(t *testing.T, name string, a standin.Answer) {
 	}}, "")
 	s.login("alice", aliceIP)
 	p := s.start(call{args: []string{"deliver", "--once", "--spool", s.spool, "--config", s.settings}})
+	most := 0.0
+	for running := true; running; {
+		select {
+		case <-p.ended:
+			running = false
+		case <-time.After(2 * time.Millisecond):
+			// Not the rusage: that starts with what the test's own process has.
+			most = max(most, peakMiB(p.cmd.Process.Pid))
+		}
+	}
 	if r := p.result(); r.code != 75 {
 		t.Errorf("%s: deliver --once: exit %d, want 75\n%s", name, r.code, r.stderr)
 	}
-	// Linux counts in KiB.
-	if use, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && use.Maxrss > 64<<10 && use.Maxrss < 1<<30 {
-		t.Errorf("%s: the worker took %d MiB", name, use.Maxrss>>10)
+	if most > 64 {
+		t.Errorf("%s: the worker took %.0f MiB", name, most)
 	}
 	if list := s.run(nil, "queue", "--config", s.settings).out; !strings.Contains(list, "waiting; slack: waiting (") {
 		t.Errorf("%s: queue says %q", name, list)

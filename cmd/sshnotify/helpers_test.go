@@ -227,3 +227,18 @@ func (s *site) forgetPace() {
 		s.t.Fatal(err)
 	}
 }
+
+// peakMiB reads the VmHWM of proc(5); 0 if the process has ended.
+func peakMiB(pid int) float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+			kib, _ := strconv.Atoi(f[1])
+			return float64(kib) / 1024
+		}
+	}
+	return 0
+}

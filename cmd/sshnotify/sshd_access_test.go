@@ -82,11 +82,13 @@ var accesses = []access{
 		socket := filepath.Join(l.dir, "tunnel")
 		leave := l.stay("-N", "-o", "ExitOnForwardFailure=yes", "-L", fmt.Sprintf("%s:%s:%d", socket, l.server, l.port), "lab")
 		defer leave()
-		until(l.t, "the tunnel", func() bool { _, err := os.Stat(socket); return err == nil })
-		c, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
+		// Its socket is there a moment before somebody listens.
+		var c net.Conn
+		until(t, "the tunnel", func() bool {
+			var err error
+			c, err = net.Dial("unix", socket)
+			return err == nil
+		})
 		defer c.Close()
 		greeting := make([]byte, len("SSH-2.0-"))
 		if _, err := io.ReadFull(c, greeting); err != nil || string(greeting) != "SSH-2.0-" {
