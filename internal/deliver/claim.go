@@ -33,6 +33,7 @@ func (w *worker) loadCur(hurry bool) error {
 			hurry = hurry || err == nil
 		}
 	}
+	w.reload = false // it is being done
 	if names, err = w.q.List(); err != nil {
 		return err
 	}

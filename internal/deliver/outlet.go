@@ -11,12 +11,11 @@ import (
 
 const (
 	// maxFailing is how many messages that failed a destination keeps before it
-	// forms no more of them: what comes in an outage waits to be told in one,
-	// and one message that always fails does not stop the rest.
+	// forms no more of them: what comes in an outage waits to be told in one.
 	maxFailing = 3
-	// failingTries of all of them let one more in, and one more each time that
-	// they double: then they may be what is wrong, and not the destination. An
-	// outage of a week makes eleven.
+	// failingTries is after how many tries of each of them one more is formed,
+	// and again whenever the tries have doubled: they may be what is wrong, and
+	// not the destination. An outage of a week makes eleven.
 	failingTries = 4
 	forever      = 24 * time.Hour
 )

@@ -48,18 +48,20 @@ func TestMessagesThatAlwaysFailStopNoOthers(t *testing.T) {
 		name   string
 		poison int
 		score  int
+		err    func() error
 		within time.Duration
 	}{
-		{"one, of high severity", 1, 99, time.Minute},
-		{"two, of high severity", 2, 99, time.Minute},
-		{"five, of low severity", 5, 1, 12 * time.Hour},
-		{"five, of high severity", 5, 99, 12 * time.Hour},
+		{"one, of high severity", 1, 99, again, time.Minute},
+		{"one, and it looks as if the destination were broken", 1, 99, broken, 6 * time.Minute},
+		{"two, of high severity", 2, 99, again, time.Minute},
+		{"five, of low severity", 5, 1, again, 12 * time.Hour},
+		{"five, of high severity", 5, 99, again, 12 * time.Hour},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &fakeDest{name: "slack", pace: time.Second, fail: func(_ int, a event.Alert) error {
 					if a.Event.User == "poison" {
-						return again()
+						return row.err()
 					}
 					return nil
 				}}
