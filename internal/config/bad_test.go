@@ -94,7 +94,7 @@ func TestBadSettings(t *testing.T) {
 		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: threatjammer\n  type = \"threatjammer\"", false},
 		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: threatjammer\n  did you mean \"threatjammer\"?", false},
 		{"a provider of an unknown type", "[provider.geo]\ntype='mmdb'\npath='/x'\n", "2:1: provider.geo.type: must be threatjammer, not \"mmdb\"", false},
-		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing; there is no default, because that service's domain has changed hands\n  url = \"https://dublin.api.threatjammer.com\"\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
+		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing; there is no default, because that service's domain has changed hands\n  name a service that you trust: url = \"https://threat.example.com\"\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
 		{"a provider without TLS", "[provider.threatjammer]\nurl='http://example.com'\napi_key='k'\n", "2:1: provider.threatjammer.url: http:// is allowed to this machine only, use https://", false},
 		{"a provider with a query", "[provider.threatjammer]\nurl='https://example.com/?key=k'\napi_key='k'\n", "2:1: provider.threatjammer.url: the URL must end before any ? or #", false},
 		{"a provider that is a value", "provider.threatjammer='x'\n", "1:10: provider.threatjammer: must be a table, not text in quotes\n  write [provider.NAME] above it", false},

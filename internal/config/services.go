@@ -59,7 +59,7 @@ func (l *loader) providers(n *node, c *Config) {
 				t.fail(n, "", "the URL must end before any ? or #")
 			}
 		} else if t.at.child("url") == nil {
-			t.fail(t.at, `url = "https://dublin.api.threatjammer.com"`, "url is missing; there is no default, because that service's domain has changed hands")
+			t.fail(t.at, `name a service that you trust: url = "https://threat.example.com"`, "url is missing; there is no default, because that service's domain has changed hands")
 		}
 		key, set := t.secret("api_key", nil)
 		if set == nil {
