@@ -62,7 +62,7 @@ func Look(ctx context.Context, h Host) Findings {
 	}
 	f.Init, f.Running = h.initSystem()
 	f.SELinux = h.selinux()
-	_, f.ServiceUser = h.userByName(ServiceUser)
+	_, f.ServiceUser = h.UserByName(ServiceUser)
 	f.Hooks = h.hookLines()
 	return f
 }

@@ -2,6 +2,7 @@ package install
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -131,8 +132,8 @@ func (p *planner) systemd(f Findings, places Places, files []FileText, changed b
 		}
 		changed = changed || c
 		text := places.Tmpfiles()
-		for _, s := range files {
-			text += "z " + s.Path + " 0640 root " + ServiceUser + " -\n"
+		for _, at := range p.settingsFiles(files) {
+			text += "z " + at + " 0640 root " + ServiceUser + " -\n"
 		}
 		if _, err := p.file(whole{path: tmpfilesPath, content: []byte(text), mode: 0o644, owner: ownedByRoot, why: "the service's folders"}); err != nil {
 			return err
@@ -152,6 +153,21 @@ func (p *planner) systemd(f Findings, places Places, files []FileText, changed b
 		p.run("the service takes up what is new", []string{"systemctl", "try-restart", unitName}, "systemctl", "restart", unitName)
 	}
 	return nil
+}
+
+// settingsFiles are the settings and secrets that are put in now or were put
+// in before.
+func (p *planner) settingsFiles(files []FileText) []string {
+	var out []string
+	for _, f := range files {
+		out = append(out, f.Path)
+	}
+	for _, it := range p.rec.Items {
+		if it.Kind == kindFile && it.Purge && !slices.Contains(out, it.Path) {
+			out = append(out, it.Path)
+		}
+	}
+	return out
 }
 
 func (p *planner) openrc(f Findings, places Places, changed bool) error {

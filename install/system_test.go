@@ -293,7 +293,7 @@ func TestInstallWithThePackage(t *testing.T) {
 	if !w.exists("/usr/lib/systemd/system/sshnotify.service") || w.ran[len(w.ran)-1] != "systemctl disable --now sshnotify.service" {
 		t.Errorf("ran %v", w.ran)
 	}
-	if _, there := w.userByName(ServiceUser); !there {
+	if _, there := w.UserByName(ServiceUser); !there {
 		t.Error("the package's user was taken out")
 	}
 }

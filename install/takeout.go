@@ -145,7 +145,7 @@ func (t *takeout) emptied() {
 		if it.Kind != kindFolder || it.Purge && !t.Purge {
 			continue
 		}
-		if t.gone[it.Path] || !t.h.exists(it.Path) {
+		if t.isGone(it.Path) || !t.h.exists(it.Path) {
 			t.rec.drop(it)
 			continue
 		}
@@ -160,6 +160,17 @@ func (t *takeout) emptied() {
 		t.gone[it.Path] = true
 		t.add(Change{Action: Rmdir, Path: it.Path, Existed: true})
 	}
+}
+
+// isGone says whether the plan takes a path away, itself or with a folder above
+// it.
+func (t *takeout) isGone(p string) bool {
+	for ; p != "/"; p = path.Dir(p) {
+		if t.gone[p] {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *takeout) willBeEmpty(dir string) bool {

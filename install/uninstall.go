@@ -9,8 +9,8 @@ import (
 )
 
 // PlanUserUninstall plans to take out of one account what PlanUser put in. The
-// options are those of PlanUser; only Home, ConfigHome, ZDotDir, State and
-// Spool are looked at.
+// options are those of PlanUser; only Home, ConfigHome, ZDotDir, State, Spool
+// and Resend are looked at.
 func PlanUserUninstall(ctx context.Context, h Host, o UserOptions, u UndoOptions) (Plan, error) {
 	acc, err := h.account(o)
 	if err != nil {
@@ -38,8 +38,10 @@ func PlanUserUninstall(ctx context.Context, h Host, o UserOptions, u UndoOptions
 			return Plan{}, err
 		}
 	}
-	if err := t.stopResend(acc); err != nil {
-		return Plan{}, err
+	if acc.Resend {
+		if err := t.stopResend(acc); err != nil {
+			return Plan{}, err
+		}
 	}
 	if err := t.files(); err != nil {
 		return Plan{}, err
@@ -199,7 +201,7 @@ func (t *takeout) purgeSystem(places Places) error {
 		t.note("left to do: take the user %s out of the image", ServiceUser)
 		return nil
 	}
-	if _, there := t.h.userByName(ServiceUser); !there {
+	if _, there := t.h.UserByName(ServiceUser); !there {
 		return nil
 	}
 	cmd := "userdel"

@@ -20,7 +20,8 @@ func (h Host) UserByID(uid int) (u User, ok bool) {
 	return h.findUser(func(u User) bool { return u.UID == uid })
 }
 
-func (h Host) userByName(name string) (User, bool) {
+// UserByName is UserByID for a name.
+func (h Host) UserByName(name string) (User, bool) {
 	return h.findUser(func(u User) bool { return u.Name == name })
 }
 
@@ -95,7 +96,7 @@ func (o Owner) String() string {
 // ids gives the numbers of an owner. A tree need not have an /etc/passwd to
 // have a root.
 func (h Host) ids(o Owner) (uid, gid int, err error) {
-	if u, ok := h.userByName(o.User); ok {
+	if u, ok := h.UserByName(o.User); ok {
 		uid = u.UID
 	} else if o.User != "root" {
 		return 0, 0, fmt.Errorf("no user %s in /etc/passwd", o.User)

@@ -221,6 +221,10 @@ func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
 	people.end()
 	mended.Store(true)
 	s.forgetPace()
+	// What failed last waits for its back-off.
+	if r := s.run(nil, "queue", "retry", "--no-worker", "--config", s.settings); r.code != 0 {
+		t.Errorf("queue retry: %+v", r)
+	}
 	start = time.Now()
 	s.mustDeliver()
 	t.Logf("the last worker took %v", time.Since(start).Round(time.Millisecond))

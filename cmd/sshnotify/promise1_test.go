@@ -22,6 +22,7 @@ const atOnce = 2 * time.Second
 func TestPromise1TheHookAsksNobody(t *testing.T) {
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
+	s.login("bob", netip.MustParseAddr("203.0.113.8")) // the first hook makes the folders
 	file := filepath.Join(s.dir, "trace")
 	r := s.do(call{
 		env:    pamEnv("open_session", "alice", aliceIP),
@@ -31,8 +32,8 @@ func TestPromise1TheHookAsksNobody(t *testing.T) {
 	if r != (result{}) {
 		t.Errorf("the hook must be silent and exit 0: %+v", r)
 	}
-	if n := len(s.left("new")); n != 1 {
-		t.Fatalf("%d events in the spool, want 1", n)
+	if n := len(s.left("new")); n != 2 {
+		t.Fatalf("%d events in the spool, want 2", n)
 	}
 	calls := trace(t, file)
 	for _, name := range []string{"socket", "connect", "sendto", "sendmsg", "bind"} {
@@ -59,9 +60,8 @@ func TestPromise1TheHookAsksNobody(t *testing.T) {
 			t.Errorf("the hook looks at %s", path)
 		}
 	}
-	// Before these the first hook makes the folders.
-	if order := callOrder(t, file, "fsync", "linkat"); len(order) < 3 || !slices.Equal(order[len(order)-3:], []string{"fsync", "linkat", "fsync"}) {
-		t.Errorf("the event is not synced, published and synced again, but %v", order)
+	if order := callOrder(t, file, "fsync", "linkat", "renameat2", "unlinkat"); !slices.Equal(order, []string{"fsync", "linkat", "unlinkat", "fsync"}) {
+		t.Errorf("the event is not synced, published, and its folder synced, but %v", order)
 	}
 }
 

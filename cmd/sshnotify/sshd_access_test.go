@@ -112,7 +112,7 @@ var accesses = []access{
 		wg.Wait()
 	}, true, ""},
 	{"the right password", func(t *testing.T, l *lab) {
-		if r := l.withPassword(password, "echo in"); r != (result{0, "in\n", ""}) {
+		if r := l.withPassword(l.password, "echo in"); r != (result{0, "in\n", ""}) {
 			t.Errorf("%+v", r)
 		}
 	}, true, "password"},

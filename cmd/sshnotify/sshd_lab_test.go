@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -21,13 +20,11 @@ import (
 const (
 	sshdPath   = "/usr/sbin/sshd"
 	sftpServer = "/usr/lib/openssh/sftp-server"
-	// password is the lab users', and passwordHash what crypt(5) makes of it.
-	password     = "correct-horse"
-	passwordHash = "$6$sshnotify$mJx//4WbEeO0R9m0XucuyUuRKhTJiDWPeJp8Uu2WsV71SSBKYPlHfXu05f50/.l0kDRURQeR4wlLEJvCfuQOJ/"
-	// patience bounds every wait. It is long because nothing is expected to take
-	// it: two cores may be busy with other tests.
-	patience = 30 * time.Second
 )
+
+// patience bounds every wait. It is long because nothing is expected to take
+// it: two cores may be busy with other tests.
+const patience = 30 * time.Second
 
 // usersMu keeps this process's useradd and userdel from waiting for each
 // other's lock of the password file, which they give up on.
@@ -42,6 +39,7 @@ type lab struct {
 	service        string // of PAM, and the name of the copy
 	user           string
 	home           string
+	password       string // of all the lab's users
 	key            string // the user's, a file
 	client, server string // the addresses of the two ends
 	port           int
@@ -51,6 +49,7 @@ type lab struct {
 	sshd           *exec.Cmd
 	ended          chan struct{} // closed when the sshd is gone
 	sites          []*site       // that hooks lead to
+	users          []string
 	uids           []int
 }
 
@@ -64,7 +63,7 @@ func newLab(t *testing.T) *lab {
 	if os.Getuid() != 0 {
 		lacking(t, "root to run an sshd")
 	}
-	for _, tool := range []string{sshdPath, sftpServer, "ssh", "ssh-keygen", "sftp", "scp", "useradd", "userdel", "bash", "su"} {
+	for _, tool := range []string{sshdPath, sftpServer, "ssh", "ssh-keygen", "sftp", "scp", "useradd", "userdel", "chpasswd", "bash", "su"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			lacking(t, tool)
 		}
@@ -76,13 +75,13 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := &lab{
+		t: t, dir: dir, service: "sshd-t" + word(), key: filepath.Join(dir, "id"), password: rand.Text(),
+		client: "127.0.0.2", server: "127.0.0.1",
+	}
+	l.guard()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
-	}
-	l := &lab{
-		t: t, dir: dir, service: "sshd-t" + word(), key: filepath.Join(dir, "id"),
-		client: "127.0.0.2", server: "127.0.0.1",
 	}
 	b, err := os.ReadFile(sshdPath)
 	if err != nil {
@@ -151,7 +150,9 @@ func (l *lab) addUser() (name, home string) {
 	home = filepath.Join(l.dir, name)
 	usersMu.Lock()
 	defer usersMu.Unlock()
-	l.must("useradd", "-M", "-N", "-d", home, "-s", "/bin/bash", "-p", passwordHash, name)
+	l.write("users", 0o600, strings.Join(append(l.users, name), "\n")+"\n")
+	l.users = append(l.users, name)
+	l.must("useradd", "-M", "-N", "-d", home, "-s", "/bin/bash", name)
 	uid, err := strconv.Atoi(strings.TrimSpace(l.must("id", "-u", name)))
 	if err != nil {
 		l.t.Fatal(err)
@@ -165,6 +166,11 @@ func (l *lab) addUser() (name, home string) {
 			l.t.Errorf("userdel %s: %v\n%s", name, err, out)
 		}
 	})
+	c := exec.Command("chpasswd")
+	c.Stdin = strings.NewReader(name + ":" + l.password + "\n")
+	if out, err := c.CombinedOutput(); err != nil {
+		l.t.Fatalf("chpasswd: %v\n%s", err, out)
+	}
 	if err := os.Mkdir(home, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
@@ -349,8 +355,7 @@ func (l *lab) runWith(env []string, name string, args ...string) result {
 	return result{c.ProcessState.ExitCode(), out.String(), stderr.String()}
 }
 
-// stay starts a client that stays until the returned function ends it, as a
-// person does with Ctrl-C.
+// stay starts a client that stays until the returned function ends it.
 func (l *lab) stay(args ...string) (leave func()) {
 	l.t.Helper()
 	c := l.command(l.t.Context(), "ssh", args...)
@@ -358,7 +363,9 @@ func (l *lab) stay(args ...string) (leave func()) {
 		l.t.Fatal(err)
 	}
 	return func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
+		// Not SIGTERM: a client that gets it just before it waits for its
+		// connection waits on.
+		_ = c.Process.Kill()
 		_ = c.Wait()
 	}
 }

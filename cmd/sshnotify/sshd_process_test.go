@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -183,7 +184,9 @@ func (c *terminal) text() string {
 // login logs in and waits for the shell.
 func (l *lab) login(args ...string) *terminal {
 	l.t.Helper()
-	c := &terminal{l: l, c: l.command(l.t.Context(), "ssh", append([]string{"-tt"}, args...)...)}
+	ctx, cancel := context.WithTimeout(l.t.Context(), 4*patience)
+	l.t.Cleanup(cancel)
+	c := &terminal{l: l, c: l.command(ctx, "ssh", append([]string{"-tt"}, args...)...)}
 	var err error
 	if c.in, err = c.c.StdinPipe(); err != nil {
 		l.t.Fatal(err)

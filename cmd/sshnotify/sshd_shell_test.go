@@ -98,7 +98,7 @@ func TestSshdShellsOfOneConnection(t *testing.T) {
 	c.see("nested-done")
 	c.enter("LC_ALL=C su " + other + " -c 'bash -i -c \"echo su\"-done'")
 	c.see("Password:")
-	c.enter(password)
+	c.enter(l.password)
 	c.see("su-done")
 	c.enter("export TMUX_TMPDIR=$HOME; tmux -L lab -f /dev/null new-session -d 'bash -i -c \"echo window >>$HOME/window\"; tmux -L lab wait-for -S done'; tmux -L lab wait-for done; echo tmux''-done")
 	c.see("tmux-done")

@@ -1,0 +1,286 @@
+package cmd
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
+)
+
+// doctor runs the command and gives what it found, by the checks' names; of
+// several with one name, the worst.
+func (p *place) doctor(change func(*doctorOptions)) (map[string]install.CheckResult, error) {
+	p.t.Helper()
+	a := p.app()
+	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now, shells: []string{"bash"}, json: true}
+	p.program(&o.setter)
+	if change != nil {
+		change(&o)
+	}
+	err := o.run(p.t.Context())
+	var d diagnosis
+	if e := json.Unmarshal(p.out.Bytes(), &d); e != nil {
+		p.t.Fatalf("%v in %q", e, p.out.String())
+	}
+	if d.OK != (err == nil) {
+		p.t.Errorf("ok is %v, and the error %v", d.OK, err)
+	}
+	worst := map[install.State]int{install.OK: 0, install.Warn: 1, install.Fail: 2}
+	out := map[string]install.CheckResult{}
+	for _, c := range d.Checks {
+		if was, ok := out[c.Name]; !ok || worst[c.State] > worst[was.State] {
+			out[c.Name] = c
+		}
+	}
+	return out, err
+}
+
+func TestDoctor(t *testing.T) {
+	doc := func(p *place, name, text string) {
+		if err := os.WriteFile(filepath.Join(p.state(), name), []byte(text), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	settings := func(p *place, change func(string) string) {
+		const name = ".config/sshnotify/config.toml"
+		p.write(name, change(p.read(name)))
+	}
+	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	hold := `{"until":"` + soon + `","for":3600000000000}`
+	provider := func(p *place) {
+		settings(p, func(s string) string {
+			return s + "\n[provider.threatjammer]\nurl = \"https://tj.example.com\"\napi_key = \"k\"\n"
+		})
+	}
+	for name, c := range map[string]struct {
+		prepare func(p *place)
+		check   string
+		state   install.State
+		text    string // in message or hint
+	}{
+		"all is well: hook":        {nil, "hook bash", install.OK, ".bashrc"},
+		"all is well: settings":    {nil, "settings content", install.OK, "destinations: slack"},
+		"all is well: secrets":     {nil, "secrets", install.OK, "destination.slack"},
+		"all is well: queue":       {nil, "queue", install.OK, "nothing waits"},
+		"all is well: spool":       {nil, "spool", install.OK, "can be written"},
+		"all is well: clock":       {nil, "clock", "", ""},
+		"nothing was told yet":     {nil, "destination slack", install.OK, "not known"},
+		"the hook is gone":         {func(p *place) { p.write(".bashrc", "") }, "hook bash", install.Fail, "sshnotify install"},
+		"no settings":              {func(p *place) { os.Remove(filepath.Join(p.home, ".config/sshnotify/config.toml")) }, "settings content", install.Warn, "sshnotify install"},
+		"broken settings":          {func(p *place) { settings(p, func(string) string { return "[destination.slak]\n" }) }, "settings content", install.Fail, "config.toml:1"},
+		"no secret":                {func(p *place) { os.Remove(filepath.Join(p.home, ".config/sshnotify/slack.url")) }, "settings content", install.Fail, "webhook_url_file"},
+		"others read the secret":   {func(p *place) { os.Chmod(filepath.Join(p.home, ".config/sshnotify/slack.url"), 0o644) }, "settings content", install.Fail, "chmod o-r"},
+		"others write settings":    {func(p *place) { os.Chmod(filepath.Join(p.home, ".config/sshnotify/config.toml"), 0o620) }, "settings", install.Fail, "chmod go-w"},
+		"a relay":                  {func(p *place) { p.write(".config/sshnotify/slack.url", "https://relay.example.com/x") }, "secrets", install.Warn, "relay"},
+		"no destination":           {func(p *place) { settings(p, func(string) string { return "" }) }, "destination log", install.OK, "not known"},
+		"no spool":                 {func(p *place) { os.RemoveAll(p.spool()) }, "spool", install.Fail, "can't be written"},
+		"an event waits":           {func(p *place) { p.queued(event.KindLogin) }, "queue", install.OK, "1 wait"},
+		"an event waits for long":  {func(p *place) { p.old(20*time.Minute, "new") }, "queue", install.Warn, "the oldest for 20m"},
+		"nobody works the queue":   {func(p *place) { p.old(20*time.Minute, "new") }, "worker", install.Warn, "deliver --once"},
+		"an event waits for a day": {func(p *place) { p.old(25*time.Hour, "new") }, "queue", install.Fail, "the oldest for 25h"},
+		"a dead letter":            {func(p *place) { p.old(time.Minute, "failed") }, "dead letters", install.Fail, "queue retry"},
+		"a broken destination": {func(p *place) { doc(p, "destination-slack.json", `{"broken":"2026-11-20T01:02:03Z"}`) },
+			"destination slack", install.Fail, "2026-11-20 01:02 UTC"},
+		"a limited destination": {func(p *place) { doc(p, "destination-slack.json", `{"limited":`+hold+`}`) },
+			"destination slack", install.Warn, "left alone"},
+		"a torn document": {func(p *place) { doc(p, "destination-slack.json", `{"bro`) }, "destination slack", install.OK, "not known"},
+		"a provider":      {provider, "provider threatjammer", install.OK, "nothing was asked"},
+		"a refused key": {func(p *place) {
+			provider(p)
+			doc(p, "provider-threatjammer.json", `{"refused":{"":{"status":401,"hold":`+hold+`}}}`)
+		}, "provider threatjammer", install.Fail, "401"},
+		"a used up quota": {func(p *place) { provider(p); doc(p, "provider-threatjammer.json", `{"quota":`+hold+`}`) }, "provider threatjammer", install.Warn, "quota"},
+		"a provider is down": {func(p *place) {
+			provider(p)
+			doc(p, "provider-threatjammer.json", `{"down":`+hold+`,"why":"timed out"}`)
+		}, "provider threatjammer", install.Warn, "timed out"},
+		"a dull host name":      {func(p *place) { settings(p, func(s string) string { return "host = \"localhost\"\n" + s }) }, "host name", install.Warn, "db1.example.com"},
+		"a host name":           {func(p *place) { settings(p, func(s string) string { return "host = \"db7\"\n" + s }) }, "host name", install.OK, "db7"},
+		"another, older hook":   {func(p *place) { p.write(".profile", "curl https://hooks.slack.com/services/x\n. ~/.bashrc\n") }, "other hooks", install.Warn, "twice"},
+		"the clock is too slow": {nil, "clock", install.Fail, "this program is of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newAccount(t)
+			if err := p.install(func(o *installOptions) { o.webhookURL = madeUpWebhook }); err != nil {
+				t.Fatal(err)
+			}
+			if c.prepare != nil {
+				c.prepare(p)
+			}
+			slow := c.check == "clock" && c.state == install.Fail
+			if slow && buildTime().IsZero() {
+				t.Skip("the time of this build is not known")
+			}
+			got, _ := p.doctor(func(o *doctorOptions) {
+				if slow {
+					o.now = func() time.Time { return time.Unix(0, 0) }
+				}
+			})
+			r, ok := got[c.check]
+			if !ok || c.state != "" && r.State != c.state || !strings.Contains(r.Message+r.Hint, c.text) {
+				t.Errorf("%q: %+v, want %s and %q", c.check, r, c.state, c.text)
+			}
+			for _, r := range got {
+				if r.State != install.OK && r.Hint == "" && r.Name != "other hooks" {
+					t.Errorf("no hint: %+v", r)
+				}
+			}
+			p.noSecret()
+		})
+	}
+}
+
+// old leaves an event in a folder of the spool, of some time ago.
+func (p *place) old(age time.Duration, folder string) {
+	p.t.Helper()
+	e := p.queued(event.KindLogin)
+	from, to := filepath.Join(p.spool(), "new", e.ID+".json"), filepath.Join(p.spool(), folder, e.ID+".json")
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.Rename(from, to); err != nil {
+		p.t.Fatal(err)
+	}
+	at := time.Now().Add(-age)
+	if err := os.Chtimes(to, at, at); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func TestDoctorLines(t *testing.T) {
+	p := newAccount(t)
+	if err := p.install(func(o *installOptions) { o.webhookURL = madeUpWebhook }); err != nil {
+		t.Fatal(err)
+	}
+	p.write(".bashrc", "")
+	a := p.app()
+	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now, shells: []string{"bash"}}
+	p.program(&o.setter)
+	if err := o.run(t.Context()); exitCode(err) != exitFailed {
+		t.Errorf("error %v", err)
+	}
+	for _, want := range []string{"✓ queue: nothing waits\n", "✗ hook bash: ", "\n  hint: sshnotify install\n", "this account: 1 failed, "} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("%q is not said:\n%s", want, p.out.String())
+		}
+	}
+}
+
+// Without --online nobody is asked anything; with it nothing is posted.
+func TestDoctorOnline(t *testing.T) {
+	for name, c := range map[string]struct {
+		behave standin.Behave
+		state  install.State
+		text   string
+	}{
+		"Slack knows the webhook": {nil, install.OK, "without posting it"},
+		"the webhook is revoked": {func(int, *http.Request) *standin.Answer { return &standin.Answer{Status: 403, Body: "invalid_token"} },
+			install.Fail, `HTTP 403 "invalid_token"`},
+		"Slack is down": {func(int, *http.Request) *standin.Answer { return &standin.Answer{Status: 503, Body: "no"} }, install.Warn, "HTTP 503"},
+		"an answer that moves what is seen": {func(int, *http.Request) *standin.Answer { return &standin.Answer{Status: 404, Body: "a\x1b[2J\u202eb"} },
+			install.Fail, "404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			slack, err := standin.StartSlack(standin.SlackOptions{Behave: func(n int, r *http.Request) *standin.Answer {
+				asked.Add(1)
+				if c.behave == nil {
+					return nil
+				}
+				return c.behave(n, r)
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(slack.Close)
+			p := newAccount(t)
+			if err := p.install(func(o *installOptions) { o.webhookURL = slack.URL() }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.doctor(nil); err != nil {
+				t.Fatal(err, p.out.String())
+			}
+			if n := asked.Load(); n != 0 {
+				t.Errorf("Slack was asked %d times without --online", n)
+			}
+			got, _ := p.doctor(func(o *doctorOptions) { o.online = true })
+			r := got["online slack"]
+			if r.State != c.state || !strings.Contains(r.Message, c.text) || strings.ContainsAny(r.Message, "\x1b\u202e") {
+				t.Errorf("%+v", r)
+			}
+			if len(slack.Messages()) != 0 || asked.Load() == 0 {
+				t.Errorf("%d messages posted, %d requests", len(slack.Messages()), asked.Load())
+			}
+		})
+	}
+}
+
+func TestDullNames(t *testing.T) {
+	for name, dull := range map[string]bool{
+		"localhost": true, "localhost.localdomain": true, "ip-10-0-0-5": true, "ip-10-0-0-5.ec2.internal": true, "3f2a9c0d11ee": true,
+		"ubuntu": true, "(none)": true, "": true, "db1": false, "db1.example.com": false, "ip-gateway": false, "vmhost": false, "debian-mirror": false,
+	} {
+		p := newAccount(t)
+		x := examination{setup: &setup{config: p.home + "/config.toml"}, app: p.app()}
+		x.settings.Host, x.settings.Files = name, []string{x.config}
+		if name == "" {
+			continue // the kernel's name, which is the machine's
+		}
+		x.hostName()
+		if got := x.out[0].State == install.Warn; got != dull {
+			t.Errorf("%q: dull %v", name, got)
+		}
+	}
+}
+
+func TestDiskSpace(t *testing.T) {
+	for name, c := range map[string]struct {
+		free, inodes int64
+		counted      bool
+		want         install.State
+	}{
+		"enough":                         {1 << 30, 1 << 20, true, install.OK},
+		"little":                         {50 << 20, 1 << 20, true, install.Warn},
+		"none":                           {1 << 20, 1 << 20, true, install.Fail},
+		"no files any more":              {1 << 30, 3, true, install.Fail},
+		"few files":                      {1 << 30, 500, true, install.Warn},
+		"a disk that counts no files":    {1 << 30, 0, false, install.OK},
+		"little, and it counts no files": {50 << 20, 0, false, install.Warn},
+	} {
+		x := examination{}
+		x.room("/x", c.free, c.inodes, c.counted)
+		if got := x.out[0].State; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Root's doctor looks at the host, unless root's own account is set up.
+func TestDoctorOfRoot(t *testing.T) {
+	p := newAccount(t)
+	a := p.app()
+	a.uid = 0
+	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now}
+	if !o.isSystem() {
+		t.Error("without a set-up of its own, root means the host")
+	}
+	if err := p.install(func(o *installOptions) { o.webhookURL = madeUpWebhook }); err != nil {
+		t.Fatal(err)
+	}
+	if o.isSystem() {
+		t.Error("root's own account is set up, and is not looked at")
+	}
+	o.whole = true
+	if !o.isSystem() {
+		t.Error("--system does nothing")
+	}
+}

@@ -1,0 +1,270 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/outbound"
+)
+
+type installOptions struct {
+	changer
+	setter
+	app *app
+	ask func() *asker
+
+	root        string
+	webhookURL  string
+	webhookFile string
+	shells      []string
+	services    []string
+	test        bool
+	noTest      bool
+	wait        time.Duration
+	noWait      bool
+}
+
+func newInstallCmd(a *app) *cobra.Command {
+	o := installOptions{changer: changer{app: a}, setter: newSetter(a), app: a, ask: a.terminal}
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Set up an account, or with --system the whole host",
+		Long: long(`install sets up the account of whoever runs it: it writes settings, puts the
+hook into the start-up files of the shell, and has what an ended worker left
+sent by a timer or by cron. With --system it sets up the host: the hook in PAM,
+a service with a user of its own, and the settings in /etc/sshnotify.`,
+			`It says what it changes, a line each, and sshnotify uninstall takes just that
+out again. Settings that are there already stay as they are, and installing
+twice is the same as once. On a terminal it asks for the webhook URL; without
+one nothing is asked.`,
+			`At the end it waits for a login from another window, and says what it saw: on a
+terminal for two minutes, elsewhere with --wait only.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sshnotify install
+  sshnotify install --webhook-url-file - <slack.url
+  sshnotify install --dry-run --webhook-url-file slack.url
+
+  sudo sshnotify install --system
+  sudo sshnotify install --system --services sshd,sudo --yes --webhook-url-file slack.url`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c); err != nil {
+				return &usageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
+			}
+			return o.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.system, "system", false, "set up the whole host")
+	f.StringVar(&o.root, "root", "", "work on the image of a host in `DIR`; none of its commands is run")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show every change as a unified diff, and change nothing")
+	f.BoolVar(&o.json, "json", false, "print a JSON object with what was changed")
+	f.BoolVar(&o.yes, "yes", false, "ask nothing")
+	f.StringVar(&o.webhookURL, "webhook-url", "", "Slack's webhook `URL`; others can read it in the process list")
+	f.StringVar(&o.webhookFile, "webhook-url-file", "", "read the webhook URL from `FILE`, or from standard input if that is -")
+	f.StringSliceVar(&o.shells, "shell", nil, "bash, zsh or fish, may be repeated (default: the login shell)")
+	f.StringSliceVar(&o.services, "services", nil, "with --system: PAM services to tell of: sshd, sudo, su, login (default sshd)")
+	f.BoolVar(&o.test, "test", false, "send a test message before anything is changed")
+	f.BoolVar(&o.noTest, "no-test", false, "send no test message")
+	f.DurationVar(&o.wait, "wait", 0, "wait so long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
+	f.BoolVar(&o.noWait, "no-wait", false, "do not wait for a login")
+	return c
+}
+
+// check refuses flags that can't be meant together.
+func (o *installOptions) check(c *cobra.Command) error {
+	set := c.Flags().Changed
+	for _, pair := range [][2]string{
+		{"webhook-url", "webhook-url-file"}, {"test", "no-test"}, {"wait", "no-wait"}, {"dry-run", "test"}, {"dry-run", "wait"},
+		{"system", "shell"}, {"root", "wait"},
+	} {
+		if set(pair[0]) && set(pair[1]) {
+			return fmt.Errorf("--%s and --%s can't both be meant", pair[0], pair[1])
+		}
+	}
+	for _, name := range []string{"webhook-url", "webhook-url-file", "root"} {
+		if set(name) && c.Flag(name).Value.String() == "" {
+			return fmt.Errorf("--%s is empty", name)
+		}
+	}
+	if set("services") && !o.system {
+		return errors.New("--services needs --system")
+	}
+	if set("wait") && o.wait <= 0 {
+		return errors.New("--wait must be more than nothing, for example 2m")
+	}
+	for _, s := range o.shells {
+		if !slices.Contains([]string{install.Bash, install.Zsh, install.Fish}, s) {
+			return fmt.Errorf("--shell: %q is not known: bash, zsh and fish are", s)
+		}
+	}
+	for _, s := range o.services {
+		if !slices.Contains([]string{"sshd", "sudo", "su", "login"}, s) {
+			return fmt.Errorf("--services: %q is not known: sshd, sudo, su and login are", s)
+		}
+	}
+	return nil
+}
+
+func (o *installOptions) run(ctx context.Context) error {
+	s, err := o.find()
+	if err != nil {
+		return o.hinted(err)
+	}
+	if s.broken != nil {
+		return s.broken
+	}
+	// What is in the way is said before anybody looks for a webhook.
+	if _, err := o.plan(ctx, s, outbound.NewSecret("https://hooks.slack.com/services/")); err != nil {
+		return o.hinted(err)
+	}
+	var q *asker
+	if !o.yes && !o.json {
+		q = o.ask()
+	}
+	url, err := o.webhook(ctx, s, q)
+	if err != nil {
+		return err
+	}
+	if err := o.tryOut(ctx, s, url, q); err != nil {
+		return err
+	}
+	p, err := o.plan(ctx, s, url)
+	if err != nil {
+		return o.hinted(err)
+	}
+	if o.dryRun {
+		return o.showPlan(p)
+	}
+	if q != nil && o.system && !p.Empty() {
+		for _, c := range p.Changes {
+			fmt.Fprintln(q.out, " ", c)
+		}
+		if yes, err := q.yes(ctx, "Make these changes?", false); err != nil || !yes {
+			return cmp.Or(err, error(&silentError{exitFailed}))
+		}
+	}
+	start := time.Now()
+	r, err := p.Apply(ctx, s.host)
+	doc := newResult(r)
+	if !o.json {
+		o.showReport(r, err)
+	}
+	if err == nil {
+		o.finished(s, p)
+		doc.Seen, err = o.await(ctx, s, q, start)
+	} else {
+		doc.Error = err.Error()
+		if ctx.Err() != nil {
+			err = errors.New("interrupted, what was changed was taken back")
+		}
+	}
+	err = o.hinted(err)
+	if o.json {
+		err = errors.Join(err, o.document(doc))
+	}
+	return err
+}
+
+func (o *installOptions) find() (*setup, error) {
+	if o.system {
+		return o.hostSetup(o.root)
+	}
+	return o.accountSetup(o.root, o.shells)
+}
+
+// webhook gives the URL to set up; zero where settings are there already.
+func (o *installOptions) webhook(ctx context.Context, s *setup, q *asker) (outbound.Secret, error) {
+	url, err := o.given()
+	if err != nil {
+		return url, err
+	}
+	switch {
+	case s.there:
+		o.notUsed(s, url)
+		return outbound.Secret{}, nil
+	case !url.IsZero() || o.dryRun:
+		return url, nil
+	case q != nil:
+		return o.askWebhook(ctx, q)
+	}
+	return url, &usageError{withHint(errors.New("sshnotify install: no webhook URL, and nobody to ask"), whereWebhook)}
+}
+
+// plan says what is to be changed.
+func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret) (install.Plan, error) {
+	var files []install.FileText
+	if !s.there {
+		// An earlier try may have left another URL, which no settings name.
+		files = []install.FileText{
+			{Path: s.webhookFile(), Content: []byte(url.Reveal() + "\n"), Secret: true, Replace: true},
+			{Path: s.config, Content: s.settingsText()},
+		}
+	}
+	if o.system {
+		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services}
+		if !s.image() && s.from != "" && install.Look(ctx, s.host).Packaged {
+			opt.BinaryFrom = "" // the package's program is the package's to replace
+		}
+		return install.PlanSystem(ctx, s.host, opt)
+	}
+	opt := s.userOptions()
+	opt.Files = files
+	p, err := install.PlanUser(ctx, s.host, opt)
+	if err != nil {
+		return p, err
+	}
+	if !s.ownHome {
+		p.Notes = append(p.Notes, s.home+" is not the account's home in /etc/passwd, so that its crontab and timers stay as they are: an event that an ended worker left waits for the next login")
+	}
+	if hostTells(ctx, s.host) {
+		p.Notes = append(p.Notes, "the host is set up too (sshnotify install --system): each of this account's logins makes two messages, one from each")
+	}
+	return p, nil
+}
+
+// settingsText is the settings file of a new set-up.
+func (s *setup) settingsText() []byte {
+	return []byte("# Written by sshnotify install, and yours from now on: sshnotify config check\n" +
+		"# says whether a change is right.\n" +
+		"spool_dir = " + strconv.Quote(s.spool) + "\n" +
+		"state_dir = " + strconv.Quote(s.state) + "\n\n" +
+		"[destination.slack]\n" +
+		"webhook_url_file = " + strconv.Quote(s.webhookFile()) + "\n")
+}
+
+// finished says what comes next.
+func (o *installOptions) finished(s *setup, p install.Plan) {
+	if o.json {
+		return
+	}
+	if p.Empty() {
+		o.say("nothing to do: it is set up")
+	}
+	undo := "sshnotify uninstall"
+	switch {
+	case o.system:
+		undo = "sudo sshnotify uninstall --system"
+	case s.host.UID == 0 && !s.image():
+		o.say("note: root's other commands mean the whole host; for this account: sshnotify --config %s …", s.config)
+	}
+	if s.image() {
+		undo += " --root " + s.host.Root
+	}
+	if !o.system && o.app.configFile != "" {
+		undo += " --config " + s.config
+	}
+	o.say("to undo: %s", undo)
+	if sudoer := o.getenv("SUDO_USER"); !o.system && sudoer != "" && os.Getuid() == 0 {
+		o.warn("this was for root's own account, not for "+sudoer+"'s and not for the whole host", "sudo sshnotify install --system")
+	}
+}
