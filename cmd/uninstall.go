@@ -158,7 +158,7 @@ func (o *uninstallOptions) sendWaiting(ctx context.Context, s *setup) {
 	if n == 0 {
 		return
 	}
-	o.say("%d events wait, and are sent first", n)
+	o.say("what waits is sent first: %d", n)
 	if err := o.deliver(ctx, s); err != nil {
 		o.warn(fmt.Sprintf("not all could be sent: %v", err))
 	}

@@ -104,9 +104,9 @@ func TestReadOnlySpool(t *testing.T) {
 	line := fmt.Sprintf("%s deliver --once --spool %s --config %s", binary, s.spool, s.settings)
 	r := s.do(call{args: []string{"deliver", "--spool", s.spool, "--config", s.settings}, within: b.within(
 		"mount -t tmpfs none "+s.spool, s.shellHook("alice", "203.0.113.7"),
-		"mount -o remount,ro "+s.spool, "code=0; "+line+" || code=$?", "echo first worker: $code",
+		"mount -o remount,ro,bind "+s.spool, "code=0; "+line+" || code=$?", "echo first worker: $code",
 		s.shellHook("bob", "203.0.113.8"),
-		"mount -o remount,rw "+s.spool,
+		"mount -o remount,rw,bind "+s.spool,
 	)})
 	if r.code != 0 || !strings.Contains(r.out, "first worker: 1") || !strings.Contains(r.stderr, "sshnotify: error: ") || !strings.Contains(r.stderr, "read-only file system") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.stderr)

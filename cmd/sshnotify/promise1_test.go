@@ -189,7 +189,7 @@ func TestPromise1OnABrokenHost(t *testing.T) {
 	}{
 		"a spool that is not there":       {args: elsewhere, kept: inOverflow},
 		"a spool that is a file":          {args: []string{"hook", "--no-worker", "--spool", "/etc/passwd"}, kept: inOverflow},
-		"a spool that is read-only":       {mounts: []string{"mount -t tmpfs none SPOOL", "mount -o remount,ro SPOOL"}, args: line, kept: inOverflow},
+		"a spool that is read-only":       {mounts: []string{"mount -t tmpfs none SPOOL", "mount -o remount,ro,bind SPOOL"}, args: line, kept: inOverflow},
 		"a disk that is full":             {mounts: []string{"mount -t tmpfs -o size=64k none SPOOL", "dd if=/dev/zero of=SPOOL/full bs=4k 2>/dev/null || :"}, args: line, kept: inOverflow},
 		"a disk without inodes":           {mounts: []string{"mount -t tmpfs -o nr_inodes=3 none SPOOL", "touch SPOOL/a SPOOL/b"}, args: line, kept: inOverflow},
 		"no spool, and a worker to start": {args: []string{"hook", "--spool", "SPOOL/gone"}, kept: inOverflow},
