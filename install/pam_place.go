@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"strings"
@@ -140,7 +141,7 @@ func (h Host) placeIn(rules []pamRule) (pamPlace, error) {
 		}
 	}
 	anchor = max(anchor, closing)
-	p := pamPlace{limit: 1 << 62}
+	p := pamPlace{limit: math.MaxInt}
 	if limit < len(top) {
 		p.limit = top[limit].from
 	}
