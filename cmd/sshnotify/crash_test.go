@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,13 +70,13 @@ func newTally(messages []standin.Message) *tally {
 }
 
 // check insists that each of n users was told, in one message and copies of it,
-// that nobody else was, and that there are at most so many copies.
+// that nobody else was, and that there are at most so many copies of messages.
 func (y *tally) check(t *testing.T, n, copies int) {
 	t.Helper()
 	if len(y.unread) > 0 {
 		t.Errorf("not understood: %q", y.unread)
 	}
-	again := 0
+	distinct := make(map[string]bool)
 	for i := range n {
 		user := crowdUser(i)
 		all := y.told[user]
@@ -86,7 +85,7 @@ func (y *tally) check(t *testing.T, n, copies int) {
 			t.Errorf("%s was never told", user)
 			continue
 		}
-		again += len(all) - 1
+		distinct[all[0]] = true
 		for _, other := range all[1:] {
 			if other != all[0] {
 				t.Errorf("%s was told in two messages that are not the same: %q", user, all)
@@ -97,9 +96,10 @@ func (y *tally) check(t *testing.T, n, copies int) {
 	if len(y.told) > 0 {
 		t.Errorf("told, but never logged in: %q", y.told)
 	}
-	t.Logf("%d logins in %d messages, %d times told again", n, y.messages, again)
+	again := y.messages - len(distinct)
+	t.Logf("%d logins in %d messages, %d of them copies", n, y.messages, again)
 	if again > copies {
-		t.Errorf("%d logins were told again, at most %d may be", again, copies)
+		t.Errorf("%d messages are copies, at most %d may be", again, copies)
 	}
 }
 
@@ -237,6 +237,6 @@ func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
 	if killed < kills/2 {
 		t.Errorf("only %d of %d workers were killed", killed, kills)
 	}
-	newTally(s.slack.Messages()).check(t, logins, logins)
-	t.Log("requests: " + strconv.Itoa(s.slack.Stats().Requests))
+	// A kill, or an answer that did not come, makes one copy at most.
+	newTally(s.slack.Messages()).check(t, logins, killed+s.slack.Stats().Scripted)
 }
