@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/sshnotify/sshnotify/install"
@@ -118,8 +117,7 @@ func (c *changer) hinted(err error) error {
 	case errors.As(err, &pam) && pam.Line != "":
 		return withHint(err, "if you know that it is right there, add this line by hand: "+pam.Line)
 	case errors.As(err, &shell) && shell.Line != "":
-		lines := slices.Collect(strings.SplitSeq("name a shell: sshnotify install --shell bash; or, for one like sh, put this where it reads it at each login:\n"+shell.Line, "\n"))
-		return withHint(err, lines...)
+		return withHint(err, "name a shell: sshnotify install --shell bash", "or, for one like sh, put this where it reads it at each login:\n"+shell.Line)
 	case errors.Is(err, install.ErrDamaged):
 		return withHint(err, "take what is left of the block out of the file by hand, then: "+again)
 	case errors.Is(err, install.ErrChanged):

@@ -18,26 +18,26 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// unnoticed is by how much a hook may make the quickest of some logins slower
-// than /bin/true does. The real difference is some milliseconds, and benchmarks
-// measure it; whoever waits for a network or a lock waits for seconds, and a
-// busy machine must not look like that.
-const unnoticed = time.Second
+// unnoticed is by how much a hook may make a login slower than /bin/true does.
+// The real difference is some milliseconds, and benchmarks measure it; whoever
+// waits for a look-up or for Slack waits 3 or 10 seconds. One quick login is
+// proof enough, so that a busy machine gets some tries.
+const (
+	unnoticed = 2 * time.Second
+	someTries = 8
+)
 
-// quickest gives the least time of some logins that run a command. Each must
+// timed makes a login that runs a command, and gives the time it took. It must
 // succeed, and show what the command printed and nothing else.
-func (l *lab) quickest(t *testing.T) time.Duration {
+func (l *lab) timed(t *testing.T) time.Duration {
 	t.Helper()
-	least := time.Hour
-	for range 3 {
-		start := time.Now()
-		r := l.run("ssh", "lab", "echo out; echo err >&2")
-		least = min(least, time.Since(start))
-		if r != (result{0, "out\n", "err\n"}) {
-			t.Errorf("a login was disturbed: %+v", r)
-		}
+	start := time.Now()
+	r := l.run("ssh", "lab", "echo out; echo err >&2")
+	took := time.Since(start)
+	if r != (result{0, "out\n", "err\n"}) {
+		t.Errorf("a login was disturbed: %+v", r)
 	}
-	return least
+	return took
 }
 
 // hanging is a Slack that answers nobody before release is called.
@@ -74,16 +74,25 @@ func TestPromise1ALoginNeverWaitsOnARealSshd(t *testing.T) {
 	mounts := l.ownMounts(readOnly)
 	l.pam()
 	l.serve()
-	l.run("ssh", "lab", "true") // the first one warms the caches
 	l.pam("session optional pam_exec.so quiet /bin/true")
-	least := l.quickest(t)
-	check := func(t *testing.T) {
+	least := time.Hour
+	for range 3 {
+		least = min(least, l.timed(t))
+	}
+	// check tells how many logins it made.
+	check := func(t *testing.T) (logins int) {
 		t.Helper()
-		if took := l.quickest(t); took > least+unnoticed {
-			t.Errorf("a login takes %v, and %v with /bin/true", took, least)
+		quickest := time.Hour
+		for logins < 3 || quickest > least+unnoticed && logins < someTries {
+			quickest = min(quickest, l.timed(t))
+			logins++
+		}
+		if quickest > least+unnoticed {
+			t.Errorf("a login takes %v, and %v with /bin/true", quickest, least)
 		}
 		l.transfer(t, "sftp", "lab:sent", "fetched")
 		l.over()
+		return logins + 1
 	}
 
 	t.Run("Slack hangs", func(t *testing.T) {
@@ -128,7 +137,7 @@ func TestPromise1ALoginNeverWaitsOnARealSshd(t *testing.T) {
 			s := newSite(t, standin.SlackOptions{}, "")
 			tt.prepare(t, s)
 			l.pam(l.hook(s))
-			check(t)
+			n := check(t)
 			in := filepath.Join(s.spool, "new")
 			if tt.overflow {
 				if !mounts {
@@ -140,7 +149,7 @@ func TestPromise1ALoginNeverWaitsOnARealSshd(t *testing.T) {
 			for _, e := range events(t, in) {
 				kinds[e.Kind]++
 			}
-			if want := map[event.Kind]int{event.KindLogin: 4, event.KindLogout: 4}; !cmp.Equal(kinds, want) {
+			if want := map[event.Kind]int{event.KindLogin: n, event.KindLogout: n}; !cmp.Equal(kinds, want) {
 				t.Errorf("kept are %v, want %v", kinds, want)
 			}
 		})
@@ -192,7 +201,7 @@ func TestPromise1AShellNeverWaitsOnARealSshd(t *testing.T) {
 			slack := l.shells(o, "", ".config", shellBlock(redirects))
 			l.atHome(".hushlogin", "")
 			l.serve()
-			l.quickest(t)
+			l.timed(t)
 			l.transfer(t, "sftp", "lab:sent", "fetched")
 			shown := l.login("lab").leave()
 			if strings.Contains(shown, "sshnotify") {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// nfpmModule is run where no built nfpm is named. Newer ones need a module
+// that is not served.
+const nfpmModule = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
+
+// goreleaserOnly are the keys of an nfpms entry that nfpm itself does not
+// know, or that have another name there.
+var goreleaserOnly = []string{"id", "ids", "formats", "file_name_template", "package_name", "bindir", "mtime", "dependencies"}
+
+// pack builds one package into dir, from goreleaser.yaml, without goreleaser.
+func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
+	program := filepath.Join(dir, "linux_"+arch, "sshnotify")
+	goarch, goarm := arch, ""
+	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
+		goarch, goarm = "arm", v
+	}
+	if err := b.compile(ctx, program, "linux", goarch, goarm); err != nil {
+		return err
+	}
+	text, err := os.ReadFile("goreleaser.yaml")
+	if err != nil {
+		return err
+	}
+	settings, err := b.nfpmSettings(text, program, arch)
+	if err != nil {
+		return fmt.Errorf("goreleaser.yaml: %w", err)
+	}
+	file := filepath.Join(dir, "nfpm.yaml")
+	if err := write(file, settings); err != nil {
+		return err
+	}
+	words := []string{"go", "run", nfpmModule}
+	if nfpm != "" {
+		words = []string{nfpm}
+	}
+	words = append(words, "package", "--config", file, "--packager", format, "--target", dir)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// nfpmSettings makes nfpm's settings (nfpm.goreleaser.com/configuration) of
+// goreleaser's: an nfpms entry is nfpm's file, but for a few names, and
+// without the program, which goreleaser adds.
+func (b build) nfpmSettings(goreleaser []byte, program, arch string) ([]byte, error) {
+	var all struct {
+		NFPMs []map[string]any `yaml:"nfpms"`
+	}
+	if err := yaml.Unmarshal(goreleaser, &all); err != nil {
+		return nil, err
+	}
+	if len(all.NFPMs) != 1 {
+		return nil, fmt.Errorf("%d entries of nfpms, not one", len(all.NFPMs))
+	}
+	from := all.NFPMs[0]
+	name, _ := from["package_name"].(string)
+	bin, _ := from["bindir"].(string)
+	contents, _ := from["contents"].([]any)
+	if name == "" || bin == "" || len(contents) == 0 {
+		return nil, errors.New("nfpms: package_name, bindir and contents are needed")
+	}
+	to := map[string]any{
+		"name": name, "arch": arch, "platform": "linux", "version": b.release,
+		"mtime": b.date.Format(time.RFC3339),
+		"contents": append(contents, map[string]any{
+			"src": program, "dst": bin + "/" + name, "file_info": map[string]any{"mode": 0o755},
+		}),
+	}
+	for k, v := range from {
+		if _, set := to[k]; !set && !slices.Contains(goreleaserOnly, k) {
+			to[k] = v
+		}
+	}
+	renameDependencies(from, to)
+	overrides, _ := from["overrides"].(map[string]any)
+	for _, o := range overrides {
+		if o, ok := o.(map[string]any); ok {
+			renameDependencies(o, o)
+		}
+	}
+	out, err := yaml.Marshal(to)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(out), "{{") {
+		return nil, errors.New("nfpms: a template is left that only goreleaser knows")
+	}
+	return append([]byte("# Made of goreleaser.yaml by internal/release.\n"), out...), nil
+}
+
+// renameDependencies has what goreleaser calls dependencies and nfpm depends.
+func renameDependencies(from, to map[string]any) {
+	if d, ok := from["dependencies"]; ok {
+		delete(to, "dependencies")
+		to["depends"] = d
+	}
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Before the files go. dpkg calls it with remove, upgrade and the like, rpm
+# with the number of versions that will be left, apk and pacman with the
+# version. pacman makes a function of it: no exit here.
+set -e
+
+case "$1" in
+upgrade | failed-upgrade | deconfigure | [1-9]) going=no ;;
+*) going=yes ;;
+esac
+
+if [ "$going" = yes ]; then
+	# The hook goes before the program. What the owner enabled with
+	# pam-auth-update it also takes out, and only where it was enabled: its
+	# files are not written anew for nothing.
+	if command -v pam-auth-update >/dev/null 2>&1 &&
+		grep -qs '/usr/bin/sshnotify' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
+		pam-auth-update --package --remove sshnotify || :
+	fi
+	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify' /etc/pam.d/* /etc/bash.bashrc || :); do
+		echo "sshnotify: hint: $file still runs /usr/bin/sshnotify, which goes; logins go on, untold." >&2
+		echo "sshnotify: hint: take the line out, or install the package again and run: sshnotify uninstall --system" >&2
+	done
+
+	if command -v deb-systemd-invoke >/dev/null 2>&1; then
+		if [ -d /run/systemd/system ]; then
+			deb-systemd-invoke stop sshnotify.service >/dev/null || :
+		fi
+	elif command -v systemctl >/dev/null 2>&1; then
+		systemctl --quiet --no-reload disable sshnotify.service || :
+		if [ -d /run/systemd/system ]; then
+			systemctl stop sshnotify.service || :
+		fi
+	elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then
+		if [ -e /run/openrc/softlevel ]; then
+			rc-service --quiet --ifstarted sshnotify stop || :
+		fi
+		rc-update --quiet del sshnotify default || :
+	fi
+fi
