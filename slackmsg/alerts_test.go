@@ -39,8 +39,24 @@ func aliceLogin(change ...func(*event.Alert)) event.Alert {
 	for _, c := range change {
 		c(&a)
 	}
-	a.Verdict = policy.Judge(a.Event, a.Facts, policy.Settings{YellowAbove: 34, RedAbove: 67})
+	a.Verdict = policy.Judge(policy.Input{Event: a.Event, Facts: a.Facts, Memory: a.Memory}, policy.Settings{YellowAbove: 34, RedAbove: 67})
 	return a
+}
+
+// remembered is a memory of alice: how often she was seen at all, from the
+// network and from the address.
+func remembered(user, network, address, others int) event.Memory {
+	since := noon.Add(-250 * 24 * time.Hour)
+	seen := func(n int) event.Seen {
+		if n == 0 {
+			return event.Seen{}
+		}
+		return event.Seen{Count: n, First: since, Last: noon.Add(-48 * time.Hour)}
+	}
+	return event.Memory{
+		Known: true, Since: since, Host: seen(90), User: seen(user), UserHost: seen(user), Key: seen(user),
+		Network: seen(network), Country: seen(user), Address: seen(address), Networks: others, HourShare: 0.5,
+	}
 }
 
 func risk(n int, word, why string) func(*event.Alert) {
@@ -107,6 +123,29 @@ func alerts() map[string]event.Alert {
 		"unknown": aliceLogin(func(a *event.Alert) {
 			a.Facts = event.Facts{Risk: &event.Risk{Provider: "Threat Jammer", Problem: "timed out"}}
 		}),
+		"usual": aliceLogin(func(a *event.Alert) {
+			a.Facts.Risk = nil
+			a.Facts.Name = "office"
+			a.Memory = remembered(41, 30, 12, 2)
+		}),
+		"never-from-this-network": aliceLogin(func(a *event.Alert) {
+			a.Facts.Risk = nil
+			a.Facts.Traits = event.Traits{Hosting: "a list"}
+			a.Memory = remembered(41, 0, 0, 2)
+			a.Memory.Learning = true
+		}),
+		"first-from-tor": aliceLogin(func(a *event.Alert) {
+			a.Facts.Traits = event.Traits{Hosting: "a list", Tor: "Tor Project"}
+			a.Memory = remembered(41, 0, 0, 2)
+		}),
+		"daily-digest": func() event.Alert {
+			rows := []event.Row{row("alice", 30, "203.0.113.7"), row("bob", 1, "198.51.100.9")}
+			a := noted(event.KindAlert, event.Low, "Usual logins", "the daily digest of usual logins")
+			a.Event.Via, a.Event.Rows, a.Rows = event.ViaSelf, rows, rows
+			a.First, a.Last, a.Verdict.Colour = noon.Add(-23*time.Hour), noon, policy.Blue
+			return a
+		}(),
+		"stale":       aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
 		"no-provider": aliceLogin(func(a *event.Alert) { a.Facts = event.Facts{} }),
 		"private": aliceLogin(func(a *event.Alert) {
 			a.Event.Remote.IP = ip("10.0.0.7")

@@ -101,10 +101,13 @@ func details(a event.Alert, each int) []line {
 	if e.Note != nil && !blank(e.Note.Text) {
 		lines = append(lines, line{quote(e.Note.Text, 4*each)})
 	}
-	lines = append(lines, addressLine(e, f, each), ispLine(f.Network, each))
+	lines = append(lines, addressLine(e, f, each), ispLine(f, each))
 	switch e.Kind {
 	case event.KindLogin:
 		lines = append(lines, riskLine(f, each), authLine(a, each))
+		if a.Verdict.Severity < event.Medium { // the reasons say it better
+			lines = append(lines, seenLine(a))
+		}
 	case event.KindLogout:
 		lines = append(lines, authLine(a, each), sessionLine(a))
 	default:

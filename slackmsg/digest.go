@@ -93,7 +93,7 @@ func (t tally) where(each int, short bool) line {
 
 func digestHeadline(a event.Alert, f form) line {
 	t := tallyOf(a.Rows)
-	l := line{say(severityWord(a.Verdict.Severity) + count(t.n, t.kind) + toHost(t.kind))}
+	l := line{say(severityWord(a.Verdict.Severity) + daily(a) + count(t.n, t.kind) + toHost(t.kind))}
 	l = append(append(l, t.where(24, true)...), say(within(a)))
 	if users := t.userCounts(maxHeadline-l.width(f)-2, 20, f); len(users) > 0 {
 		l = append(append(l, say(": ")), users...)
@@ -101,9 +101,17 @@ func digestHeadline(a event.Alert, f form) line {
 	return clip(l, maxHeadline, f)
 }
 
+// daily sets the digest of usual logins apart from that of a burst.
+func daily(a event.Alert) string {
+	if len(a.Event.Rows) > 0 {
+		return "Usual: "
+	}
+	return ""
+}
+
 func digestTitle(a event.Alert) line {
 	t := tallyOf(a.Rows)
-	l := append(line{say(count(t.n, t.kind) + toHost(t.kind))}, t.where(titleHost, false)...)
+	l := append(line{say(daily(a) + count(t.n, t.kind) + toHost(t.kind))}, t.where(titleHost, false)...)
 	if a.First.IsZero() || a.Last.IsZero() {
 		return l
 	}

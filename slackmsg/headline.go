@@ -39,6 +39,9 @@ func headline(a event.Alert, f form) line {
 	case sev != "" && len(a.Verdict.Reasons) > 0:
 		tail := line{say(": "), quote(a.Verdict.Reasons[0], maxHeadline)}
 		return head.fit(tail, min(tail.width(f), enough), f)
+	case a.Verdict.Usual && e.Kind == event.KindLogin:
+		tail := line{say(": usual")}
+		return head.fit(tail, tail.width(f), f)
 	default:
 		tail := append(line{say(": from ")}, origin(e)...)
 		tail = append(tail, riskInShort(a.Facts)...)

@@ -2,6 +2,8 @@ package slackmsg
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -37,8 +39,15 @@ func addressLine(e event.Event, f event.Facts, each int) line {
 	return l
 }
 
-// place is City - Region (CC), as much of it as is known.
+// place is City - Region (CC), as much of it as is known, or what the network
+// is called.
 func place(f event.Facts, each int) line {
+	if name := quote(f.Name, each); name.text != "" {
+		if f.Scope == "" {
+			return line{name}
+		}
+		return line{name, say(" ("), quote(f.Scope, each), say(")")}
+	}
 	if f.Scope != "" {
 		return line{quote(f.Scope, each)}
 	}
@@ -68,10 +77,14 @@ func dashed(each int, parts ...string) line {
 	return l
 }
 
-func ispLine(n event.Network, each int) line {
+func ispLine(f event.Facts, each int) line {
+	n, sorts := f.Network, sorts(f.Traits)
 	names := dashed(each, n.Name, n.Description)
 	if n.ASN == 0 && len(names) == 0 {
-		return nil
+		if len(sorts) == 0 {
+			return nil
+		}
+		return append(label(say("Connected from:")), sorts...)
 	}
 	l := label(say("Connected from ISP:"))
 	if n.ASN != 0 {
@@ -80,7 +93,27 @@ func ispLine(n event.Network, each int) line {
 			l = append(l, say(" "))
 		}
 	}
-	return append(l, names...)
+	l = append(l, names...)
+	if len(sorts) > 0 {
+		l = append(append(l, say(" · ")), sorts...)
+	}
+	return l
+}
+
+// sorts names what sort of address it is, where anybody says so.
+func sorts(t event.Traits) line {
+	var words []string
+	for _, s := range []struct{ source, word string }{
+		{t.Tor, "Tor exit"}, {t.VPN, "VPN"}, {t.Proxy, "proxy"}, {t.Hosting, "hosting"}, {t.Mobile, "mobile"},
+	} {
+		if !blank(s.source) {
+			words = append(words, s.word)
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return line{say(strings.Join(words, ", "))}
 }
 
 func riskLine(f event.Facts, each int) line {
@@ -104,6 +137,9 @@ func riskLine(f event.Facts, each int) line {
 	}
 	if !blank(why) {
 		l = append(l, say(" - "), quote(why, each))
+	}
+	if r.Known && !r.Stale.IsZero() {
+		l = append(l, say(" (an answer of "+r.Stale.UTC().Format("2 Jan 15:04 MST")+")"))
 	}
 	return l
 }
@@ -132,6 +168,77 @@ func authLine(a event.Alert, each int) line {
 		l = append(l, say(", CA "), fingerprint(u.CAFingerprint, each))
 	}
 	return l
+}
+
+// seenLine is what the memory knows of a login that raises nothing.
+func seenLine(a event.Alert) line {
+	m := a.Memory
+	if !m.Known {
+		return nil
+	}
+	var said string
+	switch {
+	case m.User.Count == 0:
+		said = "never, this is the first login of this user"
+	case m.Address.Count > 0:
+		said = times(m.Address.Count) + " from this address" + last(m.Address, a)
+	case m.Network.Count > 0:
+		said = "never from this address; " + times(m.Network.Count) + " from this network" + last(m.Network, a)
+	default:
+		said = "never from this network; " + logins(m.User.Count)
+		if m.Networks > 0 {
+			said += " from " + others(m.Networks)
+		}
+		if !m.User.First.IsZero() {
+			said += " since " + day(m.User.First, a)
+		}
+	}
+	if m.Learning {
+		said += " (still learning)"
+	}
+	return append(label(say("Seen before:")), say(said))
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func others(n int) string {
+	if n == 1 {
+		return "1 other"
+	}
+	return fmt.Sprintf("%d others", n)
+}
+
+func logins(n int) string {
+	if n == 1 {
+		return "1 login"
+	}
+	return fmt.Sprintf("%d logins", n)
+}
+
+// last is when that was, where it was not on the same day.
+func last(s event.Seen, a event.Alert) string {
+	if s.Last.IsZero() {
+		return ""
+	}
+	when := day(s.Last, a)
+	if when == day(a.Event.Time, a) {
+		return ""
+	}
+	return ", last on " + when
+}
+
+// day is a date, with the year where that is another.
+func day(t time.Time, a event.Alert) string {
+	t = inZone(t, a)
+	if t.Year() == inZone(a.Event.Time, a).Year() {
+		return t.Format("2 January")
+	}
+	return t.Format(date)
 }
 
 // sessionLine is a logout's: how long, how it ended, and which login it was.

@@ -67,7 +67,7 @@ func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
 	show := func(l line) string { return l.render(asMrkdwn) }
 	where := func(p event.Place) string { return show(place(event.Facts{Place: p}, 99)) }
 	isp := func(asn uint32, name, description string) string {
-		return show(ispLine(event.Network{ASN: asn, Name: name, Description: description}, 99))
+		return show(ispLine(event.Facts{Network: event.Network{ASN: asn, Name: name, Description: description}}, 99))
 	}
 	risk := func(r event.Risk) string { return show(riskLine(event.Facts{Risk: &r}, 99)) }
 	auth := func(u event.Auth, person string) string {

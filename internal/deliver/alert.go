@@ -32,8 +32,16 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		a.Event.Host, a.Event.Labels, a.Event.Kind = newest.e.Host, newest.e.Labels, newest.e.Kind
 		return a
 	}
+	if e := newest.e; len(e.Rows) > 0 { // the digest of usual logins
+		a.Event, a.Rows, a.Late = e, e.Rows, max(0, now.Sub(e.Time))
+		a.Verdict.Colour = policy.Blue
+		if e.Span != nil {
+			a.First, a.Last = e.Span.First, e.Span.Last
+		}
+		return a
+	}
 	a.Event, a.Facts, a.Verdict = newest.e, newest.facts, worst.verdict
-	a.Person = w.set.People[newest.e.Auth.Fingerprint]
+	a.Memory, a.Person = newest.memory, newest.owner
 	if login := newest.login; login != nil {
 		a.LoginID = login.ID
 		a.Lasted = max(0, newest.e.Time.Sub(login.Time))
@@ -41,11 +49,19 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 	return a
 }
 
-// worse reports whether a message that tells both bears a's colour. Green is
-// for what is known to be safe: one event that is not takes it from all.
+// worse reports whether a message that tells both bears a's colour. Green and
+// blue are for what is known to be safe, or known at all: one event that is not
+// takes it from all.
 func worse(a, b event.Verdict) bool {
 	if a.Severity != b.Severity {
 		return a.Severity > b.Severity
 	}
-	return a.Colour != b.Colour && b.Colour == policy.Green
+	rank := map[string]int{policy.Green: 0, policy.Blue: 1}
+	of := func(v event.Verdict) int {
+		if n, ok := rank[v.Colour]; ok {
+			return n
+		}
+		return len(rank)
+	}
+	return of(a) > of(b)
 }

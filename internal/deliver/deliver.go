@@ -59,14 +59,53 @@ type Settings struct {
 	Enrich        func(context.Context, netip.Addr) event.Facts
 	EnrichTimeout time.Duration // how long Enrich takes at most
 	Policy        policy.Settings
+	Memory        Memory            // nil: nothing is remembered
 	Host          string            // replaces the event's, when set
 	Labels        map[string]string // of this host
-	People        map[string]string // fingerprint → person
-	NotifyLogout  string            // all, alerted or none
-	Ignore        func(event.Event) bool
-	Window        time.Duration // of grouping; 0: none
-	Zone          *time.Location
-	Runbook       string
+	// Owner gives whose key a login was made with, empty where nobody knows;
+	// KnownKeys says that there is a list of owners at all. Nil: nobody's.
+	Owner        func(event.Event) string
+	KnownKeys    bool
+	NotifyLogout string // all, alerted or none
+	Ignore       func(event.Event) bool
+	// Unusual: usual logins are told in the daily digest only, which is made at
+	// DigestAt, a time of day in Zone, after midnight.
+	Unusual  bool
+	DigestAt time.Duration
+	Window   time.Duration // of grouping; 0: none
+	Close    func()        // called when these settings are done with; may be nil
+	Zone     *time.Location
+	Runbook  string
+}
+
+func (s Settings) end() {
+	if s.Close != nil {
+		s.Close()
+	}
+}
+
+// Memory remembers logins. It must return soon: the queue waits for it. An
+// error means that it does not know, or has not kept something, and must never
+// keep an event from being told. It is used by one goroutine.
+type Memory interface {
+	// Recall gives what is remembered of logins before this one.
+	Recall(event.Event, event.Facts) (event.Memory, error)
+	// Remember keeps a login. A usual one is to be told in the daily digest.
+	// Keeping one twice is keeping it once.
+	Remember(event.Event, event.Facts, event.Verdict, bool) error
+	// Digest gives the rows of the usual logins before a time that no digest had
+	// yet, and the id of the digest that is to tell them, which stays the same
+	// until Digested. No rows: there is nothing to tell.
+	Digest(before time.Time) (Digest, error)
+	// Digested says that the digest is queued.
+	Digested(id string) error
+}
+
+// Digest is what a daily digest tells.
+type Digest struct {
+	ID          string // an event's
+	Rows        []event.Row
+	First, Last time.Time // of the logins in it
 }
 
 // Job is one run of a worker.
@@ -109,6 +148,7 @@ func Run(ctx context.Context, j Job) error {
 	if err != nil {
 		return err
 	}
+	defer func() { set.end() }()
 	idle := 0
 	for {
 		q, err := j.Spool.Lock(ctx, j.Mode == Follow)
@@ -173,6 +213,7 @@ func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, cl
 			j.Log.Error("the new settings are not used", "error", err)
 			j.Alarm(fmt.Sprintf("the new settings are wrong, the old ones stay: %v", err))
 		} else {
+			set.end()
 			*set = s
 			j.Log.Info("settings reloaded")
 		}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -61,21 +62,17 @@ func (w *worker) judge(it *item) {
 	if it.stage == ready {
 		return // an outage is no reason to judge twice
 	}
-	it.verdict = policy.Judge(it.e, it.facts, w.set.Policy)
-	if it.e.Kind == event.KindLogin && w.ignored(it) {
-		w.Log.Info("a login that the settings ignore", "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
+	owner := w.recall(it)
+	in := policy.Input{Event: it.e, Facts: it.facts, Memory: it.memory, Owner: owner, KnownKeys: w.set.KnownKeys}
+	it.verdict = policy.Judge(in, w.set.Policy)
+	if why := w.set.Quiet(in, it.verdict); w.remember(it, why != "") && why != "" {
+		w.Log.Info("a login that is not told", "why", why, "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
 		it.stage = ready
 		w.finish(it, true)
 	} else {
 		w.address(it, func(o *outlet) bool { return true })
 	}
 	w.release(it)
-}
-
-// ignored reports whether the settings want a login left out. One that is odd
-// in itself is never ignored.
-func (w *worker) ignored(it *item) bool {
-	return w.set.Ignore != nil && len(it.e.Flags) == 0 && it.verdict.Severity < event.High && w.set.Ignore(it.e)
 }
 
 // evaluateLogout finds the login of a logout, and decides by it whether the
@@ -118,10 +115,10 @@ func (w *worker) judgeLogout(it *item, login *told) {
 	if login != nil {
 		it.verdict = login.Verdict
 		if it.e.Has(event.FlagNoLogout) {
-			it.verdict.Reasons = policy.Judge(it.e, event.Facts{}, w.set.Policy).Reasons
+			it.verdict.Reasons = policy.Judge(policy.Input{Event: it.e}, w.set.Policy).Reasons
 		}
 	} else {
-		it.verdict = policy.Judge(it.e, event.Facts{}, w.set.Policy)
+		it.verdict = policy.Judge(policy.Input{Event: it.e}, w.set.Policy)
 	}
 	wanted := w.set.NotifyLogout == "all" ||
 		w.set.NotifyLogout == "alerted" && login != nil && login.Verdict.Severity >= event.Medium
@@ -155,6 +152,7 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 		w.Log.Warn("an event's destination is not in the settings any more", "id", it.e.ID, "destination", p.Dest)
 	}
 	it.parts = kept
+	routed := w.set.Routed(it.verdict)
 	for _, o := range w.outlets {
 		if p := it.part(o.name); p != nil {
 			if p.pending() {
@@ -164,7 +162,7 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 			}
 			continue
 		}
-		if it.sorted || !wanted(o) || it.verdict.Route() < o.MinSeverity || it.e.Note != nil && it.e.Note.Except == o.name {
+		if it.sorted || !wanted(o) || !slices.Contains(routed, o.name) || it.e.Note != nil && it.e.Note.Except == o.name {
 			continue
 		}
 		it.parts = append(it.parts, part{Dest: o.name})

@@ -15,6 +15,8 @@ import (
 type item struct {
 	e       event.Event
 	facts   event.Facts
+	memory  event.Memory
+	owner   string // whose key it is
 	verdict event.Verdict
 	stage   stage
 	parts   []part // one for each destination that must get it
@@ -101,12 +103,16 @@ type Record struct {
 	V       int           `json:"v"`
 	Event   event.Event   `json:"event"`
 	Facts   event.Facts   `json:"facts,omitzero"`
+	Memory  event.Memory  `json:"memory,omitzero"`
+	Owner   string        `json:"owner,omitempty"` // whose key it is
 	Verdict event.Verdict `json:"verdict,omitzero"`
 	Parts   []part        `json:"parts,omitempty"`
 }
 
 func (it *item) record() ([]byte, error) {
-	return json.Marshal(Record{V: event.Version, Event: it.e, Facts: it.facts, Verdict: it.verdict, Parts: it.parts})
+	return json.Marshal(Record{
+		V: event.Version, Event: it.e, Facts: it.facts, Memory: it.memory, Owner: it.owner, Verdict: it.verdict, Parts: it.parts,
+	})
 }
 
 // DecodeRecord reads an event's file, in either form.
@@ -115,6 +121,8 @@ func DecodeRecord(b []byte) (Record, error) {
 		V       int             `json:"v"`
 		Event   json.RawMessage `json:"event"`
 		Facts   event.Facts     `json:"facts"`
+		Memory  event.Memory    `json:"memory"`
+		Owner   string          `json:"owner"`
 		Verdict event.Verdict   `json:"verdict"`
 		Parts   []part          `json:"parts"`
 	}
@@ -129,7 +137,7 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{V: event.Version, Event: e}, err
 	}
 	e, err := event.Decode(r.Event)
-	return Record{V: r.V, Event: e, Facts: r.Facts, Verdict: r.Verdict, Parts: r.Parts}, err
+	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Parts: r.Parts}, err
 }
 
 // Progress says in words how far a record is with each destination.

@@ -45,11 +45,11 @@ func (w *worker) note(about *outlet, now time.Time, s event.Severity, title, tex
 	if e.Host == "" {
 		e.Host = w.Hostname
 	}
-	w.own(e)
+	_ = w.own(e) // said there
 }
 
 // own queues an event of the worker's own making.
-func (w *worker) own(e event.Event) {
+func (w *worker) own(e event.Event) error {
 	b, err := e.Encode()
 	if err == nil {
 		err = w.q.Write(eventFile(e.ID), b)
@@ -59,11 +59,12 @@ func (w *worker) own(e event.Event) {
 	}
 	if err != nil {
 		w.Log.Error("an event of sshnotify's own can't be queued", "error", err)
-		return
+		return err
 	}
 	it := &item{e: e}
 	w.items[e.ID] = it
 	w.evaluate(it)
+	return nil
 }
 
 // endSessions tells the end of sessions whose sshd is gone and reported no
@@ -103,6 +104,6 @@ func (w *worker) endSessions(now time.Time) {
 		if ip, err := netip.ParseAddr(t.IP); err == nil {
 			e.Remote.IP = ip
 		}
-		w.own(e)
+		_ = w.own(e) // said there; the next look tries again
 	}
 }

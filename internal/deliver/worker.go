@@ -61,6 +61,9 @@ type worker struct {
 	newer       map[string]bool    // events of a newer sshnotify that were reported
 	nextLook    time.Time          // for dead sessions
 	nextSweep   time.Time
+
+	forgetfulUntil, forgetfulSaid time.Time // of the memory
+	nextDigest                    time.Time
 }
 
 // finding is what a look-up reports back.
@@ -135,6 +138,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	defer poll.Stop()
 	for {
 		w.endSessions(time.Now())
+		digest := w.makeDigest(time.Now())
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
 			if err := w.claimAll(); err != nil {
 				return false, err
@@ -144,7 +148,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		w.startLookups(sending)
-		wake := w.startSends(sending, time.Now())
+		wake := min(digest, w.startSends(sending, time.Now()))
 		if w.Alive != nil && len(w.ledger.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}

@@ -166,12 +166,12 @@ type Alert struct {
 
 // Row counts the events of one user on one host, in a digest.
 type Row struct {
-	User     string
-	Host     string
-	Kind     Kind
-	Count    int
-	IPs      []netip.Addr // the first few, in order of appearance
-	MoreIPs  int          // how many other addresses there were
-	Severity Severity     // the worst
-	Reason   string       // of the worst; may be empty
+	User     string       `json:"user,omitempty"`
+	Host     string       `json:"host,omitempty"`
+	Kind     Kind         `json:"kind"`
+	Count    int          `json:"count"`
+	IPs      []netip.Addr `json:"ips,omitempty"`      // the first few, in order of appearance
+	MoreIPs  int          `json:"more_ips,omitempty"` // how many other addresses there were
+	Severity Severity     `json:"severity"`           // the worst
+	Reason   string       `json:"reason,omitempty"`   // of the worst; may be empty
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -87,6 +88,16 @@ type Event struct {
 	Session Session           `json:"session,omitzero"`
 	Flags   []Flag            `json:"flags,omitempty"`
 	Note    *Note             `json:"note,omitempty"`
+	// Rows are the lines of a daily digest, which is an alert of sshnotify's
+	// own, and Span when what it counts happened.
+	Rows []Row `json:"rows,omitempty"`
+	Span *Span `json:"span,omitempty"`
+}
+
+// Span is a stretch of time.
+type Span struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
 }
 
 // Remote is the far end of a connection.
@@ -306,6 +317,7 @@ func (e *Event) normalize() {
 		}
 		e.Labels = clean
 	}
+	e.Rows = normalizeRows(e.Rows)
 	if e.Note != nil {
 		n := *e.Note
 		n.Title = Clean(n.Title, maxTitle)
@@ -313,4 +325,25 @@ func (e *Event) normalize() {
 		n.Except = Clean(n.Except, maxWord)
 		e.Note = &n
 	}
+}
+
+// Of a digest, as much is kept as one message can show.
+const (
+	maxRows   = 40
+	maxRowIPs = 5
+)
+
+func normalizeRows(rows []Row) []Row {
+	var out []Row
+	for _, r := range rows[:min(len(rows), maxRows)] {
+		r.User, r.Host, r.Reason = Clean(r.User, maxUser), Clean(r.Host, maxHost), Clean(r.Reason, 100)
+		r.Kind = Kind(Clean(string(r.Kind), 16))
+		r.IPs = slices.Clone(r.IPs[:min(len(r.IPs), maxRowIPs)])
+		for i := range r.IPs {
+			r.IPs[i] = r.IPs[i].Unmap().WithZone("")
+		}
+		r.Count, r.MoreIPs = max(0, r.Count), max(0, r.MoreIPs)
+		out = append(out, r)
+	}
+	return out
 }
