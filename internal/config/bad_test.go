@@ -50,8 +50,8 @@ func TestBadSettings(t *testing.T) {
 		{"a label with a bad name", "[labels]\n\"a b\"='1'\n", "2:1: labels.\"…\": the name of a label is made of 1 to 32 letters, digits, _ and -", false},
 		{"an empty label", "[labels]\nenv=''\n", "2:1: labels.env: must be one line of 1 to 64 visible characters, not empty", false},
 		{"too many labels", "[labels]\n" + strings.Join(strings.Split("abcdefghijklmnopq", ""), "='x'\n") + "='x'\n", "1:2: labels: at most 16 labels", false},
-		{"notify without a memory", "\nnotify='unusual'\n", "2:1: notify: \"unusual\" needs a memory of earlier logins, which this version does not have\n  notify = \"all\"", false},
-		{"notify something else", "notify='al'\n", "1:1: notify: must be all, not \"al\"\n  did you mean \"all\"?", false},
+		{"notify without a memory", "\nnotify='unusual'\n[history]\nenabled=false\n", "2:1: notify: \"unusual\" needs the memory that history.enabled = false turns off\n  notify = \"all\"", false},
+		{"notify something else", "notify='al'\n", "1:1: notify: must be all or unusual, not \"al\"\n  did you mean \"all\"?", false},
 		{"no such time zone", "time_zone='Europe/Nowhere'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
 		{"an empty time zone", "time_zone=''\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
 		{"the zone Local", "time_zone='Local'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
@@ -91,13 +91,107 @@ func TestBadSettings(t *testing.T) {
 		{"a runbook with Slack's markup", "[links]\nrunbook='https://example.com/|x>'\n", runbookError, false},
 
 		// providers
-		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: threatjammer\n  type = \"threatjammer\"", false},
-		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: threatjammer\n  did you mean \"threatjammer\"?", false},
-		{"a provider of an unknown type", "[provider.geo]\ntype='mmdb'\npath='/x'\n", "2:1: provider.geo.type: must be threatjammer, not \"mmdb\"", false},
+		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: " + types + "\n  type = \"mmdb\"", false},
+		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: " + types + "\n  did you mean \"threatjammer\"?", false},
+		{"a provider of an unknown type", "[provider.geo]\ntype='mmbd'\npath='/x'\n", "2:1: provider.geo.type: must be " + types + ", not \"mmbd\"\n  did you mean \"mmdb\"?", false},
 		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing; there is no default, because that service's domain has changed hands\n  name a service that you trust: url = \"https://threat.example.com\"\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
 		{"a provider without TLS", "[provider.threatjammer]\nurl='http://example.com'\napi_key='k'\n", "2:1: provider.threatjammer.url: http:// is allowed to this machine only, use https://", false},
 		{"a provider with a query", "[provider.threatjammer]\nurl='https://example.com/?key=k'\napi_key='k'\n", "2:1: provider.threatjammer.url: the URL must end before any ? or #", false},
 		{"a provider that is a value", "provider.threatjammer='x'\n", "1:10: provider.threatjammer: must be a table, not text in quotes\n  write [provider.NAME] above it", false},
+
+		// switches
+		{"a switch in quotes", "[history]\nenabled='true'\n", "2:1: history.enabled: must be true or false, not text in quotes", false},
+		{"a switch for a text", "host=true\n", "1:1: host: must be text in quotes, not true or false", false},
+
+		// memory
+		{"a memory of no days", "[history]\nkeep='0d'\n", "2:1: history.keep: must be more than 0 and at most 3650d, not \"0d\"", false},
+		{"a memory of an hour", "[history]\nkeep='1h'\nlearning='0s'\n", "2:1: history.keep: must be a day or more, not \"1h\"", false},
+		{"a memory longer than computers last", "[history]\nkeep='3651d'\n", "2:1: history.keep: must be more than 0 and at most 3650d, not \"3651d\"", false},
+		{"days below nothing", "[history]\nkeep='-5d'\n", "2:1: history.keep: must be a duration, not \"-5d\"\n" + durationHint, false},
+		{"half days", "[history]\nkeep='1.5d'\n", "2:1: history.keep: must be a duration, not \"1.5d\"\n" + durationHint, false},
+		{"days after hours", "[history]\nkeep='5h1d'\n", "2:1: history.keep: must be a duration, not \"5h1d\"\n" + durationHint, false},
+		{"days less hours", "[history]\nkeep='5d-1h'\n", "2:1: history.keep: must be a duration, not \"5d-1h\"\n" + durationHint, false},
+		{"days beyond all", "[history]\nkeep='99999999d'\n", "2:1: history.keep: must be a duration, not \"99999999d\"\n" + durationHint, false},
+		{"learning for longer than is kept", "[history]\nlearning='3d'\nkeep='2d'\n", "2:1: history.learning: learning (3d) must not be longer than keep (2d)", false},
+		{"kept for less than learning's default", "[history]\nkeep='36h'\n", "2:1: history.keep: learning (7d) must not be longer than keep (36h)", false},
+		{"learning for a year", "[history]\nlearning='365d'\n", "2:1: history.learning: must be 0 or more and at most 90d, not \"365d\"", false},
+		{"a digest at an hour without minutes", "[digest]\nhour='8'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"8\"", false},
+		{"a digest at seven, not in full", "[digest]\nhour='7:00'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"7:00\"", false},
+		{"a digest at an hour that no day has", "[digest]\nhour='24:00'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"24:00\"", false},
+		{"a digest at a number", "[digest]\nhour=8\n", "2:1: digest.hour: must be text in quotes, not a whole number", false},
+		{"something that is never new", "[raise]\nnew_contry='high'\n", "2:1: raise.new_contry: unknown key\n  did you mean \"new_country\"?", false},
+		{"raised to what is no severity", "[raise]\nnew_key='hgih'\n", "2:1: raise.new_key: must be none, low, medium, high or critical, not \"hgih\"\n  did you mean \"high\"?", false},
+		{"raised by a switch", "[raise]\nnew_key=false\n", "2:1: raise.new_key: must be text in quotes, not true or false", false},
+
+		// groups, networks
+		{"a group that is one user", "[groups]\nadmins='alice'\n", "2:1: groups.admins: must be a list, not text in quotes", false},
+		{"a group with a bad name", "[groups]\n\"a b\"=['x']\n", "2:1: groups.\"…\": the name of a group is made of 1 to 32 letters, digits, _ and -", false},
+		{"a group with an empty user", "[groups]\na=['x', '']\n", "2:9: groups.a: must be one line of 1 to 128 visible characters, not empty", false},
+		{"a network with a bad name", "[networks]\n\"192.0.2.1\"=['192.0.2.0/28']\n", "2:1: networks.\"…\": the name of a network is made of 1 to 32 letters, digits, _ and -", false},
+		{"a named network that is none", "[networks]\noffice=['192.0.2.0/28',\n 'the office']\n", "3:2: networks.office: must be a network such as \"192.0.2.0/28\", or an address, not \"the office\"", false},
+		{"a network with two names", "[networks]\na=['192.0.2.0/28']\nb=['192.0.2.1/28']\n", "3:4: networks.b: this network is in line 2 already", false},
+
+		// more providers
+		{"a service without its key", "[provider.abuseipdb]\n", "1:11: provider.abuseipdb: api_key or api_key_file is missing", false},
+		{"a key for a service that takes none", "[provider.internetdb]\napi_key='k'\n", "2:1: provider.internetdb.api_key: unknown key\n  known here: per_day, per_minute, per_month, per_week, type, url", false},
+		{"a quota of nothing", "[provider.greynoise]\nper_day=0\n", "2:1: provider.greynoise.per_day: must be from 1 to 100000000, not \"0\"", false},
+		{"a quota in words", "[provider.greynoise]\nper_week='50'\n", "2:1: provider.greynoise.per_week: must be a whole number, not text in quotes", false},
+		{"a service of one's own without its file", "[provider.http]\n", "1:11: provider.http: file is missing", false},
+		{"a service of one's own, file not from the root", "[provider.http]\nfile='ours.toml'\n", "2:1: provider.http.file: must be a path from the root (/…), not \"ours.toml\"", false},
+		{"a data base without its path", "[provider.mmdb]\n", "1:11: provider.mmdb: path is missing", false},
+		{"a data base at a URL", "[provider.mmdb]\nurl='https://example.com/x.mmdb'\npath='/x'\n", "2:1: provider.mmdb.url: unknown key\n  known here: path, type", false},
+		{"a list of nowhere", "[provider.list]\n", "1:11: provider.list: path, url or url_file is missing", false},
+		{"a list in two places", "[provider.list]\nurl='https://example.com/x'\npath='/x'\n", "2:1: provider.list.url: path is set as well\n  leave one of them out", false},
+		{"a list over plain http", "[provider.list]\nurl='http://example.com/x'\n", "2:1: provider.list.url: http:// is allowed to this machine only, use https://", false},
+		{"a list whose URL has a token, in an open file", "[provider.list]\nurl='https://example.com/x?token=" + plantedKey + "'\n", "2:1: provider.list.url: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
+		{"a list whose URL is in a file that is missing", "[provider.list]\nurl_file='DIR/none'\n", "2:1: provider.list.url_file: no such file or directory", false},
+		{"a list that is always fetched", "[provider.list]\nurl='https://example.com/x'\nrefresh='1m'\n", "3:1: provider.list.refresh: must be 10m or more, not \"1m\"", false},
+		{"a file that is fetched", "[provider.list]\npath='/x'\nrefresh='1h'\n", "3:1: provider.list.refresh: is for lists with a url\n  a file is read anew when it changes", false},
+		{"a list's score too high", "[provider.list]\npath='/x'\nscore=101\n", "3:1: provider.list.score: must be from 0 to 100, not \"101\"", false},
+		{"a list of an unknown sort", "[provider.list]\npath='/x'\ntrait='botnet'\n", "3:1: provider.list.trait: must be tor, vpn, proxy, hosting or mobile, not \"botnet\"", false},
+		{"a list of bad friends", "[provider.list]\npath='/x'\nallow=true\nscore=50\n", "3:1: provider.list.allow: a list of those who are expected has no score\n  leave one of them out", false},
+		{"a list without a label", "[provider.list]\npath='/x'\nlabel=''\n", "3:1: provider.list.label: must be one line of 1 to 60 visible characters, not empty", false},
+		{"Team Cymru with a key", "[provider.cymru]\napi_key='k'\n", "2:1: provider.cymru.api_key: unknown key\n  known here: type", false},
+		{"the built-in database, on and off", "[provider.builtin]\n[enrich]\nbuiltin=false\n", "1:11: provider.builtin: enrich.builtin = false turns it off\n  leave one of them out", false},
+
+		// rules
+		{"a rule that is a table", "[rule]\nignore=true\n", "1:2: rule: must be a list of tables, not a table\n  write [[rule]]", false},
+		{"rules that are no tables", "rule=['x']\n", "1:7: rule: must be a table, not text in quotes", false},
+		{"a rule that does nothing", "[[rule]]\nuser='a'\n", "1:3: rule: the rule does nothing\n  severity = \"high\", ignore = true, destination = [\"…\"] or reason = \"…\"", false},
+		{"a rule that does too much", "[[rule]]\nuser='a'\nignore=true\nseverity='high'\n", "3:1: rule.ignore: what is ignored has no severity and no destination\n  leave one of them out", false},
+		{"rules after one for all", "[[rule]]\nseverity='low'\n[[rule]]\nuser='a'\nignore=true\n[[rule]]\nuser='b'\nignore=true\n",
+			"3:3: rule: never tried: the rule in line 1 matches every login\n  put it before that one\n6:3: rule: never tried: the rule in line 1 matches every login\n  put it before that one", false},
+		{"two rules of one name", "[[rule]]\nname='x'\nuser='a'\nignore=true\n[[rule]]\nname='x'\nuser='b'\nignore=true\n", "6:1: rule.name: the rule in line 2 has this name", false},
+		{"a rule's key mistyped", "[[rule]]\nusr='a'\nignore=true\n", "2:1: rule.usr: unknown key\n  did you mean \"user\"?", false},
+		{"a rule for no user", "[[rule]]\nuser=[]\n" + does, "2:1: rule.user: must not be empty\n  leave it out", false},
+		{"a rule for a number", "[[rule]]\nuser=7\n" + does, "2:1: rule.user: must be text in quotes or a list of such, not a whole number", false},
+		{"a rule for a number in a list", "[[rule]]\nuser=['a',7]\n" + does, "2:11: rule.user: must be text in quotes, not a whole number", false},
+		{"a rule for a group mistyped", "[groups]\nadmins=['a']\n[[rule]]\ngroup=['admin']\n" + does, "4:8: rule.group: must be a name of [groups], not \"admin\"\n  did you mean \"admins\"?", false},
+		{"a rule for a group, and there are none", "[[rule]]\ngroup='wheel'\n" + does, "2:1: rule.group: must be a name of [groups], not \"wheel\"\n  the settings name no groups", false},
+		{"a rule for a network mistyped", "[networks]\noffice=['192.0.2.0/28']\n[[rule]]\nnetwork='offcie'\n" + does, "4:1: rule.network: " + networkError + ", not \"offcie\"\n  did you mean \"office\"?", false},
+		{"a rule for a network that is like no other", "[[rule]]\nnetwork=['192.0.2.0/33']\n" + does, "2:10: rule.network: " + networkError + ", not \"192.0.2.0/33\"\n  networks: Tailscale", false},
+		{"a rule for a country in small letters", "[[rule]]\ncountry='bg'\n" + does, "2:1: rule.country: must be a country's code of two letters (ISO 3166-1), such as \"IE\", not \"bg\"\n  did you mean \"BG\"?", false},
+		{"a rule for a country by its name", "[[rule]]\ncountry='Bulgaria'\n" + does, "2:1: rule.country: must be a country's code of two letters (ISO 3166-1), such as \"IE\", not \"Bulgaria\"", false},
+		{"a rule for a country that is not", "[[rule]]\ncountry='UK'\n" + does, "2:1: rule.country: must be a country's code of two letters (ISO 3166-1), such as \"IE\", not \"UK\"", false},
+		{"a rule for system 0", "[[rule]]\nasn=0\n" + does, "2:1: rule.asn: " + asnError + ", not \"0\"", false},
+		{"a rule for systems, odd ones", "[[rule]]\nasn=['AS1.2', 4294967296, true]\n" + does,
+			"2:6: rule.asn: " + asnError + ", not \"AS1.2\"\n2:15: rule.asn: " + asnError + ", not \"4294967296\"\n2:27: rule.asn: " + asnError + ", not true or false", false},
+		{"a rule for no systems", "[[rule]]\nasn=[]\n" + does, "2:1: rule.asn: must not be empty\n  leave it out", false},
+		{"a rule for a label without a value", "[[rule]]\nlabel='env'\n" + does, "2:1: rule.label: must be a label and its value, such as \"env=prod\"", false},
+		{"a rule for labels as a table", "[[rule]]\nlabel={env='prod'}\n" + does, "2:1: rule.label: must be text in quotes or a list of such, not a table", false},
+		{"a rule for a person mistyped", "[people]\nalice=['" + somebody + "']\n[[rule]]\nkey='alcie'\n" + does, "4:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or a name of [people], not \"alcie\"\n  did you mean \"alice\"?", false},
+		{"a rule for a fingerprint cut off", "[[rule]]\nkey='SHA256:abc'\n" + does, "2:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or a name of [people], not \"SHA256:abc\"\n  the settings name no people", false},
+		{"a person who is wrong is told once", "[people]\nalice=['x']\n[[rule]]\nkey='alice'\n" + does, "2:8: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
+		{"a rule for hours without minutes", "[[rule]]\nhours=['mon-fri',\n'22-06']\n" + does, "3:1: rule.hours: " + hoursError + ", not \"22-06\"", false},
+		{"a rule for hours that are none", "[[rule]]\nhours='08:00-08:00'\n" + does, "2:1: rule.hours: " + hoursError + ", not \"08:00-08:00\"", false},
+		{"a rule for Tor, in words", "[[rule]]\ntor='yes'\n" + does, "2:1: rule.tor: must be true or false, not text in quotes", false},
+		{"a rule for a risk too high", "[[rule]]\nmin_risk=101\n" + does, "2:1: rule.min_risk: must be from 0 to 100, not \"101\"", false},
+		{"a rule with a severity mistyped", "[[rule]]\nseverity='hihg'\n", "2:1: rule.severity: must be low, medium, high or critical, not \"hihg\"\n  did you mean \"high\"?", false},
+		{"a rule for a destination mistyped", "[destination.oncall]\ntype='log'\n[[rule]]\ndestination=['onclal']\n", "4:14: rule.destination: must be the name of a destination, not \"onclal\"\n  did you mean \"oncall\"?", false},
+		{"a rule for a destination, and there is only the system log", "[[rule]]\nuser='x'\ndestination='log'\n[[rule]]\ndestination='slack'\n", "5:1: rule.destination: must be the name of a destination, not \"slack\"\n  destinations: log", false},
+		{"a rule with a reason of two lines", "[[rule]]\nreason=\"a\\nb\"\n", "2:1: rule.reason: must be one line of 1 to 200 visible characters", false},
+		{"a webhook as a rule's destination", "[[rule]]\ndestination='" + plantedInline + "'\nuser='" + plantedInline + "\t'\n",
+			"2:1: rule.destination: must be the name of a destination\n  destinations: log\n3:1: rule.user: must be one line of 1 to 128 visible characters", false},
 
 		// destinations
 		{"a destination of an unknown type", "[destination.a]\ntype='slak'\nfoo=1\n", "2:1: destination.a.type: must be slack or log, not \"slak\"\n  did you mean \"slack\"?", false},
@@ -180,7 +274,12 @@ func TestBadSettings(t *testing.T) {
 const (
 	somebody     = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
-	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h"`
+	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: destination, enrich, group, host, labels, links, login, notify, outbound, people, provider, risk, spool_dir, state_dir, time_zone"
+	knownAtTop   = "  known here: destination, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, people, provider, raise, risk, rule, spool_dir, state_dir, time_zone"
+	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
+	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
+	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`
+	asnError     = `must be the number of an autonomous system, such as 64500 or "AS64500"`
+	does         = "ignore=true\n"
 )

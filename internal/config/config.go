@@ -15,20 +15,27 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // Config is what the settings say, checked, with defaults filled in.
 type Config struct {
 	Host     string            // empty: the machine's own name
 	Labels   map[string]string // nil: none
-	Notify   string            // NotifyAll
+	Notify   string            // NotifyAll or NotifyUnusual
 	TimeZone string            // IANA name; empty: the machine's; see Zone
 	SpoolDir string            // absolute; empty: Places.SpoolDir
 	StateDir string            // absolute; empty: Places.StateDir
 
 	Enrich       Enrich
 	Risk         Risk
+	History      History
+	Digest       Digest
+	Raise        policy.Raise
 	People       map[string][]string // name to fingerprints (SHA256:…); nil: none
+	Groups       map[string][]string // name to users, who may be globs; nil: none
+	Networks     []Network           // in order of appearance
+	Rules        []policy.Rule       // in order of appearance: the first that matches holds
 	Providers    []Provider          // in order of appearance
 	Destinations []Destination       // in order of appearance; none: alerts go to the system log
 	Login        Login
@@ -39,29 +46,39 @@ type Config struct {
 	Files []string // the settings files that were read, in order
 }
 
-// NotifyAll is the value of Config.Notify: every login is told.
-const NotifyAll = "all"
+// The values of Config.Notify.
+const (
+	NotifyAll     = "all"     // every login is told
+	NotifyUnusual = "unusual" // usual logins are told in the daily digest only
+)
 
 // Enrich bounds the look-ups.
 type Enrich struct {
 	Timeout  time.Duration // for all providers together
 	CacheTTL time.Duration
+	Builtin  bool // the built-in database is asked too
+}
+
+// History is about the memory of earlier logins.
+type History struct {
+	Enabled  bool
+	Keep     time.Duration // a day or more
+	Learning time.Duration // at most Keep; 0: what is new raises from the first login on
+}
+
+// Digest is when the daily digest is sent, by the clock of Config.Zone.
+type Digest struct{ Hour, Minute int }
+
+// Network is one that the settings give a name. A prefix is in one network
+// only, but those of one may lie within those of another.
+type Network struct {
+	Name     string
+	Prefixes []netip.Prefix // masked; IPv4 is never written as IPv6
 }
 
 // Risk says which scores are medium (above YellowAbove) and high (above
 // RedAbove). 0 ≤ YellowAbove < RedAbove ≤ 100.
 type Risk struct{ YellowAbove, RedAbove int }
-
-// Provider is a service that knows about addresses.
-type Provider struct {
-	Name   string // of its table
-	Type   string // ProviderThreatJammer
-	URL    string
-	APIKey outbound.Secret
-}
-
-// ProviderThreatJammer is a type of provider.
-const ProviderThreatJammer = "threatjammer"
 
 // Destination is where alerts go.
 type Destination struct {
@@ -79,8 +96,8 @@ const (
 
 // Login says which logins are told.
 type Login struct {
-	NotifyLogout   string // LogoutAll, LogoutAlerted or LogoutNone
-	IgnoreUsers    []string
+	NotifyLogout   string         // LogoutAll, LogoutAlerted or LogoutNone
+	IgnoreUsers    []string       // recorded and in the digest, not sent; but told where key, network or country is new
 	IgnoreNetworks []netip.Prefix // masked; IPv4 is never written as IPv6
 }
 
@@ -112,10 +129,29 @@ type Outbound struct {
 // Default is what holds without settings.
 func Default() Config {
 	return Config{
-		Notify: NotifyAll,
-		Enrich: Enrich{Timeout: 3 * time.Second, CacheTTL: time.Hour},
-		Risk:   Risk{YellowAbove: 34, RedAbove: 67},
-		Login:  Login{NotifyLogout: LogoutAlerted},
-		Group:  Group{Window: 10 * time.Minute},
+		Notify:  NotifyAll,
+		Enrich:  Enrich{Timeout: 3 * time.Second, CacheTTL: time.Hour, Builtin: true},
+		Risk:    Risk{YellowAbove: 34, RedAbove: 67},
+		History: History{Enabled: true, Keep: 400 * day, Learning: 7 * day},
+		Digest:  Digest{Hour: 8},
+		Raise:   policy.DefaultRaise(),
+		Login:   Login{NotifyLogout: LogoutAlerted},
+		Group:   Group{Window: 10 * time.Minute},
 	}
+}
+
+// Policy is what the policy needs of the settings.
+func (c Config) Policy() policy.Settings {
+	s := policy.Settings{
+		YellowAbove: c.Risk.YellowAbove, RedAbove: c.Risk.RedAbove, Raise: c.Raise, Groups: c.Groups,
+		Networks: map[string][]netip.Prefix{}, People: map[string]bool{}, Rules: c.Rules,
+		Zone: c.Zone(), Learning: c.History.Learning,
+	}
+	for _, n := range c.Networks {
+		s.Networks[n.Name] = n.Prefixes
+	}
+	for name := range c.People {
+		s.People[name] = true
+	}
+	return s
 }

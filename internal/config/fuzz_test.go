@@ -21,6 +21,10 @@ func FuzzLoad(f *testing.F) {
 		"[outbound]\nproxy = \"" + plantedProxy + "\"\nproxy_file = \"" + plantedProxy + "\"\n",
 		"notify = \"" + plantedKey + "\"\n[group]\nwindow = \"" + plantedKey + "\"\n[login]\nignore_networks = [\"" + plantedKey + "\"]\n",
 		"a.b.c = [[1, {x = 2, y.z = []}], 1979-05-27, 1.5, true, nan]\n[[d]]\n[d.e]\n[[d.f]]\n[[d]]\n",
+		"[[rule]]\nuser = [\"" + plantedInline + "\"]\ncountry = \"" + plantedKey + "\"\nasn = [1, \"AS2\"]\nhours = \"mon-fri 22:00-06:00\"\ndestination = \"" + plantedInline + "\"\n",
+		"rule = [{ignore = true, tor = false}, {key = \"" + plantedKey + "\", label = \"a=b\"}]\n[networks]\na = [\"192.0.2.0/28\"]\n[groups]\nb = [\"*\"]\n",
+		"[history]\nkeep = \"400d\"\nlearning = \"1d1h\"\n[digest]\nhour = \"08:00\"\n[raise]\ntor = \"none\"\n",
+		"[provider.list]\nurl = \"https://example.com/" + plantedKey + "#\"\nrefresh = \"1d\"\nscore = 5\n[provider.http]\nfile = \"" + plantedKey + "\"\n",
 		"labels = {}\nrisk = 1\nenrich = []\n[people]\n\"\" = [\"\"]\n",
 	} {
 		f.Add([]byte(s))
@@ -31,7 +35,8 @@ func FuzzLoad(f *testing.F) {
 		c, err := l.finish()
 		checkNoSecret(t, err)
 		if err == nil {
-			c.Zone()
+			c.Policy()
+			c.Summary()
 			return
 		}
 		if len(Errors(err)) == 0 {

@@ -6,11 +6,21 @@ import (
 	"io/fs"
 )
 
-// Load reads the settings file at path, and then conf.d/*.toml beside it in
+// Load is LoadWith without options.
+func Load(path string) (Config, error) { return LoadWith(path, Options{}) }
+
+// Options are what the settings may name and this package does not know.
+type Options struct {
+	// Services are the services that are asked over HTTP, by their types. Nil:
+	// those of Services.
+	Services map[string]ServiceForm
+}
+
+// LoadWith reads the settings file at path, and then conf.d/*.toml beside it in
 // the order of their names. That there is no such file is an error. Errors
 // lists all that is wrong; the Config is then not to be used.
-func Load(path string) (Config, error) {
-	var l loader
+func LoadWith(path string, o Options) (Config, error) {
+	l := loader{services: o.Services}
 	more, err := confD(path)
 	if e, ok := errors.AsType[*Error](err); ok {
 		l.errs = append(l.errs, e)
@@ -37,6 +47,8 @@ type loader struct {
 	docs  []*document // those of files that could be parsed
 	errs  []*Error
 	told  map[string]bool // files that were said to be open to others
+
+	services map[string]ServiceForm
 }
 
 // add takes the next settings file.
@@ -54,6 +66,9 @@ func (l *loader) add(path string, mode fs.FileMode, data []byte) {
 func (l *loader) finish() (Config, error) {
 	c := Default()
 	c.Files = l.files
+	if l.services == nil {
+		l.services = Services()
+	}
 	l.root(l.merge(), &c)
 	if len(l.errs) > 0 {
 		return Config{}, join(l.errs, l.files)

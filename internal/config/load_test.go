@@ -19,6 +19,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // The secrets of the sample. Whatever goes wrong, no part of these is shown.
@@ -96,12 +97,37 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	raised := policy.DefaultRaise()
+	raised[policy.NewNetwork], raised[policy.NewAddress] = event.High, event.Low
+	delete(raised, policy.Travel)
+	night := policy.Hours{Days: [7]bool{1: true, 2: true, 3: true, 4: true, 5: true}, From: 22 * 60, To: 6 * 60}
+	weekend := policy.Hours{Days: [7]bool{0: true, 6: true}, To: 24 * 60}
 	want := Config{
 		Host: "db1.example.com", Labels: map[string]string{"env": "prod", "role": "db"},
-		Notify: "all", TimeZone: "Europe/Dublin",
+		Notify: NotifyUnusual, TimeZone: "Europe/Dublin",
 		SpoolDir: "/srv/sshnotify/spool", StateDir: "/srv/sshnotify/state",
-		Enrich: Enrich{Timeout: 2 * time.Second, CacheTTL: 30 * time.Minute},
-		Risk:   Risk{YellowAbove: 30, RedAbove: 60},
+		Enrich:  Enrich{Timeout: 2 * time.Second, CacheTTL: 30 * time.Minute, Builtin: true},
+		Risk:    Risk{YellowAbove: 30, RedAbove: 60},
+		History: History{Enabled: true, Keep: 200 * day, Learning: 36 * time.Hour},
+		Digest:  Digest{Hour: 7, Minute: 30},
+		Raise:   raised,
+		Groups:  map[string][]string{"admins": {"alice", "adm-*"}, "nobody": nil},
+		Networks: []Network{
+			{"office", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8:1::/48")}},
+			{"vpn", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}},
+		},
+		Rules: []policy.Rule{{
+			Name: "admins at night", Group: []string{"admins"}, Hours: []policy.Hours{night, weekend},
+			Network: []policy.RuleNetwork{{Name: "vpn"}, {Prefix: netip.MustParsePrefix("203.0.113.0/24")},
+				{Prefix: netip.MustParsePrefix("2001:db8::1/128")}, {Name: "Tailscale"}},
+			Severity: new(event.High), Destination: []string{"oncall", "log"}, Reason: "admins do not work at night",
+		}, {
+			User: []string{"backup", "ext-*"}, Country: []string{"IE", "GB"}, ASN: []uint32{64500, 64501},
+			Host: []string{"db*.example.com"}, Label: []policy.Label{{Key: "env", Value: "prod"}, {Key: "role", Value: "d?"}},
+			Service: []string{"sshd"}, Key: []string{"alice", "SHA256:DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD"},
+			Method: []string{"publickey"}, NewNetwork: new(false), NewCountry: new(false), NewKey: new(false), NewUser: new(false),
+			Tor: new(false), VPN: new(false), Proxy: new(false), Hosting: new(true), MinRisk: new(0), UnknownRisk: new(false), Ignore: true,
+		}},
 		People: map[string][]string{
 			"alice": {"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
 			"bob (on call)": {
@@ -109,10 +135,19 @@ func TestSample(t *testing.T) {
 				"SHA256:CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC+",
 			},
 		},
-		Providers: []Provider{{
-			Name: "threatjammer", Type: ProviderThreatJammer,
-			URL: "https://dublin.api.threatjammer.com", APIKey: outbound.NewSecret(plantedKey),
-		}},
+		Providers: []Provider{
+			{Name: "threatjammer", Type: ProviderThreatJammer,
+				URL: "https://dublin.api.threatjammer.com", APIKey: outbound.NewSecret(plantedKey)},
+			{Name: "geolite", Type: ProviderMMDB, Path: "/var/lib/GeoIP/GeoLite2-City.mmdb"},
+			{Name: "greynoise", Type: "greynoise", Quota: Quota{PerDay: 40, PerWeek: 50}},
+			{Name: "crowdsec-lapi", Type: "crowdsec-lapi", URL: "http://127.0.0.1:8080", APIKey: outbound.NewSecret(plantedKey)},
+			{Name: "ours", Type: ProviderHTTP, File: dir + "/ours.toml"},
+			{Name: "tor", Type: ProviderList, List: List{URL: outbound.NewSecret("https://check.torproject.org/torbulkexitlist?ip=192.0.2.1"),
+				Refresh: 12 * time.Hour, Label: "Tor exits", Score: new(75), Trait: "tor"}},
+			{Name: "customers", Type: ProviderList, Path: dir + "/customers.txt", List: List{Refresh: day, Label: "customers", Allow: true}},
+			{Name: "cymru", Type: ProviderCymru},
+			{Name: "builtin", Type: ProviderBuiltin},
+		},
 		Destinations: []Destination{
 			{Name: "slack", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedWebhook)},
 			{Name: "oncall", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedInline), MinSeverity: event.High},
@@ -142,6 +177,76 @@ func TestSample(t *testing.T) {
 	}
 	if name := got.Zone().String(); name != "Europe/Dublin" {
 		t.Errorf("zone %s", name)
+	}
+	p := got.Policy()
+	if !p.People["alice"] || !p.People["bob (on call)"] || len(p.Networks["office"]) != 2 || len(p.Rules) != 2 || len(p.Groups) != 2 ||
+		p.YellowAbove != 30 || p.RedAbove != 60 || p.Zone.String() != "Europe/Dublin" || p.Learning != 36*time.Hour || p.Raise[policy.NewNetwork] != event.High {
+		t.Errorf("%+v", p)
+	}
+	summary := `destinations: slack from low, oncall (slack) from high, log from medium
+providers: threatjammer, geolite (mmdb), greynoise, crowdsec-lapi, ours (http), tor (list), customers (list), cymru, builtin
+memory: of 200d, learning for 36h
+told: unusual logins at once, usual ones in a digest at 07:30 (Europe/Dublin)
+rules: admins at night, 2`
+	if diff := cmp.Diff(summary, strings.Join(got.Summary(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range planted {
+		if strings.Contains(strings.Join(got.Summary(), "\n"), s) {
+			t.Errorf("the summary shows %q", s)
+		}
+	}
+}
+
+func TestSummaryWithoutMuch(t *testing.T) {
+	c := Default()
+	want := "destinations: none, alerts go to the system log\nproviders: none, and the built-in database\n" +
+		"memory: of 400d, learning for 7d\ntold: every login"
+	if diff := cmp.Diff(want, strings.Join(c.Summary(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	c.Enrich.Builtin, c.History.Enabled = false, false
+	want = "destinations: none, alerts go to the system log\nproviders: none, and not the built-in database\nmemory: none\ntold: every login"
+	if diff := cmp.Diff(want, strings.Join(c.Summary(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What services need comes from the caller.
+func TestServices(t *testing.T) {
+	services := map[string]ServiceForm{
+		"plain":  {},
+		"keyed":  {Key: KeyNeeded},
+		"either": {Key: KeyOptional},
+		"placed": {NeedsURL: true, Why: "everybody has their own", URLHint: "ask whoever runs it"},
+		"list":   {Key: KeyNeeded}, // a type of its own keeps its name
+	}
+	for _, row := range []struct{ situation, file, want string }{
+		{"a service without a key", "[provider.plain]\n", ""},
+		{"a key that it does not take", "[provider.plain]\napi_key='k'\n", "2:1: provider.plain.api_key: unknown key"},
+		{"a key that it may be given", "[provider.either]\napi_key='k'\n", ""},
+		{"a key that it may do without", "[provider.either]\n", ""},
+		{"a key that it needs", "[provider.x]\ntype='keyed'\n", "1:11: provider.x: api_key or api_key_file is missing"},
+		{"a URL that it needs", "[provider.placed]\n", "1:11: provider.placed: url is missing; everybody has their own"},
+		{"a URL that it does not need", "[provider.plain]\nurl='https://example.com/v2'\nper_minute=10\nper_day=20\nper_week=30\nper_month=40\n", ""},
+		{"a list", "[provider.list]\npath='/x'\n", ""},
+		{"a service that this program has no name for", "[provider.abuseipdb]\napi_key='k'\n",
+			"1:11: provider.abuseipdb: its type is missing: mmdb, list, http, cymru, tor-dns, builtin, either, keyed, placed or plain"},
+	} {
+		_, err := LoadWith(write(t, t.TempDir(), "c.toml", row.file, 0o600), Options{Services: services})
+		got := ""
+		for _, e := range Errors(err) {
+			_, at, _ := strings.Cut(e.Error(), "c.toml:")
+			got += at
+		}
+		if got != row.want {
+			t.Errorf("%s: %q, want %q", row.situation, got, row.want)
+		}
+	}
+	for name := range Services() {
+		if !isName(name) {
+			t.Errorf("%q can be no table's name", name)
+		}
 	}
 }
 
@@ -183,6 +288,38 @@ func TestWaysToWrite(t *testing.T) {
 	}
 }
 
+func TestWaysToWriteRules(t *testing.T) {
+	want := []policy.Rule{{User: []string{"a"}, Tor: new(true), Ignore: true}, {Name: "x", ASN: []uint32{64500}, Reason: "y"}}
+	for name, text := range map[string]string{
+		"tables":        "[[rule]]\nuser='a'\ntor=true\nignore=true\n[[rule]]\nname='x'\nasn=64_500\nreason='y'\n",
+		"inline tables": "rule=[{user=['a'],tor=true,ignore=true},\n{name='x',asn=['AS64500'],reason='y'}]\n",
+		"in between":    "[[rule]]\nuser='a'\ntor=true\nignore=true\n[group]\nwindow='1m'\n[[rule]]\nname='x'\nasn=[0xfbf4]\nreason='y'\n",
+	} {
+		c, err := Load(write(t, t.TempDir(), "c.toml", text, 0o644))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, c.Rules); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"400d": 400 * day, "0d": 0, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "1d0.5h": 24*time.Hour + 30*time.Minute, "65535d": 65535 * day,
+	} {
+		if got, ok := parseDuration(s); !ok || got != want {
+			t.Errorf("%s: %v %v", s, got, ok)
+		}
+	}
+	for _, s := range []string{"", "d", "1", "-1d", "+1d", "1d-1h", "1d+1h", "1dd", "1d2d", "1.5d", "65536d", "65535d2562047h", "1 d", "1d 1h", "1h1d"} {
+		if got, ok := parseDuration(s); ok {
+			t.Errorf("%s: %v", s, got)
+		}
+	}
+}
+
 func TestConfD(t *testing.T) {
 	dir := t.TempDir()
 	main := write(t, dir, "config.toml", "[group]\nwindow='5m'\n[destination.z]\ntype='log'\n", 0o644)
@@ -212,15 +349,16 @@ func TestConfD(t *testing.T) {
 
 func TestTwoFilesOneTable(t *testing.T) {
 	dir := t.TempDir()
-	main := write(t, dir, "config.toml", "host='a'\n[enrich]\ntimeout='2s'\n[destination.a]\ntype='log'\n[destination.b]\ntype='log'\n", 0o644)
+	main := write(t, dir, "config.toml", "host='a'\nrule=[]\n[enrich]\ntimeout='2s'\n[destination.a]\ntype='log'\n[destination.b]\ntype='log'\n", 0o644)
 	write(t, dir, "conf.d/1.toml", "labels.a='1'\n[destination.c]\ntype='log'\n[destination.b]\nmin_severity='high'\n[enrich]\ncache_ttl='1h'\n", 0o644)
-	write(t, dir, "conf.d/2.toml", "host='b'\nlabels.b='2'\ndestination.c.type='log'\n", 0o644)
+	write(t, dir, "conf.d/2.toml", "host='b'\nlabels.b='2'\ndestination.c.type='log'\n[[rule]]\nignore=true\n", 0o644)
 	_, err := Load(main)
-	want := `DIR/conf.d/1.toml:4:14: destination.b: already set in DIR/config.toml, line 6
-DIR/conf.d/1.toml:6:2: enrich: already set in DIR/config.toml, line 2
+	want := `DIR/conf.d/1.toml:4:14: destination.b: already set in DIR/config.toml, line 7
+DIR/conf.d/1.toml:6:2: enrich: already set in DIR/config.toml, line 3
 DIR/conf.d/2.toml:1:1: host: already set in DIR/config.toml, line 1
 DIR/conf.d/2.toml:2:1: labels: already set in DIR/conf.d/1.toml, line 1
-DIR/conf.d/2.toml:3:13: destination.c: already set in DIR/conf.d/1.toml, line 2`
+DIR/conf.d/2.toml:3:13: destination.c: already set in DIR/conf.d/1.toml, line 2
+DIR/conf.d/2.toml:4:3: rule: already set in DIR/config.toml, line 2`
 	if diff := cmp.Diff(want, strings.ReplaceAll(text(err), dir, "DIR")); diff != "" {
 		t.Error(diff)
 	}
@@ -334,7 +472,8 @@ func TestCutFile(t *testing.T) {
 func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
-	tables := []string{"destination", "enrich", "group", "links", "login", "outbound", "people", "provider", "risk"}
+	tables := []string{"destination", "digest", "enrich", "group", "groups", "history", "links", "login", "networks", "outbound",
+		"people", "provider", "raise", "risk", "rule"}
 	all := slices.Sorted(slices.Values(append(tables, topKeys...)))
 	if got, want := Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

@@ -37,7 +37,7 @@ func (l *loader) root(n *node, c *Config) {
 	t := l.table(n)
 	t.line("host", &c.Host, maxHost)
 	l.labels(t.take("labels"), c)
-	t.notify(c)
+	t.choice("notify", &c.Notify, NotifyAll, NotifyUnusual)
 	t.timeZone(c)
 	t.path("spool_dir", &c.SpoolDir)
 	t.path("state_dir", &c.StateDir)
@@ -45,15 +45,31 @@ func (l *loader) root(n *node, c *Config) {
 	if t := t.sub("enrich"); t != nil {
 		t.duration("timeout", &c.Enrich.Timeout, false, maxTimeout)
 		t.duration("cache_ttl", &c.Enrich.CacheTTL, false, maxCacheTTL)
+		t.boolean("builtin", &c.Enrich.Builtin)
 		t.done()
 	}
 	if t := t.sub("risk"); t != nil {
 		t.risk(&c.Risk)
 		t.done()
 	}
+	if t := t.sub("history"); t != nil {
+		t.history(&c.History)
+		t.done()
+	}
+	if t := t.sub("digest"); t != nil {
+		t.digest(&c.Digest)
+		t.done()
+	}
+	if t := t.sub("raise"); t != nil {
+		t.raise(c.Raise)
+		t.done()
+	}
 	l.people(t.take("people"), c)
+	l.groups(t.take("groups"), c)
+	l.networks(t.take("networks"), c)
 	l.providers(t.take("provider"), c)
 	l.destinations(t.take("destination"), c)
+	l.rules(t, c)
 	if t := t.sub("login"); t != nil {
 		t.login(&c.Login)
 		t.done()
@@ -69,6 +85,9 @@ func (l *loader) root(n *node, c *Config) {
 	if t := t.sub("outbound"); t != nil {
 		t.outbound(&c.Outbound)
 		t.done()
+	}
+	if c.Notify == NotifyUnusual && !c.History.Enabled {
+		t.fail(t.at.child("notify"), `notify = "all"`, `"unusual" needs the memory that history.enabled = false turns off`)
 	}
 	t.done()
 }
@@ -111,15 +130,6 @@ func (l *loader) labels(n *node, c *Config) {
 			c.Labels[v.key] = v.text
 		}
 	}
-}
-
-func (t *table) notify(c *Config) {
-	if n := t.at.child("notify"); n != nil && n.kind == textKind && n.text == "unusual" {
-		t.take("notify")
-		t.fail(n, `notify = "all"`, `"unusual" needs a memory of earlier logins, which this version does not have`)
-		return
-	}
-	t.choice("notify", &c.Notify, NotifyAll)
 }
 
 func (t *table) timeZone(c *Config) {

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
@@ -46,28 +45,6 @@ func (l *loader) eachNamed(n *node, what string, types []string, read func(t *ta
 			t.done()
 		}
 	}
-}
-
-func (l *loader) providers(n *node, c *Config) {
-	l.eachNamed(n, "provider", []string{ProviderThreatJammer}, func(t *table, name, typ string) {
-		p := Provider{Name: name, Type: typ}
-		if n := t.value("url", textKind); n != nil {
-			p.URL = n.text
-			if err := outbound.CheckURL(n.text); err != nil {
-				t.fail(n, "", "%s", err)
-			} else if strings.ContainsAny(n.text, "?#") {
-				t.fail(n, "", "the URL must end before any ? or #")
-			}
-		} else if t.at.child("url") == nil {
-			t.fail(t.at, `name a service that you trust: url = "https://threat.example.com"`, "url is missing; there is no default, because that service's domain has changed hands")
-		}
-		key, set := t.secret("api_key", nil)
-		if set == nil {
-			t.fail(t.at, "", "api_key or api_key_file is missing")
-		}
-		p.APIKey = key
-		c.Providers = append(c.Providers, p)
-	})
 }
 
 func (l *loader) destinations(n *node, c *Config) {

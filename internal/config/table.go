@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // table reads the keys of one table. It remembers which it was asked for:
@@ -90,41 +89,10 @@ func (t *table) integer(key string, to *int, least, most int) {
 	*to = int(v)
 }
 
-// duration takes more than 0 (with zero set, 0 too) and not more than most.
-func (t *table) duration(key string, to *time.Duration, zero bool, most time.Duration) {
-	n := t.take(key)
-	if n == nil {
-		return
+func (t *table) boolean(key string, to *bool) {
+	if n := t.value(key, boolKind); n != nil {
+		*to = n.text == "true"
 	}
-	const hint = `a duration is a number with a unit, in quotes: "3s", "10m", "1h"`
-	if n.kind != textKind {
-		t.fail(n, hint, "must be a duration, not %s", n.kind)
-		return
-	}
-	d, err := time.ParseDuration(n.text)
-	switch {
-	case err != nil:
-		t.fail(n, hint, "must be a duration%s", not(n.text))
-	case d < 0 || d > most, d == 0 && !zero:
-		least := "more than 0"
-		if zero {
-			least = "0 or more"
-		}
-		t.fail(n, "", "must be %s and at most %s%s", least, short(most), not(n.text))
-	default:
-		*to = d
-	}
-}
-
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // choice takes one of some words.
@@ -166,4 +134,22 @@ func (t *table) texts(n *node) []*node {
 		}
 	}
 	return list
+}
+
+// textOrList gives the texts of a key that takes one or a list of them, which
+// must not be empty.
+func (t *table) textOrList(key string) []*node {
+	n := t.take(key)
+	switch {
+	case n == nil:
+		return nil
+	case n.kind == textKind:
+		return []*node{n}
+	case n.kind != listKind:
+		t.fail(n, "", "must be text in quotes or a list of such, not %s", n.kind)
+		return nil
+	case len(n.children) == 0:
+		t.fail(n, "leave it out", "must not be empty")
+	}
+	return t.texts(n)
 }

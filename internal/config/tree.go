@@ -24,11 +24,12 @@ const (
 	listKind
 	textKind
 	numberKind
-	otherKind // true, 1.5, a date: nothing in the settings is one
+	boolKind
+	otherKind // 1.5, a date: nothing in the settings is one
 )
 
 func (k kind) String() string {
-	return [...]string{"a table", "a list", "text in quotes", "a whole number", "something else"}[k]
+	return [...]string{"a table", "a list", "text in quotes", "a whole number", "true or false", "something else"}[k]
 }
 
 // node is a table, a value, or an element of a list, with its place. A tree of
@@ -40,7 +41,7 @@ type node struct {
 	key          string // as written
 	path         string // from the root, as it may be shown
 	kind         kind
-	text         string  // of a text or a number
+	text         string  // of a text, a number, true or false
 	children     []*node // of a table its keys, of a list its elements
 }
 
@@ -195,6 +196,8 @@ func (b *builder) fill(n *node, value *unstable.Node) {
 		n.kind, n.text = textKind, string(value.Data)
 	case unstable.Integer:
 		n.kind, n.text = numberKind, string(value.Data)
+	case unstable.Bool:
+		n.kind, n.text = boolKind, string(value.Data)
 	case unstable.InlineTable:
 		n.kind = tableKind
 		for it := value.Children(); it.Next(); {

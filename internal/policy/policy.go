@@ -1,15 +1,17 @@
 // Package policy decides what an event means: how severe it is, in which
-// colour it is told, and why. It is one pure function over the event and what
-// look-ups found.
+// colour it is told, to whom, and why. It is one pure function over the event,
+// what look-ups found, what is remembered, and the settings.
 //
 // It must never touch the operating system or a network, and never ask for the
-// time: the same event and facts give the same verdict, today and replayed.
+// time: the same event, facts and memory give the same verdict, today and
+// replayed.
 package policy
 
 import (
 	"cmp"
-	"fmt"
+	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -17,142 +19,150 @@ import (
 // The colours of the contract.
 const (
 	Green  = "#02ff00" // low, and known to be
+	Blue   = "#2f81f7" // usual: no score, but the memory knows this person, network and key
 	Yellow = "#ffe200" // medium
 	Red    = "#ff0002" // high and critical
 	Grey   = "#9aa0a6" // not known: never shown as safe
 )
 
-// Settings are the owner's thresholds, 0 to 100: a score above RedAbove is
-// high, above YellowAbove medium.
-type Settings struct {
-	YellowAbove int
-	RedAbove    int
+// Input is all that is known of one event.
+type Input struct {
+	Event  event.Event
+	Facts  event.Facts
+	Memory event.Memory // of a login; the zero value: no memory
+	Owner  string       // whose key it is; empty: nobody known
+	// KnownKeys: there is a list of owners at all, so that a key which nobody
+	// owns means something.
+	KnownKeys bool
 }
 
-// reason is why a verdict is no better than it is.
-type reason struct {
-	weight event.Severity // how severe it makes the event
-	text   string
+// Settings are what the owner wants. The zero value but for the thresholds is
+// fit for use: it shows and raises what the defaults say, and has no rules.
+type Settings struct {
+	// Scores are 0 to 100: above RedAbove is high, above YellowAbove medium.
+	YellowAbove, RedAbove int
+	Raise                 Raise               // nil: DefaultRaise
+	Groups                map[string][]string // users by the name of their group; globs as in a rule
+	Networks              map[string][]netip.Prefix
+	People                map[string]bool // the people of the settings, by name
+	Rules                 []Rule          // the first that matches holds
+	Zone                  *time.Location  // of the rules' hours; nil: UTC
+	Learning              time.Duration   // how long a young memory learns, for the words; 0: not said
+	MaxSpeed              float64         // km/h that a traveller can do; 0: 900, an airliner's
 }
 
 // Judge gives the verdict on one event. The verdict of a logout is its own;
 // who tells a logout as severe as its login passes the login's instead.
-func Judge(e event.Event, f event.Facts, s Settings) event.Verdict {
+//
+// Settings' rules are for logins. A rule's severity holds whatever the reasons
+// ask for, with one exception: the flags that say that an event may be forged
+// keep the severity which they ask for, because a rule may have matched the
+// forgery. With a rule's severity Known is true, since the owner has said where
+// the event is to go, also where its risk is not known; its colour is green
+// only if a score says so.
+func Judge(in Input, s Settings) event.Verdict {
+	return judge(in, s, nil).verdict
+}
+
+// judgement is a verdict and how it came about.
+type judgement struct {
+	verdict event.Verdict
+	reasons []reason
+	scored  bool           // a score vouches for the event
+	asked   event.Severity // what the reasons alone ask for
+	rule    int            // the one that spoke; -1: none
+	refused []string       // what it did not get
+}
+
+// judge notes in trace, where there is one, why rules did not match.
+func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
+	e := in.Event
 	switch e.Kind {
 	case event.KindAlert:
-		return verdict(true, true, noted(e, nil))
+		digest := len(e.Rows) > 0 // of usual logins, for which no score vouches
+		return conclude(assessment{known: true, scored: !digest, usual: digest, reasons: noted(e, nil)})
 	case event.KindLogout:
 		var rs []reason
 		if e.Has(event.FlagNoLogout) {
-			rs = append(rs, reason{event.Low, "its sshd is gone, no logout was reported"})
+			rs = append(rs, reason{weight: event.Low, text: "its sshd is gone, no logout was reported"})
 		}
-		return verdict(true, false, rs)
+		return conclude(assessment{known: true, reasons: rs})
+	case event.KindLogin:
+		a := addressed(in, s)
+		a.reasons = append(a.reasons, keyReasons(in, s)...)
+		a.reasons = append(a.reasons, traitReasons(in.Facts, s)...)
+		a.reasons = append(a.reasons, memoryReasons(in, s)...)
+		a.reasons = step(append(a.reasons, oddities(in, s)...))
+		a.reasons = noted(e, a.reasons)
+		a.usual = usual(in, s, a)
+		return applyRule(conclude(a), in, s, trace)
 	default:
-		return judgeAddress(e, f, s)
+		a := addressed(in, s)
+		a.reasons = noted(e, append(a.reasons, traitReasons(in.Facts, s)...))
+		return conclude(a)
 	}
 }
 
-// judgeAddress is for whatever came from somewhere: a login, an attack.
-func judgeAddress(e event.Event, f event.Facts, s Settings) event.Verdict {
-	var rs []reason
+// assessment is what there is to say of an event, before it is weighed.
+type assessment struct {
+	known   bool // no provider was asked in vain
+	scored  bool // a score vouches for the event
+	usual   bool
+	reasons []reason
+}
+
+// addressed is for whatever came from somewhere: a login, an attack.
+func addressed(in Input, s Settings) assessment {
+	e, f := in.Event, in.Facts
+	a := assessment{known: true}
 	if e.Has(event.FlagAddressMismatch) {
-		rs = append(rs, reason{event.High, forged(e.Remote)})
+		a.add(reason{weight: event.High, text: forged(e.Remote), forged: true})
 	}
-	known, scored := true, false
-	if r := f.Risk; r != nil && f.Scope == "" {
-		problem := r.Problem
-		known = r.Known
-		// A score that no provider should give is no score: below 0 it would be
-		// green.
-		if known && (r.Score < 0 || r.Score > 100) {
-			known, problem = false, fmt.Sprintf("a score of %d", r.Score)
-		}
-		scored = known
-		if known {
-			rs = append(rs, scoreReason(r, s)...)
-		} else {
-			rs = append(rs, reason{event.Low, join(cmp.Or(r.Provider, "provider")+" risk unknown", problem)})
-		}
+	if _, a.scored = score(f); a.scored {
+		a.add(scoreReason(f.Risk, s)...)
+	} else if unknownRisk(f) {
+		a.known = false
+		a.add(noScore(f.Risk))
 	}
 	if e.Has(event.FlagEnvironmentUnverified) {
-		rs = append(rs, reason{event.Medium, "its environment could not be verified, user and address may be forged"})
+		a.add(reason{weight: event.Medium, text: "its environment could not be verified, user and address may be forged", forged: true})
 	}
 	if e.Has(event.FlagAddressUnverified) {
 		// No higher severity: a host with UseDNS would cry wolf at every login.
 		// But a score of an address that may be another's makes nothing green.
-		rs = append(rs, reason{event.Low, "its address is unverified, sshd named none"})
-		scored = false
+		a.add(reason{weight: event.Low, text: "its address is unverified, sshd named none"})
+		a.scored = false
 	}
-	return verdict(known, scored, noted(e, rs))
+	return a
 }
 
-// scoreReason gives no reason for a low score: it is no reason to worry.
-func scoreReason(r *event.Risk, s Settings) []reason {
-	weight := event.Low
-	switch {
-	case r.Score > s.RedAbove:
-		weight = event.High
-	case r.Score > s.YellowAbove:
-		weight = event.Medium
-	default:
-		return nil
-	}
-	text := fmt.Sprintf("%s %d", cmp.Or(r.Provider, "risk"), r.Score)
-	if r.Word != "" {
-		text += " (" + r.Word + ")"
-	}
-	return []reason{{weight, join(text, r.Reason)}}
-}
+func (a *assessment) add(rs ...reason) { a.reasons = append(a.reasons, rs...) }
 
-// noted adds the severity that the event's own note asks for. It needs no
-// words: the note is shown.
-func noted(e event.Event, rs []reason) []reason {
-	if e.Note == nil {
-		return rs
-	}
-	return append(rs, reason{min(max(e.Note.Severity, event.Low), event.Critical), ""})
-}
-
-func forged(r event.Remote) string {
-	said, saw := "", ""
-	if r.Claimed != "" {
-		said = "it said " + r.Claimed
-	}
-	if r.IP.IsValid() {
-		saw = "sshd saw " + r.IP.String()
-	}
-	if said != "" && saw != "" {
-		said += ", "
-	}
-	return join("SSH_CONNECTION was forged", said+saw)
-}
-
-// verdict takes the most severe of the reasons. Low is green only where safe
-// says that something vouches for it.
-func verdict(known, safe bool, rs []reason) event.Verdict {
-	v := event.Verdict{Severity: event.Low, Colour: Grey, Known: known}
-	slices.SortStableFunc(rs, func(a, b reason) int { return cmp.Compare(b.weight, a.weight) })
-	for _, r := range rs {
+// conclude takes the most severe of the reasons. Low is green only where a
+// score vouches for it, and blue only where the memory does.
+func conclude(a assessment) judgement {
+	v := event.Verdict{Severity: event.Low, Known: a.known, Usual: a.usual}
+	slices.SortStableFunc(a.reasons, func(x, y reason) int { return cmp.Compare(y.weight, x.weight) })
+	for _, r := range a.reasons {
 		v.Severity = max(v.Severity, r.weight)
 		if r.text != "" {
 			v.Reasons = append(v.Reasons, r.text)
 		}
 	}
-	switch {
-	case v.Severity >= event.High:
-		v.Colour = Red
-	case v.Severity == event.Medium:
-		v.Colour = Yellow
-	case safe:
-		v.Colour = Green
-	}
-	return v
+	v.Colour = colour(v, a.scored)
+	return judgement{verdict: v, reasons: a.reasons, scored: a.scored, asked: v.Severity, rule: -1}
 }
 
-// join puts a colon between two texts, where there are two.
-func join(a, b string) string {
-	if b == "" {
-		return a
+func colour(v event.Verdict, scored bool) string {
+	switch {
+	case v.Severity >= event.High:
+		return Red
+	case v.Severity == event.Medium:
+		return Yellow
+	case scored:
+		return Green
+	case v.Usual:
+		return Blue
 	}
-	return a + ": " + b
+	return Grey
 }

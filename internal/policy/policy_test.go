@@ -35,6 +35,8 @@ func TestJudge(t *testing.T) {
 	note := func(k event.Kind, s event.Severity) event.Event {
 		return event.Event{Kind: k, Note: &event.Note{Severity: s, Text: "disk full"}}
 	}
+	digest := note(event.KindAlert, event.Low)
+	digest.Rows = []event.Row{{User: "alice", Host: "db1.example.com", Kind: event.KindLogin, Count: 3}}
 	tests := []struct {
 		name  string
 		event event.Event
@@ -100,6 +102,8 @@ func TestJudge(t *testing.T) {
 			event.Verdict{Severity: event.Low, Colour: Grey, Known: true, Reasons: []string{"its sshd is gone, no logout was reported"}}},
 		{"a low note is green", note(event.KindAlert, event.Low), event.Facts{},
 			event.Verdict{Severity: event.Low, Colour: Green, Known: true}},
+		{"the digest of usual logins is not green", digest, event.Facts{},
+			event.Verdict{Severity: event.Low, Colour: Blue, Known: true, Usual: true}},
 		{"a medium note", note(event.KindAlert, event.Medium), event.Facts{},
 			event.Verdict{Severity: event.Medium, Colour: Yellow, Known: true}},
 		{"a high note about a good address", note(event.KindAlert, event.High), scored(1, "LOW", ""),
@@ -113,7 +117,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, Judge(tt.event, tt.facts, settings)); diff != "" {
+			if diff := cmp.Diff(tt.want, Judge(Input{Event: tt.event, Facts: tt.facts}, settings)); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
 		})
@@ -131,11 +135,11 @@ func TestGreenNeedsAScore(t *testing.T) {
 			}
 		}
 		for _, f := range []event.Facts{{}, unscored("timed out"), {Scope: "loopback"}, scored(-1, "", "")} {
-			if v := Judge(login(flags...), f, settings); v.Colour == Green {
+			if v := Judge(Input{Event: login(flags...), Facts: f}, settings); v.Colour == Green {
 				t.Errorf("flags %v, facts %+v: green", flags, f)
 			}
 		}
-		if v := Judge(login(flags...), scored(1, "LOW", ""), settings); len(flags) > 0 && v.Colour == Green {
+		if v := Judge(Input{Event: login(flags...), Facts: scored(1, "LOW", "")}, settings); len(flags) > 0 && v.Colour == Green {
 			t.Errorf("flags %v, a low score: green", flags)
 		}
 	}

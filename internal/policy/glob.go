@@ -1,0 +1,34 @@
+package policy
+
+import "unicode/utf8"
+
+// glob reports whether a pattern with * (any characters) and ? (one) fits all
+// of s. It takes no more than len(pattern)·len(s) steps, whatever both are.
+func glob(pattern, s string) bool {
+	star, from := -1, 0 // the last *, and where in s it was tried to end
+	p, i := 0, 0
+	for i < len(s) {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, i
+			p++
+		case p < len(pattern) && pattern[p] == '?':
+			p++
+			i += size
+		case p < len(pattern) && pattern[p] == s[i]:
+			p++
+			i++
+		case star >= 0:
+			_, size := utf8.DecodeRuneInString(s[from:])
+			from += size
+			p, i = star+1, from
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}

@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Hours are a part of the week by the clock on the wall: an hour that a change
+// of the clock repeats is in it twice, one that it skips never.
+type Hours struct {
+	Days     [7]bool // by time.Weekday; those on which it begins
+	From, To int     // minutes after midnight, To is not in it; From > To ends on the next day
+}
+
+const wholeDay = 24 * 60
+
+var errHours = errors.New(`must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`)
+
+// ParseHours reads hours: days ("mon-fri", "sat", "mon,wed,fri"), times of day
+// ("22:00-06:00", which end on the next day; 24:00 is the end of a day), or
+// days and times. Without days it is every day, without times the whole day.
+func ParseHours(s string) (Hours, error) {
+	h := Hours{Days: [7]bool{true, true, true, true, true, true, true}, To: wholeDay}
+	f := strings.Fields(s)
+	if len(f) == 0 || len(f) > 2 {
+		return Hours{}, errHours
+	}
+	if last := f[len(f)-1]; strings.Contains(last, ":") {
+		from, to, _ := strings.Cut(last, "-")
+		var ok, ok2 bool
+		h.From, ok = parseClock(from)
+		h.To, ok2 = parseClock(to)
+		if !ok || !ok2 || h.From == h.To || h.From == wholeDay {
+			return Hours{}, errHours
+		}
+		f = f[:len(f)-1]
+	} else if len(f) == 2 {
+		return Hours{}, errHours
+	}
+	if len(f) == 1 {
+		h.Days = [7]bool{}
+		for part := range strings.SplitSeq(f[0], ",") {
+			from, to, isRange := strings.Cut(part, "-")
+			if !isRange {
+				to = from
+			}
+			d, ok := parseDay(from)
+			end, ok2 := parseDay(to)
+			if !ok || !ok2 {
+				return Hours{}, errHours
+			}
+			for ; d != end; d = (d + 1) % 7 {
+				h.Days[d] = true
+			}
+			h.Days[end] = true
+		}
+	}
+	return h, nil
+}
+
+func parseClock(s string) (minutes int, ok bool) {
+	if len(s) != 5 || s[2] != ':' {
+		return 0, false
+	}
+	n := [4]int{}
+	for i, at := range [4]int{0, 1, 3, 4} {
+		if s[at] < '0' || s[at] > '9' {
+			return 0, false
+		}
+		n[i] = int(s[at] - '0')
+	}
+	hour, minute := 10*n[0]+n[1], 10*n[2]+n[3]
+	minutes = 60*hour + minute
+	return minutes, minute < 60 && minutes <= wholeDay
+}
+
+func parseDay(s string) (time.Weekday, bool) {
+	for d := time.Sunday; d <= time.Saturday; d++ {
+		if strings.EqualFold(s, dayName(d)) {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+func dayName(d time.Weekday) string { return strings.ToLower(d.String()[:3]) }
+
+// Contain reports whether a time, in its own zone, is in the hours.
+func (h Hours) Contain(t time.Time) bool {
+	day, now := t.Weekday(), 60*t.Hour()+t.Minute()
+	if h.From < h.To {
+		return h.Days[day] && h.From <= now && now < h.To
+	}
+	return h.Days[day] && h.From <= now || h.Days[(day+6)%7] && now < h.To
+}
+
+// String writes them so that ParseHours reads the same.
+func (h Hours) String() string {
+	var days []string
+	for i := range 7 {
+		if d := time.Weekday(i+1) % 7; h.Days[d] {
+			days = append(days, dayName(d))
+		}
+	}
+	times := fmt.Sprintf("%02d:%02d-%02d:%02d", h.From/60, h.From%60, h.To/60, h.To%60)
+	if len(days) == 7 {
+		return times
+	}
+	return strings.Join(days, ",") + " " + times
+}
+
+// MarshalText gives the String.
+func (h Hours) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what ParseHours does.
+func (h *Hours) UnmarshalText(b []byte) error {
+	v, err := ParseHours(string(b))
+	if err == nil {
+		*h = v
+	}
+	return err
+}

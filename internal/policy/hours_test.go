@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata"
+)
+
+func TestParseHours(t *testing.T) {
+	for s, want := range map[string]string{
+		"22:00-06:00":           "22:00-06:00",
+		"mon-fri 08:00-18:00":   "mon,tue,wed,thu,fri 08:00-18:00",
+		" Mon-FRI  08:00-18:00": "mon,tue,wed,thu,fri 08:00-18:00",
+		"sat-sun":               "sat,sun 00:00-24:00",
+		"fri-mon":               "mon,fri,sat,sun 00:00-24:00",
+		"wed":                   "wed 00:00-24:00",
+		"mon,wed,fri-sat":       "mon,wed,fri,sat 00:00-24:00",
+		"mon-sun":               "00:00-24:00",
+		"00:00-24:00":           "00:00-24:00",
+		"22:00-24:00":           "22:00-24:00",
+		"22:00-00:00":           "22:00-00:00",
+		"23:59-00:01":           "23:59-00:01",
+	} {
+		h, err := ParseHours(s)
+		if err != nil || h.String() != want {
+			t.Errorf("%q: %q %v, want %q", s, h, err, want)
+		}
+		again, err := ParseHours(h.String())
+		if err != nil || again != h {
+			t.Errorf("%q: written as %q, which is %v %v", s, h, again, err)
+		}
+	}
+	for _, s := range []string{
+		"", " ", "22-06", "22:00", "22:00-", "-06:00", "22:00-06:00-07:00", "24:00-06:00", "08:00-08:00", "25:00-06:00", "08:60-09:00",
+		"8:00-18:00", "08:00-18:0", "08:00 - 18:00", "monday", "mon-", "-mon", "mon,,tue", "mo", "mon-fri mon-fri", "08:00-18:00 mon",
+		"mon 08:00-18:00 tue", "24:01-06:00", "08:00-24:01", "+8:00-18:00", "０8:00-18:00",
+	} {
+		if h, err := ParseHours(s); err == nil || h != (Hours{}) {
+			t.Errorf("%q: %v", s, h)
+		}
+	}
+	var none Hours
+	if none.Contain(now) {
+		t.Error("no hours hold a time")
+	}
+}
+
+// A week of logins, one every quarter of an hour, around each kind of change of
+// the clock: in and out by what the clock on the wall shows.
+func TestHoursAroundChangesOfTheClock(t *testing.T) {
+	for _, tt := range []struct {
+		name, zone, around string
+		logins             int // quarters of an hour that are in "22:00-06:00", every day of seven
+		skipped, repeated  string
+	}{
+		{"no change", "UTC", "2026-06-10", 7 * 32, "", ""},
+		{"Dublin, forward", "Europe/Dublin", "2026-03-29", 7*32 - 4, "01:", ""},
+		{"Dublin, back", "Europe/Dublin", "2026-10-25", 7*32 + 4, "", "01:"},
+		{"New York, back", "America/New_York", "2026-11-01", 7*32 + 4, "", "01:"},
+		{"Lord Howe, forward by half an hour", "Australia/Lord_Howe", "2026-10-04", 7*32 - 2, "02:00", ""},
+		{"Cairo, forward at midnight", "Africa/Cairo", "2026-04-24", 7*32 - 4, "00:", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			zone, err := time.LoadLocation(tt.zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			day, err := time.ParseInLocation(time.DateOnly, tt.around, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			noon := func(d int) time.Time { return time.Date(day.Year(), day.Month(), day.Day()+d, 12, 0, 0, 0, zone) }
+			s := household()
+			s.Zone = zone
+			s.Rules = []Rule{{Name: "night", Hours: hours(t, "22:00-06:00")}, {Name: "day"}}
+			night := 0
+			walls := map[string]int{} // of the day around
+			for at := noon(-3); at.Before(noon(4)); at = at.Add(15 * time.Minute) {
+				v := Judge(everyday(func(in *Input) { in.Event.Time = at.UTC() }), s)
+				wall := at.Format("15:04")
+				if want := wall >= "22:00" || wall < "06:00"; (v.Rule == "night") != want {
+					t.Fatalf("%v: rule %s", at, v.Rule)
+				}
+				if v.Rule == "night" {
+					night++
+				}
+				if at.Day() == day.Day() {
+					walls[wall]++
+				}
+			}
+			if night != tt.logins {
+				t.Errorf("%d logins at night, want %d", night, tt.logins)
+			}
+			for wall, n := range walls {
+				if (n == 2) != (tt.repeated != "" && strings.HasPrefix(wall, tt.repeated)) || tt.skipped != "" && strings.HasPrefix(wall, tt.skipped) {
+					t.Errorf("%s was there %d times", wall, n)
+				}
+			}
+		})
+	}
+}
+
+// Every minute of a week, for hours that end on the next day.
+func TestHoursOverMidnight(t *testing.T) {
+	h := hours(t, "fri-sat 22:00-06:00")[0]
+	in := 0
+	for at := time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC); at.Day() < 23; at = at.Add(time.Minute) {
+		clock := at.Format("Mon 15:04")
+		want := clock >= "Fri 22:00" && clock < "Fri 24" || clock >= "Sat 00" && clock < "Sat 06:00" ||
+			clock >= "Sat 22:00" && clock < "Sat 24" || clock >= "Sun 00" && clock < "Sun 06:00"
+		if h.Contain(at) != want || h.Contain(at.Add(59*time.Second+999*time.Millisecond)) != want {
+			t.Fatalf("%s: %v", clock, !want)
+		}
+		if want {
+			in++
+		}
+	}
+	if sat := hours(t, "sat 08:00-18:00")[0]; !sat.Contain(now.Add(6*time.Hour)) || sat.Contain(now.Truncate(24*time.Hour).Add(18*time.Hour)) {
+		t.Error("the end is in it, or the middle is not")
+	}
+	if in != 2*8*60 {
+		t.Errorf("%d minutes", in)
+	}
+}
