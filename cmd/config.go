@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/sshnotify/sshnotify/internal/config"
 )
 
 func newConfigCmd(a *app) *cobra.Command {
@@ -53,8 +51,9 @@ func (a *app) runConfigCheck() error {
 	for _, f := range c.Files {
 		fmt.Fprintf(a.out, "%s: ok\n", f)
 	}
-	fmt.Fprintf(a.out, "destinations: %s\n", names(c.Destinations, func(d config.Destination) string { return d.Name }, "none, alerts go to the system log"))
-	fmt.Fprintf(a.out, "providers: %s\n", names(c.Providers, func(p config.Provider) string { return p.Name }, "none, nothing is looked up"))
+	for _, line := range c.Summary() {
+		fmt.Fprintln(a.out, line)
+	}
 	return nil
 }
 

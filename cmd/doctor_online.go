@@ -91,7 +91,7 @@ func (x *examination) reachSlack(ctx context.Context, client *outbound.Client, d
 // and answered is kept nowhere: the state folder is the service's.
 func (x *examination) reachProvider(ctx context.Context, client *outbound.Client, p config.Provider) {
 	name := "online " + p.Name
-	t, err := enrich.NewThreatJammer(client, p.URL, p.APIKey, "", enrich.ThreatJammerOptions{Name: p.Name})
+	t, err := askAbout(p, client)
 	if err != nil {
 		x.add(name, install.Fail, x.command("config check"), "%v", err)
 		return
@@ -103,7 +103,7 @@ func (x *examination) reachProvider(ctx context.Context, client *outbound.Client
 			x.add(name, install.Fail, cmp.Or(r.Hint, x.command("lookup 192.0.2.1")), "%v", r.Err)
 			continue
 		}
-		x.add(name, install.OK, "", "it was asked about 192.0.2.1 and answered (%v); that cost up to three requests of its quota", took)
+		x.add(name, install.OK, "", "it was asked about 192.0.2.1 and answered (%v)", took)
 	}
 }
 

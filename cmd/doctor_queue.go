@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -123,61 +122,4 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func ago(now, t time.Time) string {
 	return stamp(t) + ", " + max(0, now.Sub(t)).Round(time.Second).String() + " ago"
-}
-
-// providerDoc is what is read here of a provider's document.
-type providerDoc struct {
-	Month struct {
-		Since time.Time `json:"since"`
-		Used  int       `json:"used"`
-	} `json:"month"`
-	Quota   state.Hold `json:"quota"`
-	Refused map[string]struct {
-		Status int        `json:"status"`
-		Hold   state.Hold `json:"hold"`
-	} `json:"refused"`
-	Down state.Hold `json:"down"`
-	Why  string     `json:"why"`
-}
-
-// The quota of Threat Jammer's free plan, which look-ups keep to: requests in
-// 30 days.
-const (
-	quotaOfMonth = 5000
-	quotaSpan    = 30 * 24 * time.Hour
-)
-
-// providers says how each stood at its last look-up. A provider that fails
-// makes facts unknown, and no alert late by more than its time-out.
-func (x *examination) providers() {
-	for _, p := range x.settings.Providers {
-		name := "provider " + p.Name
-		doc := state.Read[providerDoc](filepath.Join(x.state, "provider-"+p.Name+".json"))
-		used := "nothing was asked in the last 30 days"
-		if n := doc.Month.Used; n > 0 && x.now.Sub(doc.Month.Since) < quotaSpan {
-			used = fmt.Sprintf("requests since %s: %d", stamp(doc.Month.Since), n)
-		} else {
-			doc.Month.Used = 0
-		}
-		try := x.command("lookup 203.0.113.7")
-		spare := `cache_ttl = "24h" under [enrich] in ` + x.config
-		refused := 0
-		for _, r := range doc.Refused {
-			if r.Hold.Left(x.now) > 0 {
-				refused = r.Status
-			}
-		}
-		switch {
-		case refused != 0:
-			x.add(name, install.Fail, try, "its key was refused (HTTP %d); %s", refused, used)
-		case doc.Quota.Left(x.now) > 0 || doc.Month.Used >= quotaOfMonth:
-			x.add(name, install.Warn, spare, "its quota is used up: addresses are told as unknown; %s", used)
-		case doc.Down.Left(x.now) > 0:
-			x.add(name, install.Warn, try, "left alone after failures (%s); %s", event.Clean(doc.Why, 80), used)
-		case doc.Month.Used >= quotaOfMonth*9/10:
-			x.add(name, install.Warn, spare, "%s, of %d in 30 days", used, quotaOfMonth)
-		default:
-			x.add(name, install.OK, "", "%s", used)
-		}
-	}
 }

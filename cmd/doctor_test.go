@@ -3,6 +3,8 @@ package cmd
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
@@ -55,10 +58,27 @@ func TestDoctor(t *testing.T) {
 	}
 	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	hold := `{"until":"` + soon + `","for":3600000000000}`
-	provider := func(p *place) {
-		settings(p, func(s string) string {
-			return s + "\n[provider.threatjammer]\nurl = \"https://tj.example.com\"\napi_key = \"k\"\n"
-		})
+	settled := func(more string) func(p *place) {
+		return func(p *place) { settings(p, func(s string) string { return s + "\n" + more }) }
+	}
+	// asked has a service asked that answers with a status, as a worker would.
+	asked := func(status, times int) func(p *place) {
+		return func(p *place) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+			defer srv.Close()
+			settled("[provider.threatjammer]\nurl = \"" + srv.URL + "\"\napi_key = \"k\"\n")(p)
+			c, err := config.Load(filepath.Join(p.home, ".config/sshnotify/config.toml"))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			lookups, err := engine(c, p.state())
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			for i := range times {
+				lookups.Lookup(p.t.Context(), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+			}
+		}
 	}
 	for name, c := range map[string]struct {
 		prepare func(p *place)
@@ -91,21 +111,26 @@ func TestDoctor(t *testing.T) {
 			"destination slack", install.Fail, "2026-11-20 01:02 UTC"},
 		"a limited destination": {func(p *place) { doc(p, "destination-slack.json", `{"limited":`+hold+`}`) },
 			"destination slack", install.Warn, "left alone"},
-		"a torn document": {func(p *place) { doc(p, "destination-slack.json", `{"bro`) }, "destination slack", install.OK, "not known"},
-		"a provider":      {provider, "provider threatjammer", install.OK, "nothing was asked"},
-		"a refused key": {func(p *place) {
-			provider(p)
-			doc(p, "provider-threatjammer.json", `{"refused":{"":{"status":401,"hold":`+hold+`}}}`)
-		}, "provider threatjammer", install.Fail, "401"},
-		"a used up quota": {func(p *place) { provider(p); doc(p, "provider-threatjammer.json", `{"quota":`+hold+`}`) }, "provider threatjammer", install.Warn, "quota"},
-		"a provider is down": {func(p *place) {
-			provider(p)
-			doc(p, "provider-threatjammer.json", `{"down":`+hold+`,"why":"timed out"}`)
-		}, "provider threatjammer", install.Warn, "timed out"},
-		"a dull host name":      {func(p *place) { settings(p, func(s string) string { return "host = \"localhost\"\n" + s }) }, "host name", install.Warn, "db1.example.com"},
-		"a host name":           {func(p *place) { settings(p, func(s string) string { return "host = \"db7\"\n" + s }) }, "host name", install.OK, "db7"},
-		"another, older hook":   {func(p *place) { p.write(".profile", "curl https://hooks.slack.com/services/x\n. ~/.bashrc\n") }, "other hooks", install.Warn, "twice"},
-		"the clock is too slow": {nil, "clock", install.Fail, "this program is of"},
+		"a torn document":              {func(p *place) { doc(p, "destination-slack.json", `{"bro`) }, "destination slack", install.OK, "not known"},
+		"a provider":                   {asked(200, 0), "provider threatjammer", install.OK, "0 of 5000 requests of a month"},
+		"a refused key":                {asked(401, 1), "provider threatjammer", install.Fail, "key"},
+		"a used up quota":              {asked(429, 1), "provider threatjammer", install.Warn, "quota"},
+		"a provider is down":           {asked(500, 4), "provider threatjammer", install.Warn, "not asked before"},
+		"terms of a service":           {settled("[provider.virustotal]\napi_key = \"k\"\n"), "terms of virustotal", install.OK, "commercial"},
+		"a database that is not there": {settled("[provider.geo]\ntype = \"mmdb\"\npath = \"/nowhere.mmdb\"\n"), "provider geo", install.Fail, "/nowhere.mmdb"},
+		"a list that is not there":     {settled("[provider.tor]\ntype = \"list\"\npath = \"/nowhere.txt\"\n"), "provider tor", install.Fail, "/nowhere.txt"},
+		"a list": {func(p *place) {
+			p.write("list.txt", "192.0.2.0/24\nnonsense\n198.51.100.7\n")
+			settled("[provider.tor]\ntype = \"list\"\npath = \"" + filepath.Join(p.home, "list.txt") + "\"\n")(p)
+		}, "provider tor", install.OK, "2 networks"},
+		"the built-in database":     {nil, "built-in database", "", "networks and countries"},
+		"nothing is remembered yet": {nil, "memory", install.OK, "history import"},
+		"a damaged memory":          {func(p *place) { doc(p, "history.db", strings.Repeat("no database ", 1000)) }, "memory", install.Warn, "moves it aside"},
+		"no memory is wanted":       {settled("[history]\nenabled = false\n"), "memory", install.OK, "switched off"},
+		"a dull host name":          {func(p *place) { settings(p, func(s string) string { return "host = \"localhost\"\n" + s }) }, "host name", install.Warn, "db1.example.com"},
+		"a host name":               {func(p *place) { settings(p, func(s string) string { return "host = \"db7\"\n" + s }) }, "host name", install.OK, "db7"},
+		"another, older hook":       {func(p *place) { p.write(".profile", "curl https://hooks.slack.com/services/x\n. ~/.bashrc\n") }, "other hooks", install.Warn, "twice"},
+		"the clock is too slow":     {nil, "clock", install.Fail, "this program is of"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

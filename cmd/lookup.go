@@ -26,9 +26,9 @@ func newLookupCmd(a *app) *cobra.Command {
 		Use:   "lookup IP…",
 		Short: "Show what the providers say of an address",
 		Long: long(`lookup asks the providers of the settings about addresses, and shows what each
-says. Answers are kept for enrich.cache_ttl and count against the providers'
-quotas, as those of logins do. An address that is not public is asked of
-nobody.`,
+says, beside the built-in database. Answers are kept for enrich.cache_ttl and
+count against the providers' quotas, as those of logins do. An address that is
+not public is asked of nobody.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify lookup 203.0.113.7 2001:db8::7
   sshnotify lookup --json 203.0.113.7 | jq .risk`,
@@ -47,6 +47,8 @@ type answer struct {
 	Risk     *event.Risk   `json:"risk,omitempty"`
 	Network  event.Network `json:"network,omitzero"`
 	Place    event.Place   `json:"place,omitzero"`
+	Traits   event.Traits  `json:"traits,omitzero"`
+	Name     string        `json:"name,omitempty"` // what the settings call the network
 	Error    string        `json:"error,omitempty"`
 	Cached   bool          `json:"cached"`
 	Seconds  float64       `json:"seconds"`
@@ -76,7 +78,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		if i > 0 && !o.json {
 			fmt.Fprintln(a.out)
 		}
-		scope := enrich.Scope(ip)
+		scope, name := enrich.Scope(ip), lookups.Name(ip)
 		var results []enrich.Result
 		if scope == "" {
 			results = lookups.LookupAll(ctx, ip)
@@ -88,34 +90,47 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 			}
 		}
 		if !o.json {
-			if err := a.lookupTable(ip, scope, results); err != nil {
+			if err := a.lookupTable(ip, scope, name, results); err != nil {
 				return err
 			}
 			continue
 		}
-		for _, an := range answers(ip, scope, results) {
+		for _, an := range answers(ip, scope, name, results) {
 			if err := enc.Encode(an); err != nil {
 				return err
 			}
 		}
 	}
+	if !o.json {
+		a.terms(lookups)
+	}
 	switch {
-	case len(c.Providers) == 0:
-		return withHint(fmt.Errorf("no provider is set up"), "name one in "+a.settingsPlace(c)+", for example [provider.threatjammer] with url and api_key_file")
+	case len(c.Providers) == 0 && !c.Enrich.Builtin:
+		return withHint(fmt.Errorf("no provider is set up"), "name one in "+a.settingsPlace(c)+", for example [provider.abuseipdb] with api_key_file")
 	case asked > 0 && answered == 0:
 		return &silentError{exitFailed}
 	}
 	return nil
 }
 
-func answers(ip netip.Addr, scope string, results []enrich.Result) []answer {
+// terms says what the services' terms bind the user to.
+func (a *app) terms(lookups *enrich.Engine) {
+	for _, p := range lookups.Providers() {
+		if s, ok := enrich.ServiceOf(p); ok && s.Terms != "" {
+			fmt.Fprintf(a.out, "\n%s: %s\n", p.Title(), s.Terms)
+		}
+	}
+}
+
+func answers(ip netip.Addr, scope, name string, results []enrich.Result) []answer {
 	if len(results) == 0 {
-		return []answer{{IP: ip, Scope: scope}}
+		return []answer{{IP: ip, Scope: scope, Name: name}}
 	}
 	var out []answer
 	for _, r := range results {
 		an := answer{
 			IP: ip, Provider: r.Provider, Risk: r.Facts.Risk, Network: r.Facts.Network, Place: r.Facts.Place,
+			Traits: r.Facts.Traits, Name: name,
 			Cached: r.Cached, Seconds: r.Took.Seconds(),
 		}
 		if r.Err != nil {
@@ -127,8 +142,12 @@ func answers(ip netip.Addr, scope string, results []enrich.Result) []answer {
 }
 
 // lookupTable prints what the providers say of one address, a block for each.
-func (a *app) lookupTable(ip netip.Addr, scope string, results []enrich.Result) error {
-	fmt.Fprintln(a.out, ip)
+func (a *app) lookupTable(ip netip.Addr, scope, name string, results []enrich.Result) error {
+	if name != "" {
+		fmt.Fprintf(a.out, "%s (%s)\n", ip, name)
+	} else {
+		fmt.Fprintln(a.out, ip)
+	}
 	if scope != "" {
 		fmt.Fprintf(a.out, "  %s: asked of nobody\n", scope)
 		return nil
@@ -150,6 +169,7 @@ func (a *app) lookupTable(ip netip.Addr, scope string, results []enrich.Result) 
 		}
 		row("  network", networkText(r.Facts.Network))
 		row("  place", placeText(r.Facts.Place))
+		row("  traits", traitsText(r.Facts.Traits))
 		if r.Err != nil {
 			row("  error", r.Err.Error())
 		}
@@ -169,7 +189,22 @@ func riskText(r *event.Risk) string {
 	if r.Reason != "" {
 		s += " - " + r.Reason
 	}
+	if !r.Stale.IsZero() {
+		s += " (an old answer, of " + stamp(r.Stale) + ")"
+	}
 	return s
+}
+
+func traitsText(t event.Traits) string {
+	var words []string
+	for _, s := range []struct{ source, word string }{
+		{t.Tor, "Tor exit"}, {t.VPN, "VPN"}, {t.Proxy, "proxy"}, {t.Hosting, "hosting"}, {t.Mobile, "mobile"},
+	} {
+		if s.source != "" {
+			words = append(words, s.word)
+		}
+	}
+	return strings.Join(append(words, t.Lists...), ", ")
 }
 
 func networkText(n event.Network) string {

@@ -62,7 +62,7 @@ func (o *previewOptions) run(ctx context.Context) error {
 		return err
 	}
 	alert.Facts = lookups.Lookup(ctx, alert.Event.Remote.IP)
-	alert.Verdict = policy.Judge(alert.Event, alert.Facts, policySettings(c))
+	alert.Verdict = policy.Judge(policy.Input{Event: alert.Event, Facts: alert.Facts}, c.Policy())
 	if o.format == "text" {
 		_, err = fmt.Fprint(a.out, slackmsg.RenderText(alert, a.colour))
 		return err

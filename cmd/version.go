@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/enrich/builtin"
 )
 
 // release is set by the linker for a release (-X …/cmd.release=1.2.3).
@@ -25,15 +29,40 @@ func version() string {
 func userAgent() string { return "sshnotify/" + version() }
 
 func newVersionCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Say which version this is",
-		Long:    long("version prints the version, and what the program was built with and for.", exits(exitDone, exitUsage)),
-		Example: "  sshnotify version",
+	var licenses bool
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Say which version this is",
+		Long: long(`version prints the version, what the program was built with and for, and the
+date of the built-in database. With --licenses it prints who the database is
+owed to, and what the program is linked with.`, exits(exitDone, exitUsage)),
+		Example: "  sshnotify version\n  sshnotify version --licenses",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "sshnotify %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			fmt.Fprintf(a.out, "sshnotify %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			if db, err := builtin.Open(); err == nil {
+				fmt.Fprintf(a.out, "built-in database of %s\n", db.Date().Format(time.DateOnly))
+			}
+			if licenses {
+				a.licenses()
+			}
+			return nil
 		},
+	}
+	c.Flags().BoolVar(&licenses, "licenses", false, "print attributions, and the modules that the program is linked with")
+	return c
+}
+
+// licenses prints what the terms of others ask for. Their texts are long, and
+// come with the packages and in each module.
+func (a *app) licenses() {
+	fmt.Fprintf(a.out, "\nsshnotify is under the MIT licence.\n\nThe built-in database:\n\n%s\n", strings.TrimSpace(builtin.Attribution()))
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return
+	}
+	fmt.Fprint(a.out, "\nLinked with, each under its own licence (https://pkg.go.dev/MODULE?tab=licenses):\n\n")
+	for _, m := range info.Deps {
+		fmt.Fprintf(a.out, "%s %s\n", m.Path, m.Version)
 	}
 }

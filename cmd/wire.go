@@ -9,13 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
-	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -91,28 +89,8 @@ func destinations(c config.Config) ([]deliver.Target, error) {
 	return out, nil
 }
 
-// engine makes the look-ups that the settings name.
-func engine(c config.Config, stateDir string) (*enrich.Engine, error) {
-	client := outbound.New(outbound.Options{
-		Timeout: c.Enrich.Timeout, Proxy: c.Outbound.Proxy, RootCAs: c.Outbound.RootCAs, UserAgent: userAgent(),
-	})
-	var providers []enrich.Provider
-	for _, p := range c.Providers {
-		if p.Type != config.ProviderThreatJammer {
-			return nil, &settingsError{fmt.Errorf("provider.%s: no such type: %s", p.Name, p.Type)}
-		}
-		t, err := enrich.NewThreatJammer(client, p.URL, p.APIKey, stateDir, enrich.ThreatJammerOptions{Name: p.Name})
-		if err != nil {
-			return nil, &settingsError{fmt.Errorf("provider.%s: %w", p.Name, err)}
-		}
-		providers = append(providers, t)
-	}
-	return enrich.New(enrich.Options{
-		Providers: providers, Timeout: c.Enrich.Timeout, CacheTTL: c.Enrich.CacheTTL, StateDir: stateDir,
-	}), nil
-}
-
-// workerSettings turns the settings file into what the worker needs.
+// workerSettings turns the settings file into what the worker needs. The
+// memory is opened when it is first asked; Close ends it.
 func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) {
 	targets, err := destinations(c)
 	if err != nil {
@@ -122,35 +100,31 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 	if err != nil {
 		return deliver.Settings{}, err
 	}
-	return deliver.Settings{
+	set := deliver.Settings{
 		Targets:       targets,
 		Enrich:        func(ctx context.Context, ip netip.Addr) event.Facts { return lookups.Lookup(ctx, ip) },
 		EnrichTimeout: c.Enrich.Timeout,
-		Policy:        policySettings(c),
+		Policy:        c.Policy(),
 		Host:          c.Host,
 		Labels:        c.Labels,
-		People:        people(c),
+		Owner:         newOwners(c).of,
+		KnownKeys:     len(c.People) > 0,
 		NotifyLogout:  c.Login.NotifyLogout,
 		Ignore:        ignore(c.Login),
+		Unusual:       c.Notify == config.NotifyUnusual,
+		DigestAt:      time.Duration(c.Digest.Hour)*time.Hour + time.Duration(c.Digest.Minute)*time.Minute,
 		Window:        c.Group.Window,
 		Zone:          c.Zone(),
 		Runbook:       c.Links.Runbook,
-	}, nil
-}
-
-func policySettings(c config.Config) policy.Settings {
-	return policy.Settings{YellowAbove: c.Risk.YellowAbove, RedAbove: c.Risk.RedAbove}
-}
-
-// people turns who has which keys into whose key it is.
-func people(c config.Config) map[string]string {
-	out := make(map[string]string)
-	for name, keys := range c.People {
-		for _, k := range keys {
-			out[k] = name
-		}
 	}
-	return out
+	if c.History.Enabled {
+		m, err := newMemory(c, stateDir)
+		if err != nil {
+			return deliver.Settings{}, err
+		}
+		set.Memory, set.Close = m, m.close
+	}
+	return set, nil
 }
 
 // ignore reports whether the settings want logins of a user or from a network

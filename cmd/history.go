@@ -1,0 +1,309 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/spool"
+)
+
+type historyList struct {
+	app  *app
+	now  func() time.Time
+	json bool
+
+	user, ip, host, key string
+	since, until        string
+	limit               int
+}
+
+func newHistoryCmd(a *app) *cobra.Command {
+	o := historyList{app: a, now: time.Now}
+	c := &cobra.Command{
+		Use:   "history",
+		Short: "List the logins that are remembered",
+		Long: long(`history lists the logins that the memory holds, the newest first. They are
+remembered for history.keep. An ordinary user sees the own memory, root the
+host's.`,
+			`A time is how long ago (30d, 12h, 1d12h), a date (2026-11-01: its first
+moment), or a time as in RFC 3339 (2026-11-01T08:00:00Z). Times without a zone
+are in that of the settings, as are the times of the table.`,
+			`--key takes a fingerprint, or the name of somebody of [people] for all keys of
+theirs. Logins of wtmp have neither key nor method, and what was imported has
+no severity.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sshnotify history --user alice --since 30d
+  sshnotify history --ip 203.0.113.0/24 --limit 0
+  sshnotify history --json --limit 0 | jq -r .place.country | sort | uniq -c`,
+		Args: noCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.user, "user", "", "only logins of `NAME`")
+	f.StringVar(&o.ip, "ip", "", "only logins from this `ADDRESS` or network")
+	f.StringVar(&o.host, "host", "", "only logins to the host `NAME`")
+	f.StringVar(&o.key, "key", "", "only logins with this `KEY`: a fingerprint, or a person of [people]")
+	f.StringVar(&o.since, "since", "", "only logins at this `TIME` or later")
+	f.StringVar(&o.until, "until", "", "only logins before this `TIME`")
+	f.IntVar(&o.limit, "limit", 50, "show the newest `N`; 0: all")
+	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	c.AddCommand(newHistoryImportCmd(a), newHistoryForgetCmd(a))
+	return c
+}
+
+func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
+	if err := notEmpty(c, "user", "ip", "host", "key", "since", "until"); err != nil {
+		return err
+	}
+	if o.limit < 0 {
+		return &usageError{errors.New("--limit must be 0 or more")}
+	}
+	a := o.app
+	set, err := a.settings()
+	if err != nil {
+		return err
+	}
+	filters, err := o.filters(set)
+	if err != nil {
+		return err
+	}
+	db, err := a.recall(set)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.nothingRemembered(set, o.json)
+	}
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var lists []iter.Seq2[history.Entry, error]
+	for _, f := range filters {
+		lists = append(lists, db.List(ctx, f))
+	}
+	show := a.historyTable(set)
+	if o.json {
+		show = a.historyLines(set)
+	}
+	n := 0
+	for e, err := range newestFirst(lists) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return a.nothingRemembered(set, o.json)
+		}
+		if err != nil {
+			return errors.Join(show.end(), historyError(err))
+		}
+		if o.limit > 0 && n == o.limit {
+			fmt.Fprintf(a.err, "sshnotify: hint: there are more than the newest %d: --limit 0 shows all\n", n)
+			break
+		}
+		if n++; show.add(e) != nil {
+			break // end says what is wrong
+		}
+	}
+	if n == 0 && !o.json {
+		fmt.Fprintln(a.out, "no login that is remembered matches")
+	}
+	return show.end()
+}
+
+// filters gives one for each key that is asked for.
+func (o *historyList) filters(c config.Config) ([]history.Filter, error) {
+	f := history.Filter{User: o.user, Host: o.host}
+	if o.limit > 0 {
+		f.Limit = o.limit + 1 // whether there are more
+	}
+	var err error
+	if f.IP, err = network(o.ip); err != nil {
+		return nil, err
+	}
+	if f.Since, err = moment(o.since, o.now(), c.Zone()); err != nil {
+		return nil, err
+	}
+	if f.Until, err = moment(o.until, o.now(), c.Zone()); err != nil {
+		return nil, err
+	}
+	keys := c.People[o.key]
+	switch {
+	case len(keys) > 0:
+	case o.key == "" || strings.Contains(o.key, ":"):
+		keys = []string{o.key}
+	default:
+		err := &usageError{fmt.Errorf("%q is neither a fingerprint nor somebody of [people]", o.key)}
+		hint := "ssh-keygen -lf FILE.pub shows a fingerprint: SHA256:…"
+		if len(c.People) > 0 {
+			hint = "[people] has " + strings.Join(slices.Sorted(maps.Keys(c.People)), ", ")
+		}
+		return nil, withHint(err, hint)
+	}
+	var all []history.Filter
+	for _, k := range keys {
+		f.Key = k
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// newestFirst makes one list of several, of which each has the newest first. It
+// ends with the first error.
+func newestFirst(lists []iter.Seq2[history.Entry, error]) iter.Seq2[history.Entry, error] {
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	return func(yield func(history.Entry, error) bool) {
+		type head struct {
+			history.Entry
+			next func() (history.Entry, error, bool)
+		}
+		var heads []head
+		for _, l := range lists {
+			next, stop := iter.Pull2(l)
+			defer stop()
+			e, err, ok := next()
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			if ok {
+				heads = append(heads, head{e, next})
+			}
+		}
+		for len(heads) > 0 {
+			newest := 0
+			for i, h := range heads {
+				if h.Time.After(heads[newest].Time) {
+					newest = i
+				}
+			}
+			if !yield(heads[newest].Entry, nil) {
+				return
+			}
+			e, err, ok := heads[newest].next()
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			heads[newest].Entry = e
+			if !ok {
+				heads = slices.Delete(heads, newest, newest+1)
+			}
+		}
+	}
+}
+
+// recall opens the memory to look at it, as the user who owns it. Without one
+// the error is fs.ErrNotExist.
+func (a *app) recall(c config.Config) (*history.DB, error) {
+	path := historyFile(a.stateDir(c))
+	// SQLite's own errors would not say whether it is a matter of rights.
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	if err := a.becomeOwner(a.spoolDir("", c), a.stateDir(c)); err != nil && !errors.Is(err, spool.ErrMissing) {
+		return nil, err
+	}
+	o := historyOptions(c)
+	o.ReadOnly = true
+	return history.Open(path, o)
+}
+
+// nothingRemembered says that there is no memory, which is no error.
+func (a *app) nothingRemembered(c config.Config, quiet bool) error {
+	if !quiet {
+		fmt.Fprintln(a.out, "nothing is remembered yet")
+	}
+	hint := "logins are remembered as they are told; sshnotify history import takes those that wtmp and the logs know"
+	if !c.History.Enabled {
+		hint = "the settings turn the memory off: history.enabled = false in " + a.settingsPlace(c)
+	}
+	fmt.Fprintf(a.err, "sshnotify: hint: %s\n", hint)
+	return nil
+}
+
+// historyError says what to do about a memory that can't be used.
+func historyError(err error) error {
+	var newer *history.NewerError
+	switch {
+	case errors.As(err, &newer):
+		return withHint(err, "this is sshnotify "+version()+": install the newer one again")
+	case errors.Is(err, history.ErrDamaged):
+		return withHint(err, "the next login moves the damaged file aside and begins a new one, as does sshnotify history import, which fills it from wtmp and the logs")
+	}
+	return err
+}
+
+// notEmpty refuses flags that are given without a value: a script's variable
+// that is not set must not mean everything.
+func notEmpty(c *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return &usageError{fmt.Errorf("--%s is empty", name)}
+		}
+	}
+	return nil
+}
+
+// network reads an address or a network; nothing is no network.
+func network(s string) (netip.Prefix, error) {
+	if s == "" {
+		return netip.Prefix{}, nil
+	}
+	if ip, err := netip.ParseAddr(s); err == nil {
+		ip = ip.Unmap().WithZone("")
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, &usageError{fmt.Errorf("%q is neither an address nor a network", s)}
+	}
+	return p.Masked(), nil
+}
+
+// moment reads a time; nothing is no time.
+func moment(s string, now time.Time, zone *time.Location) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, ok := ago(s); ok {
+		return now.Add(-d), nil
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
+		if t, err := time.ParseInLocation(form, s, zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, withHint(&usageError{fmt.Errorf("%q is no time", s)}, "a time is how long ago (30d, 12h), a date (2026-11-01), or both with a zone (2026-11-01T08:00:00Z)")
+}
+
+// ago reads a duration as the settings have them: days before what Go takes.
+func ago(s string) (time.Duration, bool) {
+	const day = 24 * time.Hour
+	var d time.Duration
+	if days, rest, found := strings.Cut(s, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16) // 65,535 days are far from what a Duration holds
+		if err != nil {
+			return 0, false
+		}
+		d, s = time.Duration(n)*day, cmp.Or(rest, "0")
+	}
+	if strings.ContainsAny(s, "+-") {
+		return 0, false
+	}
+	more, err := time.ParseDuration(s)
+	return d + more, err == nil && d+more >= d
+}

@@ -1,0 +1,129 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/syslog"
+)
+
+// memory is the worker's view of the history: what is usual is what the daily
+// digest shall tell.
+type memory struct {
+	db    *history.DB
+	alarm func(string)
+	fine  bool // the last use was; a new file's notice comes after one that was not
+}
+
+func historyFile(stateDir string) string { return filepath.Join(stateDir, "history.db") }
+
+func historyOptions(c config.Config) history.Options {
+	o := history.Options{Keep: c.History.Keep, Learning: c.History.Learning, Zone: c.Zone()}
+	if o.Learning == 0 {
+		o.Learning = 1 // none; 0 would be the default
+	}
+	return o
+}
+
+func newMemory(c config.Config, stateDir string) (*memory, error) {
+	db, err := history.Open(historyFile(stateDir), historyOptions(c))
+	if err != nil {
+		return nil, err
+	}
+	sys := syslog.New()
+	return &memory{db: db, alarm: func(text string) { _ = sys.Send(syslog.Warning, text) }}, nil
+}
+
+func (m *memory) close() { m.db.Close() }
+
+// Recall implements deliver.Memory; the history has limits of its own for time.
+func (m *memory) Recall(e event.Event, f event.Facts) (event.Memory, error) {
+	ctx := context.Background()
+	mem, err := m.db.Recall(ctx, history.EntryOf(e, f, event.Verdict{}))
+	if err == nil && !m.fine {
+		m.fine = true
+		if n, err := m.db.Notice(ctx); err == nil && n != nil {
+			m.alarm(fmt.Sprintf("the memory of logins was damaged and begins anew; the old file is %s: %s", n.Moved, n.Why))
+			err = m.db.NoticeTold(ctx)
+			m.fine = err == nil
+		}
+	}
+	m.fine = m.fine && err == nil
+	return mem, err
+}
+
+// Remember implements deliver.Memory.
+func (m *memory) Remember(e event.Event, f event.Facts, v event.Verdict, quiet bool) error {
+	entry := history.EntryOf(e, f, v)
+	entry.Usual = quiet
+	return m.db.Record(context.Background(), entry)
+}
+
+// Digest implements deliver.Memory. It is called once a day, which is also when
+// what is too old is forgotten.
+func (m *memory) Digest(before time.Time) (deliver.Digest, error) {
+	ctx := context.Background()
+	if _, err := m.db.Prune(ctx); err != nil {
+		return deliver.Digest{}, err
+	}
+	id, at, err := m.db.PendingDigest(ctx)
+	if err != nil {
+		return deliver.Digest{}, err
+	}
+	if id == "" {
+		rows, err := m.db.Undigested(ctx, before)
+		if err != nil || len(rows) == 0 {
+			return deliver.Digest{}, err
+		}
+		id, at = event.NewID(), before
+	}
+	rows, err := m.db.BeginDigest(ctx, id, at)
+	if err != nil {
+		return deliver.Digest{}, err
+	}
+	return digestOf(id, rows), nil
+}
+
+// Digested implements deliver.Memory.
+func (m *memory) Digested(id string) error { return m.db.EndDigest(context.Background(), id) }
+
+// maxDigestRows is how many users a digest names; the others are one more line.
+const maxDigestRows = 39
+
+func digestOf(id string, rows []history.DigestRow) deliver.Digest {
+	d := deliver.Digest{ID: id}
+	var others int
+	for i, r := range rows {
+		if d.First.IsZero() || r.First.Before(d.First) {
+			d.First = r.First
+		}
+		if r.Last.After(d.Last) {
+			d.Last = r.Last
+		}
+		if i >= maxDigestRows {
+			others += r.Count
+			continue
+		}
+		row := event.Row{User: r.User, Host: r.Host, Kind: event.KindLogin, Count: r.Count, MoreIPs: r.More, Severity: event.Low}
+		for _, from := range r.From {
+			row.IPs = append(row.IPs, from.IP)
+		}
+		if len(r.From) > 0 {
+			row.Reason = cmp.Or(r.From[0].Network, r.From[0].Country)
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	if more := len(rows) - maxDigestRows; more > 0 {
+		d.Rows = append(d.Rows, event.Row{
+			User: fmt.Sprintf("%d others", more), Host: rows[0].Host, Kind: event.KindLogin, Count: others, Severity: event.Low,
+		})
+	}
+	return d
+}
