@@ -27,6 +27,7 @@ const cacheVersion = 1
 type cache struct {
 	dir   string
 	ttl   time.Duration
+	keep  time.Duration // how long an answer that is too old is kept besides, to stand in for one that does not come
 	now   func() time.Time
 	limit int // answers
 	every int // answers between two prunings, on average
@@ -44,18 +45,31 @@ type entry struct {
 // is not too old. One from the future is: the clock was put back, and it might
 // stay for years.
 func (c *cache) get(key string, v any) bool {
+	_, ok := c.read(key, v, 0)
+	return ok
+}
+
+// getStale is get for an answer that may be too old, and says when it was got.
+func (c *cache) getStale(key string, v any) (time.Time, bool) {
 	if c == nil {
-		return false
+		return time.Time{}, false
+	}
+	return c.read(key, v, c.keep)
+}
+
+func (c *cache) read(key string, v any, longer time.Duration) (stored time.Time, ok bool) {
+	if c == nil {
+		return time.Time{}, false
 	}
 	b, err := os.ReadFile(c.path(key))
 	if err != nil {
-		return false
+		return time.Time{}, false
 	}
 	var e entry
-	if json.Unmarshal(b, &e) != nil || e.V != cacheVersion || e.Key != key || !c.isFresh(e.Stored) {
-		return false
+	if json.Unmarshal(b, &e) != nil || e.V != cacheVersion || e.Key != key || !c.isWithin(e.Stored, c.ttl+longer) {
+		return time.Time{}, false
 	}
-	return json.Unmarshal(e.Answer, v) == nil
+	return e.Stored, json.Unmarshal(e.Answer, v) == nil
 }
 
 // put keeps an answer. Nothing is synced: a file that a power cut tore is not
@@ -120,7 +134,7 @@ func (c *cache) prune() {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if !c.isFresh(info.ModTime()) && !strings.HasPrefix(f.Name(), ".") {
+		if !c.isWithin(info.ModTime(), c.ttl+c.keep) && !strings.HasPrefix(f.Name(), ".") {
 			os.Remove(filepath.Join(c.dir, f.Name()))
 			continue
 		}
@@ -135,9 +149,9 @@ func (c *cache) prune() {
 	}
 }
 
-func (c *cache) isFresh(stored time.Time) bool {
+func (c *cache) isWithin(stored time.Time, span time.Duration) bool {
 	age := c.now().Sub(stored)
-	return age >= 0 && age < c.ttl
+	return age >= 0 && age < span
 }
 
 // path puts a key, which is made of words, numbers and addresses, into the

@@ -1,6 +1,7 @@
 // Package enrich owns what is asked about an address: the providers, how they
 // are asked together, the answers kept on disk, and their quotas. It turns an
-// address into event.Facts.
+// address into event.Facts. Look-up services are described as data, in the form
+// that services/README.md documents.
 //
 // It must never fail a delivery: what could not be found out is unknown, with
 // the reason. It must never ask anybody about an address that is not public,
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -39,10 +41,32 @@ type Provider interface {
 	Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error)
 }
 
+// IsLocal reports whether a provider asks nobody over a network, which it says
+// by a method Local() bool. Its answers are not kept. That it fails or is late does not make the risk
+// unknown; a risk that it knows counts like any other.
+func IsLocal(p Provider) bool {
+	l, ok := p.(interface{ Local() bool })
+	return ok && l.Local()
+}
+
+// GivesRisk reports whether a provider's silence leaves the risk unknown, which
+// must not look safe. A provider that gives a risk sometimes or never says so by
+// a method GivesRisk() bool; without one it does, unless it is local.
+func GivesRisk(p Provider) bool {
+	if IsLocal(p) {
+		return false
+	}
+	r, ok := p.(interface{ GivesRisk() bool })
+	return !ok || r.GivesRisk()
+}
+
 // cachedProvider keeps the parts of its answers in a cache that the engine
 // opens for it; nil keeps nothing. cached says that nobody was asked.
 type cachedProvider interface {
 	Provider
+	// cacheTTL is the longest that an answer may be used again; 0: as long as
+	// any other.
+	cacheTTL() time.Duration
 	lookup(ctx context.Context, ip netip.Addr, c *cache) (facts event.Facts, cached bool, err error)
 }
 
@@ -52,6 +76,9 @@ type Options struct {
 	Timeout   time.Duration // for all together; 0: DefaultTimeout
 	CacheTTL  time.Duration // how long an answer is used again; 0: nothing is kept
 	StateDir  string        // for the folder cache; empty: nothing is kept
+	Networks  []NamedNetwork
+	// Addresses gives this machine's own; nil: from the kernel. See Overlay.
+	Addresses func() []netip.Addr
 	Now       func() time.Time
 }
 
@@ -59,9 +86,16 @@ type Options struct {
 type Engine struct {
 	providers []Provider
 	caches    []*cache // of the provider with the same index
+	networks  []NamedNetwork
+	own       func() []netip.Addr
 	timeout   time.Duration
 	flights   flights
 }
+
+// staleFor is how long an answer that is too old is kept besides, to stand in
+// for one that does not come. What was said of an address a week ago is worth
+// something; a month later it may be somebody else's.
+const staleFor = 7 * 24 * time.Hour
 
 // New makes an engine. It touches nothing on disk.
 func New(o Options) *Engine {
@@ -71,17 +105,31 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{providers: o.Providers, caches: make([]*cache, len(o.Providers)), timeout: o.Timeout}
+	if o.Addresses == nil {
+		o.Addresses = ownAddresses
+	}
+	e := &Engine{providers: o.Providers, caches: make([]*cache, len(o.Providers)), own: o.Addresses, timeout: o.Timeout}
+	for _, n := range o.Networks {
+		n.Prefix = unmapped(n.Prefix)
+		e.networks = append(e.networks, n)
+	}
 	for i, p := range o.Providers {
-		if o.StateDir != "" && o.CacheTTL > 0 && isFileName(p.Name()) {
+		if o.StateDir != "" && o.CacheTTL > 0 && isFileName(p.Name()) && !IsLocal(p) {
+			ttl := o.CacheTTL
+			if cp, ok := p.(cachedProvider); ok && cp.cacheTTL() > 0 {
+				ttl = min(ttl, cp.cacheTTL())
+			}
 			e.caches[i] = &cache{
 				dir: filepath.Join(o.StateDir, "cache", p.Name()),
-				ttl: o.CacheTTL, now: o.Now, limit: cacheLimit, every: pruneEvery,
+				ttl: ttl, keep: staleFor, now: o.Now, limit: cacheLimit, every: pruneEvery,
 			}
 		}
 	}
 	return e
 }
+
+// Providers gives those that are asked, in the settings' order.
+func (e *Engine) Providers() []Provider { return slices.Clone(e.providers) }
 
 // Result is what one provider said.
 type Result struct {
@@ -96,14 +144,21 @@ type Result struct {
 
 // Lookup gives what is known about an address, within Options.Timeout, and
 // sooner if ctx ends. What did not come by then is unknown, with the reason.
-// An address that is not public gives its scope and is asked of nobody; an
-// invalid one gives nothing. Look-ups of one address at the same time share
-// one.
+// An address that is not public gives its scope and its name and is asked of
+// nobody; an invalid one gives nothing. Look-ups of one address at the same time
+// share one.
 func (e *Engine) Lookup(ctx context.Context, ip netip.Addr) event.Facts {
+	name := e.Name(ip)
 	if s := Scope(ip); s != "" {
-		return event.Facts{Scope: s}
+		return event.Facts{Scope: s, Name: name}
 	}
-	results := e.LookupAll(ctx, ip)
+	out := Merge(e.LookupAll(ctx, ip))
+	out.Name = name
+	return out
+}
+
+// Merge makes one of the providers' answers, as Lookup does.
+func Merge(results []Result) event.Facts {
 	facts := make([]event.Facts, len(results))
 	for i := range results {
 		facts[i] = results[i].Facts
@@ -127,10 +182,16 @@ func (e *Engine) LookupAll(ctx context.Context, ip netip.Addr) []Result {
 	}
 	out := make([]Result, len(shared))
 	for i, r := range shared {
+		// Everybody gets their own.
 		if r.Facts.Risk != nil {
-			risk := *r.Facts.Risk // everybody gets their own
+			risk := *r.Facts.Risk
 			r.Facts.Risk = &risk
 		}
+		if r.Facts.Place.Point != nil {
+			point := *r.Facts.Place.Point
+			r.Facts.Place.Point = &point
+		}
+		r.Facts.Traits.Lists = slices.Clone(r.Facts.Traits.Lists)
 		out[i] = r
 	}
 	return out
@@ -178,29 +239,60 @@ func (e *Engine) askOne(ctx context.Context, i int, ip netip.Addr) (r Result) {
 	defer func() {
 		// A mistake in reading a stranger's answer must not take the delivery down.
 		if x := recover(); x != nil {
-			r.Facts = event.Facts{Risk: &event.Risk{Provider: r.Title, Problem: "failed"}}
+			r.Facts = unknown(p, "failed")
 			r.Err = errors.New("broke down: " + event.Clean(fmt.Sprint(x), maxDetail))
 		}
 		if pe, ok := errors.AsType[*ProviderError](r.Err); ok {
 			r.Hint = pe.Hint
+		}
+		if risk := r.Facts.Risk; risk != nil && !risk.Known && !GivesRisk(p) {
+			r.Facts.Risk = nil
 		}
 		r.Took = time.Since(start)
 	}()
 	if cp, ok := p.(cachedProvider); ok {
 		r.Facts, r.Cached, r.Err = cp.lookup(ctx, ip, e.caches[i])
 	} else {
-		r.Facts, r.Err = p.Lookup(ctx, ip)
+		r.Facts, r.Cached, r.Err = lookupWhole(ctx, p, ip, e.caches[i])
 	}
 	return r
 }
 
-// late is the result of a provider that was not waited for. Whether it gives a
-// risk can't be known, and what is not known must not look safe.
-func late(p Provider, err error) Result {
-	problem := "timed out"
-	if errors.Is(err, context.Canceled) {
-		problem = "cancelled"
+// lookupWhole asks a provider that leaves it to the engine to keep its answers.
+// An old one stands in for one that does not come.
+func lookupWhole(ctx context.Context, p Provider, ip netip.Addr, c *cache) (facts event.Facts, cached bool, err error) {
+	key := "facts-" + ip.String()
+	if c.get(key, &facts) {
+		return facts, true, nil
 	}
-	return Result{Provider: p.Name(), Title: p.Title(), Err: err,
-		Facts: event.Facts{Risk: &event.Risk{Provider: p.Title(), Problem: problem}}}
+	if facts, err = p.Lookup(ctx, ip); err == nil {
+		c.put(key, facts)
+		return facts, false, nil
+	}
+	var old event.Facts
+	if at, ok := c.getStale(key, &old); ok {
+		if old.Risk != nil {
+			old.Risk.Stale = at
+		}
+		return old, false, err
+	}
+	return facts, false, err
+}
+
+// late is the result of a provider that was not waited for.
+func late(p Provider, err error) Result {
+	problem := problemTimeout
+	if errors.Is(err, context.Canceled) {
+		problem = problemCancelled
+	}
+	return Result{Provider: p.Name(), Title: p.Title(), Err: err, Facts: unknown(p, problem)}
+}
+
+// unknown are the facts of a provider that said nothing. What is not known must
+// not look safe.
+func unknown(p Provider, problem string) event.Facts {
+	if !GivesRisk(p) {
+		return event.Facts{}
+	}
+	return event.Facts{Risk: &event.Risk{Provider: p.Title(), Problem: problem}}
 }

@@ -119,7 +119,7 @@ func TestEngineAsksNobodyAboutOthersThanPublic(t *testing.T) {
 			t.Errorf("%s: %+v", ip, all)
 		}
 	}
-	if got := e.Lookup(t.Context(), netip.Addr{}); got != (event.Facts{}) {
+	if got := e.Lookup(t.Context(), netip.Addr{}); !cmp.Equal(got, event.Facts{}) {
 		t.Errorf("no address: %+v", got)
 	}
 	if asked.Load() != 0 {
@@ -141,7 +141,7 @@ func TestEngineGivesPlainAddresses(t *testing.T) {
 
 func TestEngineWithoutProviders(t *testing.T) {
 	e := New(Options{})
-	if got := e.Lookup(t.Context(), publicIP); got != (event.Facts{}) {
+	if got := e.Lookup(t.Context(), publicIP); !cmp.Equal(got, event.Facts{}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -222,6 +222,97 @@ func TestEngineNobodyWaits(t *testing.T) {
 		}
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("the provider's context: %v", err)
+		}
+	})
+}
+
+// local is a provider that asks nobody.
+type local struct{ stub }
+
+func (local) Local() bool { return true }
+
+// noRisk is a provider that knows nothing of risks.
+type noRisk struct{ stub }
+
+func (noRisk) GivesRisk() bool { return false }
+
+// Who has nothing to say of the risk can't make it unknown, however it fails.
+func TestEngineRiskOfThoseWhoGiveNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := func(context.Context, netip.Addr) (event.Facts, error) { panic("broken") }
+		fails := func(context.Context, netip.Addr) (event.Facts, error) {
+			return event.Facts{Risk: &event.Risk{Problem: "no file"}}, errors.New("no file")
+		}
+		forever := make(chan struct{})
+		defer close(forever)
+		deaf := func(context.Context, netip.Addr) (event.Facts, error) {
+			<-forever
+			return event.Facts{}, nil
+		}
+		for name, lookup := range map[string]func(context.Context, netip.Addr) (event.Facts, error){"broken": broken, "fails": fails, "deaf": deaf} {
+			for _, p := range []Provider{local{stub{name, lookup}}, noRisk{stub{name, lookup}}} {
+				e := New(Options{Providers: []Provider{p}})
+				r := e.LookupAll(t.Context(), publicIP)[0]
+				if r.Facts.Risk != nil || r.Err == nil {
+					t.Errorf("%T, %s: %+v", p, name, r)
+				}
+			}
+			if f := New(Options{Providers: []Provider{stub{name, lookup}}}).Lookup(t.Context(), publicIP); f.Risk == nil || f.Risk.Known {
+				t.Errorf("%s: %+v", name, f.Risk)
+			}
+		}
+		listed := says(event.Facts{Risk: &event.Risk{Provider: "L", Known: true, Score: 90}})
+		if f := New(Options{Providers: []Provider{local{stub{"l", listed}}}}).Lookup(t.Context(), publicIP); f.Risk == nil || f.Risk.Score != 90 {
+			t.Errorf("a list's risk is lost: %+v", f.Risk)
+		}
+	})
+}
+
+// Each caller gets facts of their own.
+func TestEngineGivesCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{Providers: []Provider{stub{"a", after(time.Second, event.Facts{
+			Place: event.Place{City: "Dublin", Point: &event.Point{Lat: 53}}, Traits: event.Traits{Lists: []string{"x"}},
+		})}}})
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				f := e.Lookup(t.Context(), publicIP)
+				f.Place.Point.Lat++
+				f.Traits.Lists[0] += "y"
+				if f.Place.Point.Lat != 54 || f.Traits.Lists[0] != "xy" {
+					t.Errorf("somebody else changed it: %+v", f)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// Answers of providers over a network are kept, those of local ones are not.
+func TestEngineKeepsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		var asked atomic.Int32
+		p := stub{"a", func(context.Context, netip.Addr) (event.Facts, error) {
+			return event.Facts{Risk: &event.Risk{Provider: "A", Known: fail == nil, Score: int(asked.Add(1))}}, fail
+		}}
+		got := time.Now().UTC()
+		e := New(Options{Providers: []Provider{p, local{p}}, CacheTTL: time.Hour, StateDir: t.TempDir()})
+		e.LookupAll(t.Context(), publicIP)
+		all := e.LookupAll(t.Context(), publicIP)
+		if asked.Load() != 3 || !all[0].Cached || all[1].Cached {
+			t.Errorf("asked %d times, %+v", asked.Load(), all)
+		}
+		kept := all[0].Facts.Risk.Score
+		time.Sleep(2 * time.Hour)
+		fail = errors.New("no answer")
+		all = e.LookupAll(t.Context(), publicIP)
+		if r := all[0]; r.Err == nil || r.Cached || !r.Facts.Risk.Known || r.Facts.Risk.Score != kept || !r.Facts.Risk.Stale.Equal(got) {
+			t.Errorf("%+v, %+v", r, r.Facts.Risk)
+		}
+		if r := all[1]; r.Facts.Risk != nil {
+			t.Errorf("%+v", r.Facts.Risk)
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 
 // ProviderError is why a provider did not say something.
 type ProviderError struct {
-	Part   string // what was asked for: "assess", "geo", "asn"
+	Part   string // what was asked for: the request's name in the service's file
 	Status int    // of the HTTP answer; 0: there was none
 	// Title, Detail and Type (an address of its documentation) are the service's
 	// own words, cleaned; mostly empty.
@@ -20,6 +20,7 @@ type ProviderError struct {
 	Err     error     // what the network said; may be nil
 
 	effect effect
+	means  string // of the answer, as in a service's file; empty: none that it knows
 }
 
 // effect is what an answer means for the requests that follow.

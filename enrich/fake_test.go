@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,11 +35,22 @@ func body(t testing.TB, name string) string {
 	return string(b)
 }
 
+// The requests of Threat Jammer's file.
+const (
+	partAssess = "assess"
+	partGeo    = "geo"
+	partASN    = "asn"
+)
+
+// lowBand is the end of the scores that its documentation calls low.
+const lowBand = 34
+
 const testKey = "tja_0123456789abcdefghijABCDEFGHIJ012345"
 
 // service is a Threat Jammer as strict as the real one. It is used as a
 // RoundTripper, so that a bubble's clock goes on while it is slow.
 type service struct {
+	good      string        // answers everything, of any service; empty: Threat Jammer
 	perMinute int           // 0: 10
 	latency   time.Duration // before each answer
 	// script answers in its place; nil from it means the usual answer.
@@ -59,7 +71,7 @@ func (s *service) paths() []string {
 // count says how many requests were made for a part.
 func (s *service) count(part string) (n int) {
 	for _, p := range s.paths() {
-		if partOf(p) == part {
+		if s.good != "" || partOf(p) == part {
 			n++
 		}
 	}
@@ -93,6 +105,9 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 		if resp, err := s.script(partOf(r.URL.Path), r); resp != nil || err != nil {
 			return resp, err
 		}
+	}
+	if s.good != "" {
+		return reply(200, "application/json", s.good), nil
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
@@ -244,18 +259,24 @@ func (*flood) Close() error { return nil }
 var errConnection = errors.New("connection reset")
 
 // newThreatJammer makes the provider for a fake service.
-func newThreatJammer(t testing.TB, s *service, stateDir string) *threatJammer {
+func newThreatJammer(t testing.TB, s *service, stateDir string) *httpProvider {
 	t.Helper()
-	return newThreatJammerAs(t, s, stateDir, testKey, ThreatJammerOptions{})
+	return newThreatJammerAs(t, s, stateDir, testKey, HTTPOptions{})
 }
 
-func newThreatJammerAs(t testing.TB, s *service, stateDir, key string, o ThreatJammerOptions) *threatJammer {
+// threatJammerAt is NewHTTP for a service that speaks Threat Jammer's API.
+func threatJammerAt(c *outbound.Client, baseURL string, key outbound.Secret, stateDir string, o HTTPOptions) (Provider, error) {
+	o.Type, o.BaseURL, o.Key, o.StateDir = "threatjammer", baseURL, key, stateDir
+	return NewHTTP(c, o)
+}
+
+func newThreatJammerAs(t testing.TB, s *service, stateDir, key string, o HTTPOptions) *httpProvider {
 	t.Helper()
-	p, err := NewThreatJammer(outbound.New(outbound.Options{Transport: s}), "https://tj.example.com", outbound.NewSecret(key), stateDir, o)
+	p, err := threatJammerAt(outbound.New(outbound.Options{Transport: s}), "https://tj.example.com", outbound.NewSecret(key), stateDir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.(*threatJammer)
+	return p.(*httpProvider)
 }
 
 // newEngine makes an engine with Threat Jammer alone, keeping answers for an
@@ -269,3 +290,43 @@ func newEngine(t testing.TB, s *service, stateDir string) *Engine {
 func ledgerPath(stateDir string) string { return filepath.Join(stateDir, "provider-threatjammer.json") }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%+v", v)
+	}
+	return string(b)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error() + fmt.Sprintf("%+v", err)
+}
+
+// contents gives the names and the contents of all files in a folder.
+func contents(t testing.TB, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		b.WriteString(path + "\n")
+		if info.Mode().IsRegular() {
+			c, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			b.Write(c)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}

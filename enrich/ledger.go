@@ -2,6 +2,8 @@ package enrich
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,18 +28,16 @@ const (
 	quotaWait = time.Minute
 	// maxQuotaWait bounds the wait that a 429 names.
 	maxQuotaWait = time.Hour
-	monthSpan    = 30 * 24 * time.Hour
 )
 
 // ledger counts the requests to one provider and remembers when the next may
 // be made, on disk, over processes. Where the disk can't be written, it counts
 // for this process alone.
 type ledger struct {
-	path      string // empty: no disk
-	owner     string // tells settings apart: another key starts anew
-	perMinute int
-	perMonth  int
-	now       func() time.Time
+	path   string // empty: no disk
+	owner  string // tells settings apart: another key starts anew
+	limits Limits
+	now    func() time.Time
 
 	mu     sync.Mutex
 	memory account // while the disk fails
@@ -47,7 +47,9 @@ type ledger struct {
 type account struct {
 	Owner   string             `json:"owner"`
 	Minute  []time.Time        `json:"minute,omitempty"` // requests of the last minute, oldest first
-	Month   month              `json:"month,omitzero"`
+	Days    window             `json:"days,omitempty"`   // requests of the last day
+	Weeks   window             `json:"weeks,omitempty"`
+	Months  window             `json:"months,omitempty"`
 	Quota   state.Hold         `json:"quota,omitzero"`    // after a 429
 	Refused map[string]refusal `json:"refused,omitempty"` // by part; "" is all of them
 	Fails   int                `json:"fails,omitempty"`   // in a row
@@ -55,14 +57,13 @@ type account struct {
 	Why     string             `json:"why,omitempty"`     // the last failure's Problem
 }
 
-type month struct {
-	Since time.Time `json:"since"`
-	Used  int       `json:"used"`
-}
-
+// refusal is an answer that refused the key, in the words that it is told by.
 type refusal struct {
-	Status int        `json:"status"`
-	Hold   state.Hold `json:"hold"`
+	Status  int        `json:"status"`
+	Means   string     `json:"means,omitempty"`
+	Problem string     `json:"problem,omitempty"`
+	Hint    string     `json:"hint,omitempty"`
+	Hold    state.Hold `json:"hold"`
 }
 
 // ask takes a request out of the quota for each of parts, the most important
@@ -81,7 +82,11 @@ func (l *ledger) ask(parts ...string) map[string]*ProviderError {
 				continue
 			}
 			a.Minute = append(a.Minute, now.UTC().Round(0))
-			a.Month.Used++
+			for _, w := range a.windows(l.limits) {
+				if w.limit > 0 {
+					w.add(now, w.span)
+				}
+			}
 		}
 		return changed || len(refused) < len(parts)
 	})
@@ -96,20 +101,22 @@ func (l *ledger) refuse(a *account, now time.Time, part string) *ProviderError {
 	}
 	for _, key := range []string{"", part} {
 		if r := a.Refused[key]; r.Hold.Left(now) > 0 {
-			return no(r.Hold.Left(now), ProviderError{Status: r.Status})
+			return no(r.Hold.Left(now), ProviderError{Status: r.Status, Problem: r.Problem, Hint: r.Hint, means: r.Means})
 		}
 	}
 	if left := a.Quota.Left(now); left > 0 {
-		return no(left, ProviderError{Status: 429})
+		return no(left, ProviderError{Status: http.StatusTooManyRequests, means: meansQuota})
 	}
 	if left := a.Down.Left(now); left > 0 {
 		return no(left, ProviderError{Problem: problemDown, Err: errors.New("it failed too often, at last: " + a.Why)})
 	}
-	if l.perMonth > 0 && a.Month.Used >= l.perMonth {
-		return no(a.Month.Since.Add(monthSpan).Sub(now), ProviderError{Problem: problemQuota, Err: errors.New("all requests of 30 days are made")})
+	for _, w := range a.windows(l.limits) {
+		if wait := w.wait(now, w.span, w.limit); wait > 0 {
+			return no(wait, ProviderError{Problem: problemQuota, Err: fmt.Errorf("all %d requests of %s are made", w.limit, w.name)})
+		}
 	}
-	if l.perMinute > 0 && len(a.Minute) >= l.perMinute {
-		return no(a.Minute[len(a.Minute)-l.perMinute].Add(time.Minute).Sub(now), ProviderError{Problem: problemQuota, Err: errors.New("all requests of a minute are made")})
+	if n := l.limits.PerMinute; n > 0 && len(a.Minute) >= n {
+		return no(a.Minute[len(a.Minute)-n].Add(time.Minute).Sub(now), ProviderError{Problem: problemQuota, Err: fmt.Errorf("all %d requests of a minute are made", n)})
 	}
 	return nil
 }
@@ -126,11 +133,8 @@ func (a *account) forget(now time.Time) (putBack bool) {
 			a.Minute[i], putBack = stamp, true
 		}
 	}
-	switch {
-	case a.Month.Since.IsZero(), now.Sub(a.Month.Since) >= monthSpan:
-		a.Month = month{Since: stamp}
-	case a.Month.Since.After(now):
-		a.Month.Since, putBack = stamp, true
+	for _, w := range a.windows(Limits{}) {
+		putBack = w.forget(now, w.span) || putBack
 	}
 	rebase := func(h state.Hold) state.Hold {
 		if h.For > 0 && h.Until.Sub(now) > h.For {
@@ -151,11 +155,14 @@ func (a *account) forget(now time.Time) (putBack bool) {
 	return putBack
 }
 
-// tell remembers how a request ended; a nil error is a good answer. wait is
-// what the service asked for, 0 if nothing. It gives back until when nothing
-// is asked now, zero if nothing stands in the way.
-func (l *ledger) tell(part string, e effect, status int, problem string, wait time.Duration) (until time.Time) {
-	if e == effectNone || e == effectUp && l.isWell() {
+// tell remembers how a request for part ended; a nil error is a good answer.
+// wait is what the service asked for, 0 if nothing. It gives back until when
+// nothing is asked now, zero if nothing stands in the way.
+func (l *ledger) tell(part string, e *ProviderError, wait time.Duration) (until time.Time) {
+	if e == nil {
+		e = &ProviderError{effect: effectUp}
+	}
+	if e.effect == effectNone || e.effect == effectUp && l.isWell() {
 		return time.Time{}
 	}
 	l.change(func(a *account, now time.Time) bool {
@@ -164,13 +171,13 @@ func (l *ledger) tell(part string, e effect, status int, problem string, wait ti
 			until = now.Add(d)
 			return state.HoldFor(now, d)
 		}
-		if e != effectDown {
+		if e.effect != effectDown {
 			// Whatever it says, it is there.
 			a.Fails, a.Down, a.Why = 0, state.Hold{}, ""
 		}
-		switch e {
+		switch e.effect {
 		case effectDown:
-			a.fail(now, problem, wait)
+			a.fail(now, e.Problem, wait)
 			if left := a.Down.Left(now); left > 0 {
 				until = now.Add(left)
 			}
@@ -183,7 +190,7 @@ func (l *ledger) tell(part string, e effect, status int, problem string, wait ti
 			if a.Refused == nil {
 				a.Refused = make(map[string]refusal)
 			}
-			a.Refused[part] = refusal{Status: status, Hold: hold(refusedFor)}
+			a.Refused[part] = refusal{Status: e.Status, Means: e.means, Problem: e.Problem, Hint: e.Hint, Hold: hold(refusedFor)}
 		}
 		return true
 	})

@@ -10,7 +10,11 @@ import (
 )
 
 func newLedger(path string, k *clock) *ledger {
-	return &ledger{path: path, owner: "me", perMinute: 10, perMonth: 5000, now: k.now}
+	return &ledger{path: path, owner: "me", limits: Limits{PerMinute: 10, PerMonth: 5000}, now: k.now}
+}
+
+func tell(l *ledger, part string, e effect, status int, problem string, wait time.Duration) time.Time {
+	return l.tell(part, &ProviderError{Status: status, Problem: problem, effect: e}, wait)
 }
 
 // asks says how many of n requests, one after the other, may be made.
@@ -72,16 +76,17 @@ func TestLedgerServesTheMostImportantFirst(t *testing.T) {
 func TestLedgerMonth(t *testing.T) {
 	k := &clock{noon}
 	l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
-	l.perMonth = 25
+	l.limits.PerMonth = 25
 	for range 10 {
 		asks(l, 10)
 		k.t = k.t.Add(time.Minute)
 	}
 	why := l.ask(partAssess)[partAssess]
-	if why == nil || why.Problem != problemQuota || !why.Until.Equal(noon.Add(monthSpan)) {
+	if why == nil || why.Problem != problemQuota || !why.Until.Equal(noon.Add(2*time.Minute+monthSpan)) {
 		t.Fatalf("after 25 requests: %v", why)
 	}
-	k.t = noon.Add(monthSpan)
+	// The last of them was made in the third minute.
+	k.t = noon.Add(2*time.Minute + monthSpan)
 	if got := asks(l, 5); got != 5 {
 		t.Errorf("%d of 5 requests in the next month", got)
 	}
@@ -99,7 +104,7 @@ func TestLedgerRemembersTooManyRequests(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			k := &clock{noon}
 			path := filepath.Join(t.TempDir(), "p.json")
-			if until := newLedger(path, k).tell(partGeo, effectQuota, 429, "", tc.wait); !until.Equal(noon.Add(tc.want)) {
+			if until := tell(newLedger(path, k), partGeo, effectQuota, 429, "", tc.wait); !until.Equal(noon.Add(tc.want)) {
 				t.Errorf("until %v", until)
 			}
 			l := newLedger(path, k) // another process
@@ -119,11 +124,11 @@ func TestLedgerRefusedKey(t *testing.T) {
 	k := &clock{noon}
 	path := filepath.Join(t.TempDir(), "p.json")
 	l := newLedger(path, k)
-	l.tell(partASN, effectRefused, 403, "", 0)
+	tell(l, partASN, effectRefused, 403, "", 0)
 	if r := l.ask(partAssess, partASN); r[partAssess] != nil || r[partASN] == nil || r[partASN].Status != 403 {
 		t.Errorf("what the plan does not include stops more than that, or nothing: %v", r)
 	}
-	l.tell("", effectRefused, 401, "", 0)
+	tell(l, "", effectRefused, 401, "", 0)
 	if r := l.ask(partAssess); r[partAssess] == nil || r[partAssess].Status != 401 {
 		t.Errorf("a wrong key: %v", r)
 	}
@@ -133,7 +138,7 @@ func TestLedgerRefusedKey(t *testing.T) {
 		t.Error("another key is not tried")
 	}
 	l = newLedger(filepath.Join(t.TempDir(), "p.json"), k)
-	l.tell("", effectRefused, 401, "", 0)
+	tell(l, "", effectRefused, 401, "", 0)
 	k.t = noon.Add(refusedFor)
 	if asks(l, 1) != 1 {
 		t.Error("not tried again")
@@ -144,8 +149,8 @@ func TestLedgerBreaker(t *testing.T) {
 	k := &clock{noon}
 	path := filepath.Join(t.TempDir(), "p.json")
 	l := newLedger(path, k)
-	l.perMinute = 0
-	fail := func() { l.tell(partAssess, effectDown, 500, problemDown, 0) }
+	l.limits.PerMinute = 0
+	fail := func() { tell(l, partAssess, effectDown, 500, problemDown, 0) }
 	fail()
 	fail()
 	if asks(l, 1) != 1 {
@@ -164,7 +169,7 @@ func TestLedgerBreaker(t *testing.T) {
 			t.Fatalf("round %d: not tried again after %v", i, want)
 		}
 	}
-	l.tell(partAssess, effectUp, 200, "", 0)
+	tell(l, partAssess, effectUp, 200, "", 0)
 	fail()
 	fail()
 	if asks(l, 1) != 1 {
@@ -175,7 +180,7 @@ func TestLedgerBreaker(t *testing.T) {
 func TestLedgerServiceSaysWhenItIsBack(t *testing.T) {
 	k := &clock{noon}
 	l := newLedger("", k)
-	l.tell(partAssess, effectDown, 503, problemDown, 90*time.Second)
+	tell(l, partAssess, effectDown, 503, problemDown, 90*time.Second)
 	if asks(l, 1) != 0 {
 		t.Error("asked at once")
 	}
@@ -194,12 +199,12 @@ func TestLedgerClockJumpsBack(t *testing.T) {
 		span time.Duration
 	}{
 		{"a minute's requests", func(l *ledger) { asks(l, 10) }, time.Minute},
-		{"a month's requests", func(l *ledger) { l.perMonth = 5; asks(l, 5) }, monthSpan},
-		{"a quota", func(l *ledger) { l.tell(partAssess, effectQuota, 429, "", time.Hour) }, time.Hour},
-		{"a refused key", func(l *ledger) { l.tell("", effectRefused, 401, "", 0) }, refusedFor},
+		{"a month's requests", func(l *ledger) { l.limits.PerMonth = 5; asks(l, 5) }, monthSpan},
+		{"a quota", func(l *ledger) { tell(l, partAssess, effectQuota, 429, "", time.Hour) }, time.Hour},
+		{"a refused key", func(l *ledger) { tell(l, "", effectRefused, 401, "", 0) }, refusedFor},
 		{"an open breaker", func(l *ledger) {
 			for range 3 {
-				l.tell(partAssess, effectDown, 0, problemDown, 0)
+				tell(l, partAssess, effectDown, 0, problemDown, 0)
 			}
 		}, minDown},
 	} {
@@ -234,7 +239,7 @@ func TestLedgerWithoutADisk(t *testing.T) {
 	if got := asks(l, 20); got != 10 {
 		t.Errorf("%d requests in a minute", got)
 	}
-	l.tell(partAssess, effectQuota, 429, "", time.Hour)
+	tell(l, partAssess, effectQuota, 429, "", time.Hour)
 	k.t = noon.Add(30 * time.Minute)
 	if asks(l, 1) != 0 {
 		t.Error("the wait was forgotten")
@@ -252,7 +257,7 @@ func TestLedgerTornFile(t *testing.T) {
 		if asks(l, 1) != 1 {
 			t.Errorf("%q stops everything", torn)
 		}
-		l.tell(partGeo, effectRefused, 403, "", 0)
+		tell(l, partGeo, effectRefused, 403, "", 0)
 		if l.ask(partGeo)[partGeo] == nil {
 			t.Errorf("%q: nothing is remembered", torn)
 		}
@@ -263,21 +268,21 @@ func TestLedgerTornFile(t *testing.T) {
 func TestLedgerGoodAnswersWriteNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.json")
 	l := newLedger(path, &clock{noon})
-	l.tell(partAssess, effectUp, 200, "", 0)
+	tell(l, partAssess, effectUp, 200, "", 0)
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a file was written")
 	}
 }
 
 func FuzzLedgerFile(f *testing.F) {
-	f.Add([]byte(`{"owner":"me","minute":["2026-11-21T12:00:00Z"],"month":{"since":"2026-11-21T12:00:00Z","used":-5},"quota":{"until":"9999-12-31T23:59:59Z","for":-1},"refused":{"":{"status":401}},"fails":9223372036854775807}`))
+	f.Add([]byte(`{"owner":"me","minute":["2026-11-21T12:00:00Z"],"days":[{"f":1,"l":9223372036854775807,"n":9223372036854775807},{"f":-9223372036854775808,"l":0,"n":5}],"months":[{"f":1795262400,"l":1795262400,"n":-5}],"quota":{"until":"9999-12-31T23:59:59Z","for":-1},"refused":{"":{"status":401}},"fails":9223372036854775807}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var a account
 		if json.Unmarshal(b, &a) != nil {
 			return
 		}
 		a.forget(noon)
-		l := &ledger{perMinute: 10, perMonth: 5000}
+		l := &ledger{limits: Limits{PerMinute: 10, PerDay: 100, PerWeek: 50, PerMonth: 5000}}
 		for _, part := range []string{partAssess, partGeo} {
 			l.refuse(&a, noon, part)
 		}

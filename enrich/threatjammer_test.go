@@ -26,13 +26,13 @@ func TestThreatJammerExamples(t *testing.T) {
 	}{
 		{"assess-listed", event.Facts{
 			Risk:    &event.Risk{Provider: "Threat Jammer", Known: true, Score: 70, Word: "MEDIUM", Reason: "Found in one or more denylist datasets."},
-			Network: event.Network{ASN: 15704, Name: "GOOGLE"}}, "/v1/asn/15704"},
+			Network: event.Network{ASN: 15704, Name: "GOOGLE", Source: "Threat Jammer"}}, "/v1/asn/15704"},
 		{"assess-risky-prefix", event.Facts{
 			Risk:    &event.Risk{Provider: "Threat Jammer", Known: true, Score: 90, Word: "HIGH", Reason: "Found in an ASN prefix with risky score."},
-			Network: event.Network{ASN: 399471, Name: "GOOGLE"}}, "/v1/asn/399471"},
+			Network: event.Network{ASN: 399471, Name: "GOOGLE", Source: "Threat Jammer"}}, "/v1/asn/399471"},
 		{"assess-datacenter", event.Facts{
 			Risk:    &event.Risk{Provider: "Threat Jammer", Known: true, Score: 1, Word: "LOW", Reason: "Found in an Datacenter network with risky score."},
-			Network: event.Network{ASN: 8075, Name: "GOOGLE"}}, "/v1/asn/8075"},
+			Network: event.Network{ASN: 8075, Name: "GOOGLE", Source: "Threat Jammer"}}, "/v1/asn/8075"},
 	} {
 		t.Run(tc.example, func(t *testing.T) {
 			s := &service{bodies: map[string]string{partAssess: body(t, tc.example)}}
@@ -40,7 +40,7 @@ func TestThreatJammerExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tc.want.Place = event.Place{City: "Igualada", Region: "Barcelona", Country: "ES"}
+			tc.want.Place = event.Place{City: "Igualada", Region: "Barcelona", Country: "ES", Source: "Threat Jammer", Point: &event.Point{Lat: 41.58, Lon: 1.62, Accuracy: 10}}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -170,6 +170,15 @@ func TestThreatJammerNetworkAndPlace(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &service{bodies: map[string]string{tc.part: tc.body}}
 			f, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
+			for _, source := range []*string{&tc.network.Source, &tc.place.Source} {
+				*source = "Threat Jammer"
+			}
+			if tc.network.ASN == 0 {
+				tc.network = event.Network{}
+			}
+			if tc.place.City == "" && tc.place.Country == "" {
+				tc.place = event.Place{}
+			}
 			if tc.part == partASN && f.Network != tc.network || tc.part == partGeo && f.Place != tc.place {
 				t.Errorf("%+v, %+v", f.Network, f.Place)
 			}
@@ -190,7 +199,7 @@ func TestThreatJammerNotKnownThere(t *testing.T) {
 	s := &service{bodies: map[string]string{partAssess: `{"score":5,"risk":"LOW","asn":"/v1/asn/64511"}`}}
 	s.script = onlyFor(partGeo, always(404, "application/json", body(t, "error-404")))
 	f, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
-	if err != nil || f.Network != (event.Network{ASN: 64511}) || f.Place != (event.Place{}) || !f.Risk.Known {
+	if err != nil || f.Network != (event.Network{ASN: 64511, Source: "Threat Jammer"}) || f.Place != (event.Place{}) || !f.Risk.Known {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
@@ -231,7 +240,7 @@ func TestThreatJammerKeepsEachPart(t *testing.T) {
 func TestThreatJammerAnotherServiceHasItsOwnCache(t *testing.T) {
 	s, dir := &service{}, t.TempDir()
 	newEngine(t, s, dir).Lookup(t.Context(), publicIP)
-	p, err := NewThreatJammer(outbound.New(outbound.Options{Transport: s}), "https://other.example.com/tj/", outbound.NewSecret(testKey), dir, ThreatJammerOptions{})
+	p, err := threatJammerAt(outbound.New(outbound.Options{Transport: s}), "https://other.example.com/tj/", outbound.NewSecret(testKey), dir, HTTPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +347,7 @@ func TestThreatJammerNoTimeForTheName(t *testing.T) {
 			return nil, nil
 		})
 		f := newEngine(t, s, t.TempDir()).Lookup(t.Context(), publicIP)
-		if !f.Risk.Known || f.Network != (event.Network{ASN: 15704}) || f.Place.City == "" || s.count(partASN) != 0 {
+		if !f.Risk.Known || f.Network != (event.Network{ASN: 15704, Source: "Threat Jammer"}) || f.Place.City == "" || s.count(partASN) != 0 {
 			t.Errorf("%+v, %v", f, s.paths())
 		}
 	})
@@ -359,7 +368,7 @@ func TestNewThreatJammerRefuses(t *testing.T) {
 		{"a name that is a path", "https://tj.example.com", testKey, "../../etc/passwd"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := NewThreatJammer(c, tc.url, outbound.NewSecret(tc.key), t.TempDir(), ThreatJammerOptions{Name: tc.provider})
+			_, err := threatJammerAt(c, tc.url, outbound.NewSecret(tc.key), t.TempDir(), HTTPOptions{Name: tc.provider})
 			if err == nil || strings.Contains(err.Error(), "tja_") {
 				t.Errorf("error %v", err)
 			}
@@ -429,5 +438,14 @@ func TestThreatJammerRefusedKeyIsShownToNoPart(t *testing.T) {
 		if got := s.count(partAssess) - asked; got != want || s.count(partASN) != 1 {
 			t.Errorf("%d: %d more requests for the risk, %d for the name", status, got, s.count(partASN))
 		}
+	}
+}
+
+// Two requests with the same trouble are one trouble, the risk's.
+func TestThreatJammerSaysATroubleOnce(t *testing.T) {
+	s := &service{script: always(500, "text/plain", "")}
+	_, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
+	if pe, ok := errors.AsType[*ProviderError](err); len(s.paths()) != 2 || !ok || pe.Part != partAssess || strings.Count(err.Error(), problemDown) != 1 {
+		t.Errorf("%v, asked %v", err, s.paths())
 	}
 }
