@@ -1,0 +1,156 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"iter"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Filter picks logins; each field that is not zero must agree.
+type Filter struct {
+	User  string
+	Host  string
+	Key   string
+	IP    netip.Prefix
+	Since time.Time // not before
+	Until time.Time // before
+	Limit int       // the newest so many; 0: all
+}
+
+// selectEntries gives the columns that scan reads; a WHERE may follow.
+const selectEntries = `SELECT l.n, l.id, l.time, l.ip, l.port, l.severity, l.usual, l.source, l.digest,
+	d.id, h.a, u.a, k.b, t.b
+	FROM login l LEFT JOIN grp h ON h.id = l.g_host LEFT JOIN grp u ON u.id = l.g_user
+	LEFT JOIN grp k ON k.id = l.g_key LEFT JOIN grp t ON t.id = l.g_detail LEFT JOIN digest d ON d.n = l.digest`
+
+func scan(rows *sql.Rows) (stored, error) {
+	var s stored
+	var at int64
+	var ip []byte
+	var digest, host, user, key, text sql.NullString
+	err := rows.Scan(&s.n, &s.ID, &at, &ip, &s.Port, &s.Severity, &s.Usual, &s.sources, &s.digest, &digest, &host, &user, &key, &text)
+	if err != nil {
+		return s, err
+	}
+	s.Time = fromMillis(at)
+	s.IP, _ = netip.AddrFromSlice(ip)
+	s.Host, s.User, s.Key, s.Digest = host.String, user.String, key.String, digest.String
+	s.Source = bestSource(s.sources)
+	var what detail
+	json.Unmarshal([]byte(text.String), &what) // one that can't be read is damage that does not hurt
+	s.Service, s.Method, s.ASN, s.ASName, s.Place, s.Traits = what.Service, what.Method, what.ASN, what.ASName, what.Place, what.Traits
+	return s, nil
+}
+
+// where gives the condition for a filter, on login l.
+func (f Filter) where() (string, []any) {
+	cond := []string{"TRUE"}
+	var args []any
+	add := func(c string, a ...any) {
+		cond = append(cond, c)
+		args = append(args, a...)
+	}
+	// In the form in which they are stored.
+	e := Entry{User: f.User, Host: f.Host, Key: f.Key}.normal()
+	switch {
+	case f.User != "" && f.Key != "":
+		add("l.g_key = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?)", byKey, e.User, e.Key)
+	case f.User != "" && f.Host != "":
+		add("l.g_user_host = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?)", byUserHost, e.User, e.Host)
+	case f.User != "":
+		add("l.g_user = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = '')", byUser, e.User)
+	case f.Key != "":
+		add("l.g_key IN (SELECT id FROM grp WHERE kind = 6 AND b = ?)", e.Key) // the number, for the partial index
+	}
+	if f.Host != "" {
+		add("l.g_host = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = '')", byHost, e.Host)
+	}
+	if f.IP.IsValid() {
+		p := unmapped(f.IP).Masked()
+		low, high := p.Addr().AsSlice(), p.Addr().AsSlice()
+		for i := p.Bits(); i < len(high)*8; i++ {
+			high[i/8] |= 0x80 >> (i % 8)
+		}
+		add("l.ip BETWEEN ? AND ? AND length(l.ip) = ?", low, high, len(low))
+	}
+	if !f.Since.IsZero() {
+		add("l.time >= ?", ceilMillis(f.Since))
+	}
+	if !f.Until.IsZero() {
+		add("l.time < ?", ceilMillis(f.Until))
+	}
+	return strings.Join(cond, " AND "), args
+}
+
+// unmapped gives the IPv4 form of a prefix of mapped addresses, which is what
+// is stored.
+func unmapped(p netip.Prefix) netip.Prefix {
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+func ceilMillis(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+// List gives the logins that a filter picks, the newest first. It may be
+// stopped at any time, and the memory may be used in the meantime: what is
+// recorded while it runs may be missing. After an error nothing follows.
+func (d *DB) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for s, err := range d.list(ctx, f) {
+			if !yield(s.Entry, err) {
+				return
+			}
+		}
+	}
+}
+
+// list reads in parts, so that nobody waits for a slow reader of the list.
+func (d *DB) list(ctx context.Context, f Filter) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
+		where, args := f.where()
+		left := f.Limit
+		for {
+			part := batch
+			if f.Limit > 0 {
+				part = min(part, left)
+			}
+			page, err := d.page(ctx, where, args, part)
+			if err != nil {
+				yield(stored{}, err)
+				return
+			}
+			for _, s := range page {
+				if !yield(s, nil) {
+					return
+				}
+			}
+			left -= len(page)
+			if len(page) < part || f.Limit > 0 && left <= 0 {
+				return
+			}
+			last := page[len(page)-1]
+			next, nextArgs := f.where()
+			where = next + " AND (l.time, l.n) < (?, ?)"
+			args = append(nextArgs, last.Time.UnixMilli(), last.n)
+		}
+	}
+}
+
+func (d *DB) page(ctx context.Context, where string, args []any, limit int) ([]stored, error) {
+	var page []stored
+	err := d.read(ctx, batchLimit, func(ctx context.Context, c *conn) error {
+		page = page[:0]
+		return c.each(ctx, func(rows *sql.Rows) error {
+			s, err := scan(rows)
+			page = append(page, s)
+			return err
+		}, selectEntries+" WHERE "+where+" ORDER BY l.time DESC, l.n DESC LIMIT ?", append(args[:len(args):len(args)], limit)...)
+	})
+	return page, err
+}

@@ -1,0 +1,300 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// sameLogin is how far two sources may be apart in when one login was: sshd
+// writes to its log before the session is opened, and to wtmp when it has a
+// terminal.
+const sameLogin = 2 * time.Second
+
+// batch is how many logins are added, dropped or listed at a time: some 20 ms,
+// so that whoever waits for a turn does not wait long.
+const batch = 100
+
+// Record remembers a login that was seen. Recording it twice is the same as
+// once. It takes the place of an imported entry for the same login.
+func (d *DB) Record(ctx context.Context, e Entry) error {
+	e = e.normal()
+	if err := e.check(); err != nil {
+		return err
+	}
+	return d.write(ctx, recordLimit, func(ctx context.Context, c *conn) error {
+		_, err := add(ctx, c, e)
+		return err
+	})
+}
+
+// Import remembers logins that other records tell of, and reports how many
+// were new. Doing it again adds nothing, and a login that several records tell
+// of (the same user, host and address, within two seconds, with no other port
+// or key) is remembered once. It works in parts, each of which stays when a
+// later one fails; an error of the sequence ends it.
+func (d *DB) Import(ctx context.Context, entries iter.Seq2[Entry, error]) (added, known int, err error) {
+	var part []Entry
+	// A part touches pages all over the file; with room for them all it need not
+	// write any twice.
+	room := func(p string) error {
+		return d.use(ctx, d.writer, recordLimit, func(ctx context.Context, c *conn) error {
+			_, err := c.exec(ctx, "PRAGMA cache_size = "+p)
+			return err
+		})
+	}
+	if err := room(importCache); err != nil {
+		return 0, 0, err
+	}
+	defer room(usualCache)
+	flush := func() error {
+		began := time.Now()
+		n := 0
+		err := d.write(ctx, batchLimit, func(ctx context.Context, c *conn) error {
+			n = 0
+			for _, e := range part {
+				isNew, err := add(ctx, c, e)
+				if err != nil {
+					return err
+				}
+				if isNew {
+					n++
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			added, known = added+n, known+len(part)-n
+			if len(part) == batch {
+				rest(ctx, time.Since(began))
+			}
+		}
+		part = part[:0]
+		return err
+	}
+	for e, err := range entries {
+		if err == nil {
+			e = e.normal()
+			if e.ID == "" {
+				e.ID = e.importID()
+			}
+			err = e.check()
+		}
+		if err != nil {
+			if ferr := flush(); ferr != nil {
+				err = ferr
+			}
+			return added, known, err
+		}
+		if part = append(part, e); len(part) == batch {
+			if err := flush(); err != nil {
+				return added, known, err
+			}
+		}
+	}
+	err = flush()
+	return added, known, err
+}
+
+// rest leaves the file alone for half as long as a part took. SQLite keeps no
+// queue: another process looks again from time to time, and without a gap
+// would hardly ever find it free.
+func rest(ctx context.Context, took time.Duration) {
+	t := time.NewTimer(took / 2)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// add remembers an entry, in a transaction of its caller's, and reports
+// whether its login was unknown.
+func add(ctx context.Context, c *conn, e Entry) (bool, error) {
+	var n int64
+	known, err := c.one(ctx, []any{&n}, `SELECT n FROM login WHERE id = ?1 UNION ALL SELECT login FROM alias WHERE id = ?1 LIMIT 1`, e.ID)
+	if err != nil || known {
+		return false, err
+	}
+	twin, err := findTwin(ctx, c, e)
+	if err != nil {
+		return false, err
+	}
+	if twin == nil {
+		return true, insert(ctx, c, 0, e, e.Source.bit())
+	}
+	return false, merge(ctx, c, *twin, e)
+}
+
+// stored is an entry as it stands in the file.
+type stored struct {
+	Entry
+	n       int64
+	sources int
+	digest  sql.NullInt64
+}
+
+// findTwin finds the entry that another source has of the same login; nil:
+// there is none. Each source tells of a login once, so that two records of one
+// source are never taken for the same, unless they agree in the port.
+func findTwin(ctx context.Context, c *conn, e Entry) (*stored, error) {
+	if !e.IP.IsValid() {
+		return nil, nil
+	}
+	at := e.Time.UnixMilli()
+	var best *stored
+	var bestApart int64
+	err := c.each(ctx, func(rows *sql.Rows) error {
+		s, err := scan(rows)
+		if err != nil || !sameHost(s.Host, e.Host) {
+			return err
+		}
+		if s.Key != "" && e.Key != "" && s.Key != e.Key {
+			return nil
+		}
+		if s.Port != 0 && e.Port != 0 {
+			if s.Port != e.Port {
+				return nil
+			}
+		} else if s.sources&e.Source.bit() != 0 {
+			return nil
+		}
+		// What was seen bears an id that is never given twice.
+		if e.Source == SourceSeen && s.sources&SourceSeen.bit() != 0 {
+			return nil
+		}
+		apart := max(at-s.Time.UnixMilli(), s.Time.UnixMilli()-at)
+		if best == nil || apart < bestApart {
+			best, bestApart = &s, apart
+		}
+		return nil
+	}, selectEntries+` WHERE l.g_address = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?) AND l.time BETWEEN ? AND ?`,
+		byAddress, e.User, e.IP.String(), at-sameLogin.Milliseconds(), at+sameLogin.Milliseconds())
+	return best, err
+}
+
+// sameHost compares hosts by their first labels: one record has the full name,
+// and another has not.
+func sameHost(a, b string) bool {
+	a, _, _ = strings.Cut(a, ".")
+	b, _, _ = strings.Cut(b, ".")
+	return a == "" || b == "" || strings.EqualFold(a, b)
+}
+
+// merge makes one entry of two that tell of the same login.
+func merge(ctx context.Context, c *conn, old stored, e Entry) error {
+	ids := []string{old.ID}
+	err := c.each(ctx, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, `SELECT id FROM alias WHERE login = ?`, old.n)
+	if err != nil {
+		return err
+	}
+	sources := old.sources | e.Source.bit()
+	one, other := old.Entry, e
+	if e.Source == SourceSeen {
+		one, other = e, old.Entry
+	} else {
+		ids = append(ids, e.ID)
+	}
+	one.fill(other)
+	if _, err := c.exec(ctx, `DELETE FROM login WHERE n = ?`, old.n); err != nil {
+		return err
+	}
+	if err := insert(ctx, c, old.n, one, sources); err != nil {
+		return err
+	}
+	if old.digest.Valid {
+		if _, err := c.exec(ctx, `UPDATE login SET digest = ? WHERE n = ?`, old.digest, old.n); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		if id == one.ID {
+			continue
+		}
+		if _, err := c.exec(ctx, `INSERT OR IGNORE INTO alias(id, login) VALUES (?, ?)`, id, old.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill takes from another record of the same login what this one does not know.
+func (e *Entry) fill(o Entry) {
+	e.Host = orElse(e.Host, o.Host)
+	e.Service = orElse(e.Service, o.Service)
+	e.Method = orElse(e.Method, o.Method)
+	e.Key = orElse(e.Key, o.Key)
+	if e.Port == 0 {
+		e.Port = o.Port
+	}
+	if e.ASN == 0 && e.ASName == "" {
+		e.ASN, e.ASName = o.ASN, o.ASName
+	}
+	if e.Place == (event.Place{}) {
+		e.Place = o.Place
+	}
+}
+
+func orElse(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// insert adds a login, under number n where that is not 0. The triggers count it.
+func insert(ctx context.Context, c *conn, n int64, e Entry, sources int) error {
+	groups, err := e.groups()
+	if err != nil {
+		return err
+	}
+	var ids [kinds]any
+	q, args := groupQuery(groups)
+	err = c.each(ctx, func(rows *sql.Rows) error {
+		var k kind
+		var id, n, first, last int64
+		err := rows.Scan(&k, &id, &n, &first, &last)
+		if err == nil && k >= 0 && k < kinds {
+			ids[k] = id
+		}
+		return err
+	}, q, args...)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if ids[g.kind] != nil {
+			continue
+		}
+		res, err := c.exec(ctx, `INSERT INTO grp(kind, a, b) VALUES (?, ?, ?)`, g.kind, g.a, g.b)
+		if err != nil {
+			return err
+		}
+		if ids[g.kind], err = res.LastInsertId(); err != nil {
+			return err
+		}
+	}
+	var number, ip any
+	if n != 0 {
+		number = n
+	}
+	if e.IP.IsValid() {
+		ip = e.IP.AsSlice()
+	}
+	args = []any{number, e.ID, e.Time.UnixMilli(), ip, e.Port, e.Severity, e.Usual, sources}
+	_, err = c.exec(ctx, insertLogin, append(args, ids[:]...)...)
+	return err
+}
+
+const insertLogin = `INSERT INTO login(n, id, time, ip, port, severity, usual, source,
+	g_host, g_user, g_user_host, g_address, g_network, g_country, g_key, g_detail)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
