@@ -39,7 +39,7 @@ func TestDefaultSettings(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "config", "check", "--config", file); err != nil {
+		if _, err := trial.ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "config", "check", "--config", file); err != nil {
 			t.Error(err)
 		}
 	}
