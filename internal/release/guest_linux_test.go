@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ type guest struct {
 	boots *exec.Cmd
 	said  bytes.Buffer // its console
 	relay net.Listener
+	wires sync.Map // the relay's open connections
 }
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
@@ -202,7 +204,8 @@ func (g *guest) reachSlack() string {
 			if err != nil {
 				return
 			}
-			go forward(in, address)
+			g.wires.Store(in, true)
+			go g.forward(in, address)
 		}
 	}()
 	return "http://127.0.0.1:8088/" + path
@@ -221,7 +224,8 @@ func (g *guest) listen() error {
 	return err
 }
 
-func forward(in net.Conn, address string) {
+func (g *guest) forward(in net.Conn, address string) {
+	defer g.wires.Delete(in)
 	defer in.Close()
 	out, err := net.Dial("tcp", address)
 	if err != nil {
@@ -240,6 +244,10 @@ func (g *guest) unreachSlack() {
 		g.relay.Close()
 		g.relay = nil
 	}
+	g.wires.Range(func(c, _ any) bool {
+		c.(net.Conn).Close() // one that is kept alive would still get through
+		return true
+	})
 }
 
 // try runs a command in the guest as its root, and gives all that it says.
