@@ -86,6 +86,13 @@ func TestWholeHost(t *testing.T) {
 		t.Errorf("the login's message: %s", m)
 	}
 
+	// Another door.
+	g.run("sshnotify", "install", "--system", "--yes", "--services", "sshd,su")
+	g.run("su", "--login", "alice", "--command", "true")
+	if m := g.told(3); !strings.Contains(m, "New su to &gt;alice&lt; by &gt;root&lt; on &gt;db1.example.com&lt;") {
+		t.Errorf("su's message: %s", m)
+	}
+
 	// From here on each login has a message of its own.
 	own := filepath.Join(g.dir, "etc/sshnotify/conf.d/window.toml")
 	if err := os.WriteFile(own, []byte("[group]\nwindow = \"0s\"\n"), 0o644); err != nil {
@@ -96,7 +103,7 @@ func TestWholeHost(t *testing.T) {
 	// logind ends all that a session leaves behind.
 	g.run("sh", "-c", "mkdir -p /run/systemd/logind.conf.d && printf '[Login]\\nKillUserProcesses=yes\\n' >/run/systemd/logind.conf.d/kill.conf && systemctl restart systemd-logind")
 	g.login()
-	g.told(3)
+	g.told(4)
 
 	// A session outlives sshd's restart; the one that begins while nobody
 	// tells is told later.
@@ -114,11 +121,11 @@ func TestWholeHost(t *testing.T) {
 	}
 	g.run("systemctl", "restart", "ssh")
 	g.login()
-	if n := len(g.slack.Messages()); n != 3 {
-		t.Errorf("%d messages from a service that is stopped", n-3)
+	if n := len(g.slack.Messages()); n != 4 {
+		t.Errorf("%d messages from a service that is stopped", n-4)
 	}
 	g.run("systemctl", "start", "sshnotify")
-	g.told(5)
+	g.told(6)
 	long.Process.Kill()
 	long.Wait()
 
@@ -131,7 +138,7 @@ func TestWholeHost(t *testing.T) {
 	})
 	g.reboot()
 	g.reachSlack()
-	if m := g.told(6); !strings.Contains(m, hostEnd) {
+	if m := g.told(7); !strings.Contains(m, hostEnd) {
 		t.Errorf("after a reboot: %s", m)
 	}
 
@@ -141,7 +148,7 @@ func TestWholeHost(t *testing.T) {
 	g.run("pam-auth-update", "--enable", "sshnotify")
 	g.run("systemctl", "enable", "--now", "sshnotify")
 	g.login()
-	g.told(7)
+	g.told(8)
 
 	if err := os.Remove(own); err != nil {
 		t.Fatal(err)
@@ -157,7 +164,7 @@ func TestWholeHost(t *testing.T) {
 			t.Errorf("%s is left", left)
 		}
 	}
-	if n := len(g.slack.Messages()); n != 7 {
-		t.Errorf("%d messages, not 7", n)
+	if n := len(g.slack.Messages()); n != 8 {
+		t.Errorf("%d messages, not 8", n)
 	}
 }
