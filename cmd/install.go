@@ -189,13 +189,15 @@ func (o *installOptions) webhook(ctx context.Context, s *setup, q *asker) (outbo
 		return url, err
 	}
 	switch {
-	case s.there:
+	case s.there && !s.mute:
 		o.notUsed(s, url)
 		return outbound.Secret{}, nil
 	case !url.IsZero() || o.dryRun:
 		return url, nil
 	case q != nil:
-		return o.askWebhook(ctx, q)
+		return o.askWebhook(ctx, q, s.mute)
+	case s.mute: // the system log has been chosen, or the next install asks
+		return url, nil
 	}
 	return url, &usageError{withHint(errors.New("sshnotify install: no webhook URL, and nobody to ask"), whereWebhook)}
 }
@@ -203,11 +205,14 @@ func (o *installOptions) webhook(ctx context.Context, s *setup, q *asker) (outbo
 // plan says what is to be changed.
 func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret) (install.Plan, error) {
 	var files []install.FileText
-	if !s.there {
+	if !s.there || s.mute && !url.IsZero() {
 		// An earlier try may have left another URL, which no settings name.
 		files = []install.FileText{
 			{Path: s.webhookFile(), Content: []byte(url.Reveal() + "\n"), Secret: true, Replace: true},
 			{Path: s.config, Content: s.settingsText()},
+		}
+		if s.mute {
+			files[1] = install.FileText{Path: s.addedFile(), Content: s.addedText()}
 		}
 	}
 	if o.system {
@@ -237,9 +242,16 @@ func (s *setup) settingsText() []byte {
 	return []byte("# Written by sshnotify install, and yours from now on: sshnotify config check\n" +
 		"# says whether a change is right.\n" +
 		"spool_dir = " + strconv.Quote(s.spool) + "\n" +
-		"state_dir = " + strconv.Quote(s.state) + "\n\n" +
-		"[destination.slack]\n" +
-		"webhook_url_file = " + strconv.Quote(s.webhookFile()) + "\n")
+		"state_dir = " + strconv.Quote(s.state) + "\n\n" + s.destinationText())
+}
+
+// addedText is the settings file that only adds where alerts go.
+func (s *setup) addedText() []byte {
+	return []byte("# Written by sshnotify install, and yours from now on; read after " + s.config + ".\n" + s.destinationText())
+}
+
+func (s *setup) destinationText() string {
+	return "[destination.slack]\nwebhook_url_file = " + strconv.Quote(s.webhookFile()) + "\n"
 }
 
 // finished says what comes next.

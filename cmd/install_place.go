@@ -39,6 +39,8 @@ type setup struct {
 	config       string // the settings file
 	spool, state string
 	there        bool // there are settings already
+	// mute: those settings name no destination, as a package brings them.
+	mute bool
 	// settings are what the file says. Those of an image are not read: the
 	// files that they name are not where they say.
 	settings config.Config
@@ -63,6 +65,12 @@ func (s *setup) onDisk(p string) string { return filepath.Join("/", s.host.Root,
 // webhookFile is where install keeps the webhook URL.
 func (s *setup) webhookFile() string { return filepath.Join(filepath.Dir(s.config), "slack.url") }
 
+// addedFile is where install names the webhook beside settings that name no
+// destination and stay as they are: a package's next version brings its own.
+func (s *setup) addedFile() string {
+	return filepath.Join(filepath.Dir(s.config), "conf.d", "slack.toml")
+}
+
 // app gives the app of a command that is run with the set-up's settings, or
 // with none where there are none that can be used here.
 func (s *setup) app(a *app) *app {
@@ -78,16 +86,31 @@ func (s *setup) app(a *app) *app {
 // read looks for settings, and takes the folders from them.
 func (s *setup) read(a *app, spool, state string) {
 	_, err := os.Lstat(s.onDisk(s.config))
-	s.there = !errors.Is(err, fs.ErrNotExist)
-	if !s.there {
-		// A conf.d alone is settings too, which Load says what is wrong with.
-		more, _ := filepath.Glob(s.onDisk(filepath.Join(filepath.Dir(s.config), "conf.d", "*.toml")))
-		s.there = len(more) > 0
-	}
-	if s.there && !s.image() {
+	more, _ := filepath.Glob(s.onDisk(filepath.Join(filepath.Dir(s.config), "conf.d", "*.toml")))
+	// A conf.d alone is settings too, which Load says what is wrong with.
+	s.there = !errors.Is(err, fs.ErrNotExist) || len(more) > 0
+	switch {
+	case s.there && s.image():
+		s.mute = len(more) == 0 && saysNothing(s.onDisk(s.config))
+	case s.there:
 		s.settings, s.broken = s.app(a).settings()
+		s.mute = s.broken == nil && len(s.settings.Destinations) == 0
 	}
 	s.spool, s.state = cmp.Or(s.settings.SpoolDir, spool), cmp.Or(s.settings.StateDir, state)
+}
+
+// saysNothing reports whether a settings file holds comments only.
+func saysNothing(name string) bool {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return false
+		}
+	}
+	return true
 }
 
 // settingsFile gives the place of the settings: that of --config, or another.

@@ -94,12 +94,17 @@ func (o *installOptions) strangeHost(s outbound.Secret) {
 	}
 }
 
-// askWebhook asks for the URL.
-func (o *installOptions) askWebhook(ctx context.Context, q *asker) (outbound.Secret, error) {
+// askWebhook asks for the URL. Where none is needed, an empty answer gives
+// none.
+func (o *installOptions) askWebhook(ctx context.Context, q *asker, mayBeNone bool) (outbound.Secret, error) {
 	fmt.Fprintln(q.out, "Alerts go to Slack by an incoming webhook: https://api.slack.com/apps makes one.")
+	question := "Webhook URL (not shown): "
+	if mayBeNone {
+		question = "Webhook URL (not shown; empty for the system log only): "
+	}
 	for range askTimes {
-		raw, err := q.secret(ctx, "Webhook URL (not shown): ")
-		if err != nil {
+		raw, err := q.secret(ctx, question)
+		if err != nil || mayBeNone && strings.TrimSpace(raw) == "" {
 			return outbound.Secret{}, err
 		}
 		s, err := checkWebhook(raw)

@@ -93,8 +93,8 @@ the message, and tries again until it has arrived.`,
 	root.PersistentFlags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "how much is logged to standard error: debug, info, warn or error")
 	root.AddCommand(
 		newHookCmd(), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
-		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a),
-		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newPolicyCmd(a),
+		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
+		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newPolicyCmd(a), newHistoryCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.
 	for _, c := range allCommands(root) {

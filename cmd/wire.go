@@ -39,7 +39,17 @@ func (a *app) settings() (config.Config, error) {
 // spoolDir gives the spool's folder: a flag beats the settings, which beat the
 // default.
 func (a *app) spoolDir(flag string, c config.Config) string {
-	return cmp.Or(absolute(flag), c.SpoolDir, a.places.SpoolDir())
+	return cmp.Or(absolute(flag), c.SpoolDir, a.defaults().SpoolDir())
+}
+
+// defaults are the places that go with the settings: whoever names the host's
+// file means the host's spool and state, its service above all, which is a
+// user like others.
+func (a *app) defaults() config.Places {
+	if host := (config.Places{}); absolute(a.configFile) == host.ConfigFile() {
+		return host
+	}
+	return a.places
 }
 
 // absolute gives a path that means the same to a worker, which runs in /, and
@@ -54,7 +64,7 @@ func absolute(path string) string {
 	return path
 }
 
-func (a *app) stateDir(c config.Config) string { return cmp.Or(c.StateDir, a.places.StateDir()) }
+func (a *app) stateDir(c config.Config) string { return cmp.Or(c.StateDir, a.defaults().StateDir()) }
 
 // sendTimeout bounds a request to a destination; slow answers are the queue's.
 const sendTimeout = 10 * time.Second

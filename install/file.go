@@ -110,7 +110,13 @@ func (h Host) put(f file) (err error) {
 	// Attributes first: a change of the mode may have to win over an access
 	// list, and a change of owner clears the setid bits.
 	copyAttributes(name, t.Name())
-	if err := h.setOwner(t.Name(), f.uid, f.gid); err != nil {
+	err = h.setOwner(t.Name(), f.uid, f.gid)
+	if errors.Is(err, fs.ErrPermission) && f.uid == os.Geteuid() {
+		// Only root can give a file to a group that it is not in. The one that
+		// gets it instead may do no more than all others may.
+		err, f.mode = nil, f.mode&^0o070|f.mode&0o007<<3
+	}
+	if err != nil {
 		return h.plain(err)
 	}
 	if err := t.Chmod(f.mode); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 )
@@ -102,11 +103,23 @@ func (p *planner) edit(f file, content []byte, mode fs.FileMode, why string) err
 	if f.exists {
 		c.Mode = f.mode
 	}
+	if f.exists && f.uid == os.Geteuid() && !canGive(f.gid) {
+		p.note("%s belongs to the group %d, which only root can keep: it gets your own", f.path, f.gid)
+	}
 	if f.links > 1 {
 		p.note("%s has %d names (hard links): only this one gets the change", f.path, f.links)
 	}
 	p.add(c)
 	return nil
+}
+
+// canGive says whether this process may give its files to a group.
+func canGive(gid int) bool {
+	if os.Geteuid() == 0 || gid == os.Getegid() {
+		return true
+	}
+	groups, err := os.Getgroups()
+	return err != nil || slices.Contains(groups, gid)
 }
 
 // folder makes a folder, or sets the owner and mode of one that is there.

@@ -107,14 +107,14 @@ func hostFolders(places Places) []whole {
 		whole{path: path.Join(places.Spool, "failed"), mode: 0o700, owner: ownedByService})
 }
 
-// service puts the service in and has it started. replaced says that its
-// program is another now.
-func (p *planner) service(f Findings, places Places, files []FileText, replaced bool) error {
+// service puts the service in and has it started. changed says that its
+// program or its settings are others now.
+func (p *planner) service(f Findings, places Places, files []FileText, changed bool) error {
 	switch f.Init {
 	case "systemd":
-		return p.systemd(f, places, files, replaced)
+		return p.systemd(f, places, files, changed)
 	case "openrc":
-		return p.openrc(f, places, replaced)
+		return p.openrc(f, places, changed)
 	}
 	if f.Init == noInit {
 		p.note("no systemd and no OpenRC here: the hook starts a worker when it needs one")
@@ -123,14 +123,14 @@ func (p *planner) service(f Findings, places Places, files []FileText, replaced 
 }
 
 func (p *planner) systemd(f Findings, places Places, files []FileText, changed bool) error {
-	unit := p.h.packagedUnit()
+	unit, reread := p.h.packagedUnit(), false
 	if unit == "" || places != (Places{}).filled() {
 		unit = unitPath
 		c, err := p.file(whole{path: unitPath, content: []byte(places.Unit()), mode: 0o644, owner: ownedByRoot, why: "the service"})
 		if err != nil {
 			return err
 		}
-		changed = changed || c
+		reread, changed = c, changed || c
 		text := places.Tmpfiles()
 		for _, at := range p.settingsFiles(files) {
 			text += "z " + at + " 0640 root " + ServiceUser + " -\n"
@@ -142,7 +142,7 @@ func (p *planner) systemd(f Findings, places Places, files []FileText, changed b
 	if !f.Running {
 		return p.link(unitWants, unit, "the service is started at boot")
 	}
-	if changed {
+	if reread {
 		p.run("systemd reads the unit", nil, "systemctl", "daemon-reload")
 	}
 	_, err := p.h.ask(p.ctx, "systemctl", "is-active", "--quiet", unitName)

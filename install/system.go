@@ -105,17 +105,19 @@ func (p *planner) system(f Findings, o SystemOptions) error {
 	if err := trusted(o.Binary); err != nil {
 		return &HostError{Reason: "root's hook must not run this program: " + err.Error(), Do: "put it into /usr/bin: install -m 0755 sshnotify " + DefaultBinary}
 	}
+	before = len(p.plan.Changes)
 	for _, s := range o.Files {
 		if err := p.settings(s, dirMode, fileMode, settingsOwner); err != nil {
 			return err
 		}
 	}
+	changed := replaced || len(p.plan.Changes) > before
 	if there {
 		if err := p.folders(o.Places); err != nil {
 			return err
 		}
 	}
-	if err := p.service(f, o.Places, o.Files, replaced); err != nil {
+	if err := p.service(f, o.Places, o.Files, changed); err != nil {
 		return err
 	}
 	if err := p.policy(f, o.Places, o.LoadPolicy); err != nil {

@@ -146,6 +146,10 @@ func alerts() map[string]event.Alert {
 			return a
 		}(),
 		"stale":       aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
+		"sudo": aliceLogin(func(a *event.Alert) {
+			a.Event.Service, a.Event.User, a.Event.By = "sudo", "root", "alice"
+			a.Event.Remote, a.Event.Auth, a.Facts, a.Person = event.Remote{}, event.Auth{}, event.Facts{}, ""
+		}),
 		"no-provider": aliceLogin(func(a *event.Alert) { a.Facts = event.Facts{} }),
 		"private": aliceLogin(func(a *event.Alert) {
 			a.Event.Remote.IP = ip("10.0.0.7")

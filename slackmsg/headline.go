@@ -27,6 +27,10 @@ func headline(a event.Alert, f form) line {
 		return logoutHeadline(a, f)
 	}
 	head := subject{prefix: sev, user: e.User, host: e.Host, labels: e.Labels, login: e.Kind == event.KindLogin}
+	if becomes(e) {
+		head.prefix += service(e) + " "
+		head.by = e.By
+	}
 	switch {
 	case e.Kind != event.KindLogin:
 		tail := line{say(": "), quote(what(a), maxHeadline)}
@@ -39,6 +43,8 @@ func headline(a event.Alert, f form) line {
 	case sev != "" && len(a.Verdict.Reasons) > 0:
 		tail := line{say(": "), quote(a.Verdict.Reasons[0], maxHeadline)}
 		return head.fit(tail, min(tail.width(f), enough), f)
+	case becomes(e):
+		return head.fit(nil, 0, f)
 	case a.Verdict.Usual && e.Kind == event.KindLogin:
 		tail := line{say(": usual")}
 		return head.fit(tail, tail.width(f), f)
@@ -120,6 +126,7 @@ func logoutHeadline(a event.Alert, f form) line {
 // subject is what a headline is about: user → host (labels).
 type subject struct {
 	prefix string
+	by     string // who became the user; mostly empty
 	user   string
 	host   string
 	labels map[string]string
@@ -134,6 +141,9 @@ func (s subject) fit(tail line, need int, f form) line {
 		{48, 40, 40}, {32, 20, 24}, {32, 20, 0}, {20, 16, 0}, {14, 12, 0}, {8, 8, 0},
 	} {
 		l = line{say(s.prefix)}
+		if s.by != "" {
+			l = append(l, quote(s.by, limit.user), say(" → "))
+		}
 		if s.login || s.user != "" {
 			l = append(l, quote(orUnknown(s.user, "user"), limit.user), say(" → "))
 		}

@@ -23,7 +23,7 @@ func addressLine(e event.Event, f event.Facts, each int) line {
 		}
 	case !blank(e.Remote.Name):
 		l = append(label(say("Connected from IP:")), say("unknown, named "), quote(e.Remote.Name, each))
-	case e.Kind == event.KindLogin:
+	case e.Kind == event.KindLogin && !becomes(e):
 		l = append(label(say("Connected from IP:")), say("unknown"))
 	default:
 		return nil

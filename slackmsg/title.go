@@ -32,6 +32,10 @@ func title(a event.Alert) line {
 		l = slices.Concat(line{say("Test message from sshnotify on host ")}, host, at)
 	case len(a.Rows) > 0:
 		l = digestTitle(a)
+	case becomes(e) && a.Count > 1:
+		l = slices.Concat(line{say(fmt.Sprintf("%d more ", a.Count)), door, say(" to ")}, user, by(e), line{say(" on ")}, host, at)
+	case becomes(e):
+		l = slices.Concat(line{say("New "), door, say(" to ")}, user, by(e), line{say(" on ")}, host, at)
 	case e.Kind == event.KindLogin && a.Count > 1:
 		l = slices.Concat(line{say(fmt.Sprintf("%d more ", a.Count)), door, say(" logins of ")}, user, line{say(" to ")}, host, at)
 	case e.Kind == event.KindLogin:
@@ -47,6 +51,12 @@ func title(a event.Alert) line {
 	}
 	return clip(l, maxTitle, asEscaped)
 }
+
+// becomes reports whether a login is somebody's on the host who becomes
+// another user, by sudo or su.
+func becomes(e event.Event) bool { return e.Kind == event.KindLogin && !blank(e.By) }
+
+func by(e event.Event) line { return append(line{say(" by ")}, marked(e.By, titleUser)...) }
 
 // marked puts a name between the contract's marks.
 func marked(s string, limit int) line {
@@ -70,6 +80,8 @@ func service(e event.Event) string {
 		return "SSH"
 	case s == "login":
 		return "console"
+	case s == "su-l", s == "sudo-i": // the same, with a login shell
+		return s[:len(s)-2]
 	default:
 		return s
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"io"
@@ -99,11 +100,17 @@ var accesses = []access{
 		control := filepath.Join(l.dir, "control")
 		leave := l.stay("-N", "-M", "-S", control, "lab")
 		defer leave()
-		until(l.t, "the master connection", func() bool { _, err := os.Stat(control); return err == nil })
+		// Each client has a time of its own: one that waits for its master for ever
+		// is a failure, and not the end of all tests.
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		until(l.t, "the master connection", func() bool {
+			return l.command(ctx, "ssh", "-S", control, "-O", "check", "lab").Run() == nil
+		})
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
-				c := l.command(t.Context(), "ssh", "-S", control, "-o", "ProxyCommand=false", "lab", "printf %s "+fmt.Sprint(i))
+				c := l.command(ctx, "ssh", "-S", control, "-o", "ProxyCommand=false", "lab", "printf %s "+fmt.Sprint(i))
 				if out, err := c.Output(); string(out) != fmt.Sprint(i) {
 					t.Errorf("session %d: %q, %v", i, out, err)
 				}

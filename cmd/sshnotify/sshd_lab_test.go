@@ -313,7 +313,9 @@ func (l *lab) end() {
 
 // overflowName is the folder in /run that stands in for a spool that takes no
 // events.
-func overflowName(spool string) string { return "sshnotify" + strings.ReplaceAll(spool, "/", "-") }
+func overflowName(spool string) string {
+	return "sshnotify" + strings.NewReplacer(`\`, `\x5c`, "-", `\x2d`, "/", "-").Replace(spool)
+}
 
 func gone(c <-chan struct{}) bool {
 	select {

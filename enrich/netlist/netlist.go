@@ -73,6 +73,7 @@ type List struct {
 	source source
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
+	idle   *run // that is over
 
 	mu      sync.Mutex
 	list    *list // nil: there is none yet
@@ -88,6 +89,8 @@ type run struct {
 	loaded chan struct{} // closed when what is on the disk was read
 	done   chan struct{} // closed when it was got, too
 }
+
+func newRun() *run { return &run{loaded: make(chan struct{}), done: make(chan struct{})} }
 
 // source is where a list comes from. One goroutine uses it at a time.
 type source interface {
@@ -145,6 +148,9 @@ func New(o Options) (*List, error) {
 		}
 		l.source = d
 	}
+	l.idle = newRun()
+	close(l.idle.loaded)
+	close(l.idle.done)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }
@@ -270,14 +276,12 @@ func (l *List) look(now bool) *run {
 	if l.running != nil {
 		return l.running
 	}
-	r := &run{loaded: make(chan struct{}), done: make(chan struct{})}
 	at := l.o.Now()
 	age := at.Sub(l.looked)
 	if !now && !l.looked.IsZero() && age >= 0 && age < lookEvery || l.ctx.Err() != nil {
-		close(r.loaded)
-		close(r.done)
-		return r
+		return l.idle
 	}
+	r := newRun()
 	l.looked, l.running = at, r
 	l.runs.Go(func() { l.work(r) })
 	return r

@@ -38,7 +38,7 @@ func groupKey(e event.Event) string {
 	if e.Kind == event.KindAlert && e.Note != nil {
 		return strings.Join([]string{string(e.Kind), e.Note.Title, e.Note.Text}, "\x00")
 	}
-	parts := []string{string(e.Kind), e.Service, e.User, addrString(e.Remote.IP), e.Auth.Fingerprint}
+	parts := []string{string(e.Kind), e.Service, e.By, e.User, addrString(e.Remote.IP), e.Auth.Fingerprint}
 	for _, f := range e.Flags {
 		parts = append(parts, string(f))
 	}

@@ -26,7 +26,7 @@ func (w *worker) recall(it *item) (owner string) {
 		owner = w.set.Owner(it.e)
 	}
 	it.owner = owner
-	if !w.remembers() {
+	if !remembered(it.e) || !w.remembers() {
 		return owner
 	}
 	m, err := w.set.Memory.Recall(it.e, it.facts)
@@ -76,11 +76,16 @@ func (s Settings) Routed(v event.Verdict) []string {
 	return least
 }
 
+// remembered reports whether an event is for the memory: a login from
+// somewhere. By sudo and su nobody comes from anywhere, and as root everybody
+// would be the same person.
+func remembered(e event.Event) bool { return e.Kind == event.KindLogin && e.By == "" }
+
 // remember keeps a login, and reports whether it may go untold. What is usual
 // may only while the memory has it, for the digest; what the settings ignore
 // always may.
 func (w *worker) remember(it *item, quiet bool) bool {
-	if it.e.Kind != event.KindLogin || w.set.Memory == nil {
+	if !remembered(it.e) || w.set.Memory == nil {
 		return true
 	}
 	err := errForgetful

@@ -80,6 +80,7 @@ type Event struct {
 	Host    string            `json:"host"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	User    string            `json:"user,omitempty"`
+	By      string            `json:"by,omitempty"`      // who became User: of sudo and su
 	Service string            `json:"service,omitempty"` // PAM_SERVICE; sshd for a shell
 	Via     Via               `json:"via"`
 	Remote  Remote            `json:"remote,omitzero"`
@@ -286,6 +287,7 @@ func (e *Event) normalize() {
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
 	e.Host = Clean(e.Host, maxHost)
 	e.User = Clean(e.User, maxUser)
+	e.By = Clean(e.By, maxUser)
 	e.Service = Clean(e.Service, maxWord)
 	e.Via = Via(Clean(string(e.Via), maxWord))
 	e.Remote.Name = Clean(e.Remote.Name, maxHost)

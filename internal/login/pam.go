@@ -12,6 +12,10 @@ import (
 // PAM_TYPE.
 const openPAMType = "PAM_SM_FUNC"
 
+// becomes are the services by which somebody on the host becomes another user;
+// PAM_RUSER names who.
+var becomes = map[string]bool{"sudo": true, "sudo-i": true, "su": true, "su-l": true, "runuser": true, "runuser-l": true}
+
 // fromPAM makes an event of pam_exec's environment. Of that, PAM's own items
 // can be believed. SSH_CONNECTION and SSH_AUTH_INFO_0 are sshd's, but a user
 // may have replaced them with pam_env(8)'s user_readenv; at a logout they
@@ -30,12 +34,22 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		Session: h.parentSession(),
 	}
 	rhost := env.last("PAM_RHOST")
+	local := becomes[name]
+	if local {
+		// Nobody comes from anywhere. Some sudo names its own host as the far end.
+		e.By, rhost = env.last("PAM_RUSER"), ""
+	}
 	switch kind := env.pamType(); kind {
 	case "open_session":
 		sshConnection := env.last("SSH_CONNECTION")
+		if local {
+			sshConnection = "" // an earlier login's, at best
+		}
 		e.Kind = event.KindLogin
 		e.ID = event.LoginID(e.Session, sshConnection)
-		e.Auth = parseAuthInfo(env.last("SSH_AUTH_INFO_0"))
+		if !local {
+			e.Auth = parseAuthInfo(env.last("SSH_AUTH_INFO_0"))
+		}
 		setAddress(&e, rhost, sshConnection)
 	case "close_session":
 		e.Kind = event.KindLogout
@@ -44,7 +58,7 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 	default:
 		return event.Event{}, nothing(fmt.Sprintf("PAM asks for %.64q", kind))
 	}
-	if env.foreignRHost() {
+	if !local && env.foreignRHost() {
 		addFlag(&e, event.FlagAddressUnverified)
 	}
 	return e, nil

@@ -37,6 +37,26 @@ func TestPAMLogin(t *testing.T) {
 	}
 }
 
+// Who runs sudo in a session by SSH has its variables, and sudo may name its
+// own host as the far end: neither is an address that anybody came from.
+func TestPAMBecomesAnother(t *testing.T) {
+	for _, service := range []string{"sudo", "sudo-i", "su", "su-l"} {
+		h := underSSHD(t, "SSH_CONNECTION="+aliceConn, "SSH_AUTH_INFO_0=password\n", "PAM_RHOST=db1", "PAM_SERVICE="+service,
+			"PAM_USER=root", "PAM_TTY=/dev/pts/1", "PAM_RUSER=alice", "PAM_TYPE=open_session")
+		got, err := Read(h, Options{Now: now, Services: []string{"sshd", service}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := event.Event{
+			ID: event.LoginID(monitor, ""), Kind: event.KindLogin, Time: now.UTC(), Host: "db1.example.com",
+			User: "root", By: "alice", Service: service, Via: event.ViaPAM, Session: monitor,
+		}
+		if d := cmp.Diff(want, got, compareAddrs); d != "" {
+			t.Errorf("%s: %s", service, d)
+		}
+	}
+}
+
 func TestPAMLogout(t *testing.T) {
 	// At the end of a session, a user's ~/.pam_environment has always been read.
 	h := underSSHD(t, pamEnv("close_session", "203.0.113.7", "SSH_AUTH_INFO_0=password\n", "SSH_CONNECTION=192.0.2.9 1 192.0.2.10 2")...)

@@ -50,18 +50,11 @@ func (b build) files(ctx context.Context, dir string) error {
 	if err := b.compile(ctx, program, runtime.GOOS, runtime.GOARCH, ""); err != nil {
 		return err
 	}
-	cmds, err := readCommands(ctx, program)
-	if err != nil {
+	if err := b.manPages(ctx, program, filepath.Join(dir, "man")); err != nil {
 		return err
 	}
-	for _, c := range cmds {
-		name := strings.Join(c.name, "-") + ".1"
-		if err := writeGzip(filepath.Join(dir, "man", name+".gz"), manPage(c, b.release, b.date)); err != nil {
-			return err
-		}
-	}
 	for shell, name := range map[string]string{"bash": "sshnotify.bash", "zsh": "_sshnotify", "fish": "sshnotify.fish"} {
-		text, err := ask(ctx, program, "completion", shell)
+		text, err := b.ask(ctx, program, "completion", shell)
 		if err != nil {
 			return err
 		}
@@ -77,6 +70,30 @@ func (b build) files(ctx context.Context, dir string) error {
 		return err
 	}
 	return writeGzip(filepath.Join(dir, "changelog.Debian.gz"), b.debianChangelog())
+}
+
+// manPages has the program write its pages, and compresses them.
+func (b build) manPages(ctx context.Context, program, dir string) error {
+	if _, err := b.ask(ctx, program, "man", "--dir", dir); err != nil {
+		return err
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil {
+		return err
+	}
+	for _, name := range pages {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := writeGzip(name+".gz", text); err != nil {
+			return err
+		}
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // debianChangelog is the changelog of deb-changelog(5) that Debian wants in a
@@ -98,13 +115,13 @@ func (b build) compile(ctx context.Context, to, goos, goarch, goarm string) erro
 
 // ask runs the program as one that knows no user and no settings: whoever
 // builds it, its texts are the same, and name the host's places.
-func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
+func (b build) ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = []string{"XDG_CONFIG_HOME=/etc", "XDG_STATE_HOME=/var/lib", "HOME=/", "NO_COLOR=1", "PATH=/usr/bin:/bin"}
+	cmd.Env = []string{"XDG_CONFIG_HOME=/etc", "XDG_STATE_HOME=/var/lib", "HOME=/", "NO_COLOR=1", "PATH=/usr/bin:/bin", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix())}
 	return output(cmd)
 }
 

@@ -39,7 +39,7 @@ func TestDefaultSettings(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "config", "check", "--config", file); err != nil {
+		if _, err := trial.ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "config", "check", "--config", file); err != nil {
 			t.Error(err)
 		}
 	}
@@ -72,7 +72,9 @@ func TestPackageScripts(t *testing.T) {
 		if strings.Contains(code, "pam-auth-update --enable") || strings.Contains(code, "sshnotify install") && !strings.Contains(code, "hint: ") {
 			t.Errorf("%s: puts the hook in, unasked", name)
 		}
-		if strings.Contains(code, "userdel") || strings.Contains(code, "deluser") {
+		// Its number would be another's, and with it what is left of its files.
+		purge := regexp.MustCompile(`(?ms)^purge\)\n.*?^\t;;\n`)
+		if left := purge.ReplaceAllString(code, ""); strings.Contains(left, "userdel") || strings.Contains(left, "deluser") {
 			t.Errorf("%s: removes the user, whose number another would get", name)
 		}
 		if out, err := exec.Command("sh", "-n", name).CombinedOutput(); err != nil {

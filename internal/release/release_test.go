@@ -258,7 +258,7 @@ func TestGoreleaserBuildsAsWeDo(t *testing.T) {
 	if !strings.Contains(ld, "-X "+module+"/cmd.release={{ .Version }}") {
 		t.Errorf("the program is not told its version: %s", ld)
 	}
-	out, err := ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "--version")
+	out, err := trial.ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "--version")
 	if err != nil || string(out) != "sshnotify 1.2.3\n" {
 		t.Errorf("the program calls itself %q (%v)", out, err)
 	}

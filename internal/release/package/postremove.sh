@@ -3,8 +3,8 @@
 # like, rpm with the number of versions that are left, apk and pacman with the
 # version. pacman makes a function of it: no exit here.
 #
-# The user stays, purged or not: files of its may be anywhere (backups, logs),
-# and the next system user to get that number would own them.
+# The user goes with a purge, which leaves nothing of it; after a removal it
+# stays, because the next system user to get its number would own the queue.
 set -e
 
 if [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; then
@@ -29,6 +29,9 @@ purge)
 	fi
 	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify
 	rm -f /etc/sshnotify/installed.json
+	if id -u sshnotify >/dev/null 2>&1; then
+		userdel sshnotify || echo "sshnotify: the user sshnotify stays: userdel sshnotify" >&2
+	fi
 	# Secrets and settings that the package did not bring are their owner's.
 	rmdir /etc/sshnotify/conf.d /etc/sshnotify 2>/dev/null || :
 	if [ -d /etc/sshnotify ]; then

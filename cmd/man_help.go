@@ -1,28 +1,29 @@
-package main
+package cmd
 
 import (
-	"context"
-	"fmt"
+	"bytes"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
-// command is what one command's --help says.
-type command struct {
+// helpText is what one command's --help says.
+type helpText struct {
 	name  []string // sshnotify, queue, retry
-	short string   // the line that its parent lists it with
+	short string   // in one line
 	// In the order of the help: the opening has the title "", the others are
 	// "EXIT STATUS", "Usage", "Examples", "Available Commands", "Flags",
 	// "Global Flags".
-	sections []section
+	sections []helpSection
 }
 
-// section is a titled part of a help text, without the blank lines around it.
-type section struct {
+// helpSection is a titled part of a help text, without the blank lines around it.
+type helpSection struct {
 	title string
 	lines []string
 }
 
-func (c command) section(title string) []string {
+func (c helpText) section(title string) []string {
 	for _, s := range c.sections {
 		if s.title == title {
 			return s.lines
@@ -31,45 +32,44 @@ func (c command) section(title string) []string {
 	return nil
 }
 
-// readCommands asks the program for the help of all its commands, the top one
-// first. Its own words are what is documented: no page can be about a flag
-// that the program does not have.
-func readCommands(ctx context.Context, program string) ([]command, error) {
-	var all []command
-	var walk func(name []string, short string) error
-	walk = func(name []string, short string) error {
-		text, err := ask(ctx, program, append(name[1:len(name):len(name)], "--help")...)
+// helpTexts are the helps of a command and all below it, the top one first.
+// The program's own words are what is documented: no page can be about a flag
+// that it does not have.
+func helpTexts(top *cobra.Command) ([]helpText, error) {
+	var all []helpText
+	var walk func(c *cobra.Command) error
+	walk = func(c *cobra.Command) error {
+		var b bytes.Buffer
+		c.InitDefaultHelpFlag() // as it stands in its help
+		c.SetOut(&b)
+		err := c.Help()
+		c.SetOut(nil)
 		if err != nil {
 			return err
 		}
-		c := parseHelp(name, short, string(text))
-		if len(c.section("Usage")) == 0 {
-			return fmt.Errorf("%s: its help has no usage", strings.Join(name, " "))
-		}
-		all = append(all, c)
-		for _, line := range c.section("Available Commands") {
-			sub, short, _ := strings.Cut(strings.TrimSpace(line), " ")
+		h := parseHelp(strings.Fields(c.CommandPath()), c.Short, b.String())
+		all = append(all, h)
+		for _, sub := range c.Commands() {
 			// cobra's own help command says what --help does.
-			if sub == "help" {
-				continue
-			}
-			if err := walk(append(name[:len(name):len(name)], sub), strings.TrimSpace(short)); err != nil {
-				return err
+			if sub.IsAvailableCommand() && sub.Name() != "help" {
+				if err := walk(sub); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	}
-	return all, walk([]string{"sshnotify"}, "tell about SSH logins in Slack")
+	return all, walk(top)
 }
 
 // parseHelp takes a help text apart, as cobra lays it out: titles stand at the
 // beginning of a line and end with a colon, or are in capitals.
-func parseHelp(name []string, short, text string) command {
-	c := command{name: name, short: short, sections: []section{{}}}
+func parseHelp(name []string, short, text string) helpText {
+	c := helpText{name: name, short: short, sections: []helpSection{{}}}
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimRight(line, " ")
 		if title, ok := heading(line); ok {
-			c.sections = append(c.sections, section{title: title})
+			c.sections = append(c.sections, helpSection{title: title})
 			continue
 		}
 		// Says how to ask for more help.

@@ -1,14 +1,13 @@
-package main
+package cmd
 
 import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 )
 
-// filesSection says where things are, in the page of the whole program.
-var filesSection = []struct{ path, what string }{
+// manFiles says where things are, in the page of the whole program.
+var manFiles = []struct{ path, what string }{
 	{"/etc/sshnotify/config.toml", "the host's settings, then conf.d/*.toml beside it"},
 	{"/var/spool/sshnotify", "the host's queue; /run/sshnotify when that is full or broken"},
 	{"/var/lib/sshnotify", "what the host's service remembers"},
@@ -16,11 +15,11 @@ var filesSection = []struct{ path, what string }{
 	{"~/.local/state/sshnotify", "a user's queue and memory ($XDG_STATE_HOME)"},
 }
 
-// manPage is a command's page in man(7).
-func manPage(c command, release string, date time.Time) []byte {
+// manPage is a command's page in man(7). day is YYYY-MM-DD, or nothing.
+func manPage(c helpText, release, day string) []byte {
 	var b strings.Builder
 	page := strings.Join(c.name, "-")
-	fmt.Fprintf(&b, ".TH %s 1 %s %s %s\n", quote(strings.ToUpper(page)), quote(date.Format(time.DateOnly)), quote("sshnotify "+release), quote("sshnotify"))
+	fmt.Fprintf(&b, ".TH %s 1 %s %s %s\n", manQuote(strings.ToUpper(page)), manQuote(day), manQuote("sshnotify "+release), manQuote("sshnotify"))
 	// Left aligned: a narrow terminal shows no rivers.
 	b.WriteString(".ad l\n.nh\n")
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(page), roff(lowerFirst(c.short)))
@@ -35,14 +34,14 @@ func manPage(c command, release string, date time.Time) []byte {
 		fmt.Fprintf(&b, "\\fB%s\\fR%s\n", roff(strings.Join(c.name, " ")), roff(rest))
 	}
 	b.WriteString(".SH DESCRIPTION\n")
-	prose(&b, c.section(""))
+	manProse(&b, c.section(""))
 	// Sections of the help that cobra does not lay out: its author's own.
 	for _, s := range c.sections {
 		switch s.title {
 		case "", "Usage", "Examples", "Available Commands", "Flags", "Global Flags", "Aliases", "EXIT STATUS":
 		default:
-			fmt.Fprintf(&b, ".SH %s\n", quote(s.title))
-			prose(&b, s.lines)
+			fmt.Fprintf(&b, ".SH %s\n", manQuote(s.title))
+			manProse(&b, s.lines)
 		}
 	}
 	if lines := c.section("Available Commands"); lines != nil {
@@ -52,25 +51,25 @@ func manPage(c command, release string, date time.Time) []byte {
 			if sub == "help" {
 				continue
 			}
-			tagged(&b, page+"-"+sub+"(1)", strings.TrimSpace(what))
+			manTagged(&b, page+"-"+sub+"(1)", strings.TrimSpace(what))
 		}
 	}
-	options(&b, "OPTIONS", c.section("Flags"))
-	options(&b, "GLOBAL OPTIONS", c.section("Global Flags"))
+	manOptions(&b, "OPTIONS", c.section("Flags"))
+	manOptions(&b, "GLOBAL OPTIONS", c.section("Global Flags"))
 	b.WriteString(".SH EXIT STATUS\n")
 	for _, line := range c.section("EXIT STATUS") {
 		code, what, _ := strings.Cut(strings.TrimSpace(line), " ")
-		tagged(&b, code, strings.TrimSpace(what))
+		manTagged(&b, code, strings.TrimSpace(what))
 	}
 	if len(c.name) == 1 {
 		b.WriteString(".SH FILES\n")
-		for _, f := range filesSection {
-			tagged(&b, f.path, f.what)
+		for _, f := range manFiles {
+			manTagged(&b, f.path, f.what)
 		}
 	}
 	if lines := c.section("Examples"); lines != nil {
 		b.WriteString(".SH EXAMPLES\n")
-		verbatim(&b, lines)
+		manVerbatim(&b, lines)
 	}
 	if len(c.name) > 1 {
 		fmt.Fprintf(&b, ".SH SEE ALSO\n.BR %s (1)\n", roff(strings.Join(c.name[:len(c.name)-1], "-")))
@@ -79,7 +78,7 @@ func manPage(c command, release string, date time.Time) []byte {
 }
 
 // prose writes paragraphs; lines that are indented keep their form.
-func prose(b *strings.Builder, lines []string) {
+func manProse(b *strings.Builder, lines []string) {
 	for len(lines) > 0 {
 		n := 0
 		indented := strings.HasPrefix(lines[0], " ")
@@ -87,7 +86,7 @@ func prose(b *strings.Builder, lines []string) {
 			n++
 		}
 		if indented {
-			verbatim(b, lines[:n])
+			manVerbatim(b, lines[:n])
 		} else {
 			for _, line := range lines[:n] {
 				b.WriteString(startLine(roff(line)) + "\n")
@@ -101,7 +100,7 @@ func prose(b *strings.Builder, lines []string) {
 	}
 }
 
-func verbatim(b *strings.Builder, lines []string) {
+func manVerbatim(b *strings.Builder, lines []string) {
 	b.WriteString(".nf\n")
 	for _, line := range lines {
 		b.WriteString(startLine(roff(line)) + "\n")
@@ -112,21 +111,21 @@ func verbatim(b *strings.Builder, lines []string) {
 // Flag lines of cobra: "  -h, --help        help for queue".
 var flagLine = regexp.MustCompile(`^ {2,}((?:-\w, )?--\S+(?: \S+)?) {2,}(\S.*)$`)
 
-func options(b *strings.Builder, title string, lines []string) {
+func manOptions(b *strings.Builder, title string, lines []string) {
 	if lines == nil {
 		return
 	}
-	fmt.Fprintf(b, ".SH %s\n", quote(title))
+	fmt.Fprintf(b, ".SH %s\n", manQuote(title))
 	for _, line := range lines {
 		if m := flagLine.FindStringSubmatch(line); m != nil {
-			tagged(b, m[1], m[2])
+			manTagged(b, m[1], m[2])
 		} else {
 			b.WriteString(startLine(roff(strings.TrimSpace(line))) + "\n")
 		}
 	}
 }
 
-func tagged(b *strings.Builder, tag, what string) {
+func manTagged(b *strings.Builder, tag, what string) {
 	fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(tag), startLine(roff(what)))
 }
 
@@ -145,7 +144,7 @@ func startLine(s string) string {
 }
 
 // quote makes a macro's argument of several words one.
-func quote(s string) string { return `"` + roff(s) + `"` }
+func manQuote(s string) string { return `"` + roff(s) + `"` }
 
 // lowerFirst keeps names in capitals.
 func lowerFirst(s string) string {

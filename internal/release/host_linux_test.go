@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// put copies the package into the guest and gives its place there.
+func (g *guest) put() string {
+	g.t.Helper()
+	if err := trial.files(g.t.Context(), "build"); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := trial.pack(g.t.Context(), "build", "deb", "amd64", ""); err != nil {
+		g.t.Fatal(err)
+	}
+	all, err := filepath.Glob("build/sshnotify_*.deb")
+	if err != nil || len(all) != 1 {
+		g.t.Fatalf("%v %v", all, err)
+	}
+	g.onHost("cp", all[0], filepath.Join(g.dir, "opt/sshnotify.deb"))
+	return "/opt/sshnotify.deb"
+}
+
+// doctor gives the checks of the host's set-up that failed.
+func (g *guest) doctor() (failed []string) {
+	g.t.Helper()
+	out, _ := g.try("sshnotify", "doctor", "--system", "--json")
+	var doc struct {
+		Checks []struct{ Name, State, Message string }
+	}
+	if err := json.Unmarshal([]byte(out), &doc); err != nil || len(doc.Checks) < 10 {
+		g.t.Fatalf("doctor: %v\n%s", err, out)
+	}
+	for _, c := range doc.Checks {
+		if c.State == "fail" {
+			failed = append(failed, c.Name+": "+c.Message)
+		}
+	}
+	return failed
+}
+
+// A stranger's way from a package to the first message and back, on a host
+// that is real in all its parts.
+func TestWholeHost(t *testing.T) {
+	g := newGuest(t)
+	before := g.etc()
+	deb := g.put()
+
+	g.run("dpkg", "--install", deb)
+	if got := g.run("systemctl", "is-active", "sshnotify"); got != "active\n" {
+		t.Errorf("the service is %s", got)
+	}
+	after := g.etc()
+	for name := range after {
+		if strings.HasPrefix(name, "pam.d/") && after[name] != before[name] {
+			t.Errorf("the package changes %s, unasked", name)
+		}
+	}
+	if len(g.doctor()) == 0 {
+		t.Error("doctor finds nothing wrong with a host whose logins nobody tells of")
+	}
+
+	webhook := filepath.Join(g.dir, "root/slack.url")
+	if err := os.WriteFile(webhook, []byte(g.reachSlack()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", g.run("sshnotify", "install", "--system", "--yes", "--test", "--webhook-url-file", "/root/slack.url")) // sends a test message
+	g.told(1)
+	set := g.etc()
+	g.run("sshnotify", "install", "--system", "--yes", "--webhook-url-file", "/root/slack.url")
+	if diff := cmp.Diff(set, g.etc()); diff != "" {
+		t.Errorf("installing twice is not the same as once:\n%s", diff)
+	}
+	if failed := g.doctor(); len(failed) > 0 {
+		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
+	}
+
+	g.login()
+	if m := g.told(2); !strings.Contains(m, "*Connected from IP:* "+hostEnd) || !strings.Contains(m, "&gt;alice&lt;") || !strings.Contains(m, "db1.example.com") {
+		t.Errorf("the login's message: %s", m)
+	}
+
+	// Another door.
+	g.run("sshnotify", "install", "--system", "--yes", "--services", "sshd,su")
+	g.run("su", "--login", "alice", "--command", "true")
+	if m := g.told(3); !strings.Contains(m, "New su to &gt;alice&lt; by &gt;root&lt; on &gt;db1.example.com&lt;") {
+		t.Errorf("su's message: %s", m)
+	}
+
+	// From here on each login has a message of its own.
+	own := filepath.Join(g.dir, "etc/sshnotify/conf.d/window.toml")
+	if err := os.WriteFile(own, []byte("[group]\nwindow = \"0s\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g.run("systemctl", "reload", "sshnotify")
+
+	// logind ends all that a session leaves behind.
+	g.run("sh", "-c", "mkdir -p /run/systemd/logind.conf.d && printf '[Login]\\nKillUserProcesses=yes\\n' >/run/systemd/logind.conf.d/kill.conf && systemctl restart systemd-logind")
+	g.login()
+	g.told(4)
+
+	// A session outlives sshd's restart; the one that begins while nobody
+	// tells is told later.
+	g.run("systemctl", "stop", "sshnotify")
+	long := g.ssh("echo in; sleep 1000")
+	said, err := long.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := long.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := said.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	g.run("systemctl", "restart", "ssh")
+	g.login()
+	if n := len(g.slack.Messages()); n != 4 {
+		t.Errorf("%d messages from a service that is stopped", n-4)
+	}
+	g.run("systemctl", "start", "sshnotify")
+	g.told(6)
+	long.Process.Kill()
+	long.Wait()
+
+	// Slack is away, and then the whole host.
+	g.unreachSlack()
+	g.login()
+	g.eventually("event that waits", func() bool {
+		out, _ := g.try("sshnotify", "queue", "list")
+		return strings.Contains(out, "alice")
+	})
+	g.reboot()
+	g.reachSlack()
+	if m := g.told(7); !strings.Contains(m, hostEnd) {
+		t.Errorf("after a reboot: %s", m)
+	}
+
+	// Debian's own way: the profile that the package brings, enabled by name.
+	g.run("sshnotify", "uninstall", "--system")
+	g.login()
+	g.run("pam-auth-update", "--enable", "sshnotify")
+	g.run("systemctl", "enable", "--now", "sshnotify")
+	g.login()
+	g.told(8)
+
+	if err := os.Remove(own); err != nil {
+		t.Fatal(err)
+	}
+	g.run("sshnotify", "uninstall", "--system", "--purge", "--yes")
+	g.login() // nobody is told, and nothing is in the way
+	g.run("dpkg", "--purge", "sshnotify")
+	if diff := cmp.Diff(before, g.etc()); diff != "" {
+		t.Errorf("something is left in /etc:\n%s", diff)
+	}
+	for _, left := range []string{"var/spool/sshnotify", "var/lib/sshnotify", "run/sshnotify", "usr/bin/sshnotify", "usr/share/doc/sshnotify"} {
+		if _, err := os.Lstat(filepath.Join(g.dir, left)); err == nil {
+			t.Errorf("%s is left", left)
+		}
+	}
+	if n := len(g.slack.Messages()); n != 8 {
+		t.Errorf("%d messages, not 8", n)
+	}
+}
