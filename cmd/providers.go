@@ -14,7 +14,7 @@ import (
 )
 
 // maxServiceFile is far above the size of any description of a service.
-const maxServiceFile = 256 << 10
+const maxServiceFile = 64 << 10
 
 // engine makes the look-ups that the settings name. The built-in database comes
 // last, unless it is named before.
@@ -79,7 +79,9 @@ func newProvider(p config.Provider, client *outbound.Client, stateDir string) (e
 			b, err = os.ReadFile(p.File)
 		}
 		if err == nil {
-			o.Service, err = enrich.ParseService(p.Name, b)
+			if o.Service, err = enrich.ParseService(p.Name, b); err != nil {
+				err = fmt.Errorf("%s: %w", p.File, err)
+			}
 		}
 		if err != nil {
 			return nil, err

@@ -1,8 +1,13 @@
 package enrich
 
 import (
+	"bufio"
+	"encoding/hex"
+	"io"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 )
 
 // NamedNetwork is a network that the settings have a name for.
@@ -71,9 +76,17 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
+// inet6 is where Linux lists the machine's IPv6 addresses, which are all that
+// Overlay looks for. A service that may open no netlink socket can read it.
+const inet6 = "/proc/net/if_inet6"
+
 // ownAddresses are this machine's. They can change, so that they are asked for
 // each time, which is seldom.
 func ownAddresses() []netip.Addr {
+	if f, err := os.Open(inet6); err == nil {
+		defer f.Close()
+		return parseInet6(f)
+	}
 	all, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil
@@ -84,6 +97,19 @@ func ownAddresses() []netip.Addr {
 			if ip, ok := netip.AddrFromSlice(n.IP); ok {
 				out = append(out, ip.Unmap())
 			}
+		}
+	}
+	return out
+}
+
+// parseInet6 reads proc(5)'s if_inet6: 32 hexadecimal digits begin each line.
+func parseInet6(r io.Reader) []netip.Addr {
+	var out []netip.Addr
+	for lines := bufio.NewScanner(io.LimitReader(r, 1<<20)); lines.Scan(); {
+		digits, _, _ := strings.Cut(lines.Text(), " ")
+		var b [16]byte
+		if n, err := hex.Decode(b[:], []byte(digits[:min(len(digits), 32)])); err == nil && n == 16 {
+			out = append(out, netip.AddrFrom16(b))
 		}
 	}
 	return out

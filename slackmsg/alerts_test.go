@@ -145,7 +145,7 @@ func alerts() map[string]event.Alert {
 			a.First, a.Last, a.Verdict.Colour = noon.Add(-23*time.Hour), noon, policy.Blue
 			return a
 		}(),
-		"stale":       aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
+		"stale": aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
 		"sudo": aliceLogin(func(a *event.Alert) {
 			a.Event.Service, a.Event.User, a.Event.By = "sudo", "root", "alice"
 			a.Event.Remote, a.Event.Auth, a.Facts, a.Person = event.Remote{}, event.Auth{}, event.Facts{}, ""

@@ -106,7 +106,7 @@ func (db *database) read(data []byte, f *os.File) error {
 		return err
 	}
 	db.reader, db.kind = r, event.Clean(r.Metadata.DatabaseType, maxWord)
-	if epoch := r.Metadata.BuildEpoch; epoch > 0 && epoch < 1<<40 {
+	if epoch := uint64(r.Metadata.BuildEpoch); epoch > 0 && epoch < 1<<40 {
 		db.built = r.Metadata.BuildTime().UTC()
 	}
 	if err := db.sample(); err != nil {

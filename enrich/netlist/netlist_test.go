@@ -150,6 +150,7 @@ func TestFileIsReadAnew(t *testing.T) {
 		{"it is much too big", func() { put("192.0.2.1\n")(); os.Truncate(path, maxBytes+1) }, lookEvery, false, true, "larger"},
 		{"it is back, and the clock was put back", put("192.0.2.1\n"), -time.Hour, true, false, ""},
 	} {
+		l.runs.Wait() // a look that is not over yet saw what was before
 		step.do()
 		clock = clock.Add(step.pass)
 		for ip, want := range map[string]bool{"192.0.2.1": step.first, "198.51.100.1": step.second} {
