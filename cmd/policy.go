@@ -106,7 +106,7 @@ func (o *policyOptions) run(ctx context.Context) error {
 	}
 	x := explained{Explanation: policy.Explain(in, set.Policy), Event: e, Facts: in.Facts, Memory: in.Memory, Owner: in.Owner}
 	if x.Quiet = set.Quiet(in, x.Verdict); x.Quiet == "" {
-		x.Destinations = set.Routed(x.Verdict)
+		x.Destinations = set.Routed(e, x.Verdict)
 	}
 	if o.json {
 		enc := json.NewEncoder(a.out)

@@ -103,7 +103,7 @@ func digestHeadline(a event.Alert, f form) line {
 
 // daily sets the digest of usual logins apart from that of a burst.
 func daily(a event.Alert) string {
-	if len(a.Event.Rows) > 0 {
+	if len(a.Event.Rows) > 0 && a.Event.Kind == event.KindAlert {
 		return "Usual: "
 	}
 	return ""

@@ -16,6 +16,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
 )
 
 // Config is what the settings say, checked, with defaults filled in.
@@ -39,6 +41,11 @@ type Config struct {
 	Providers    []Provider          // in order of appearance
 	Destinations []Destination       // in order of appearance; none: alerts go to the system log
 	Login        Login
+	Watch        Watch
+	Sources      []Source          // in order of appearance; none: the journal, else the usual files
+	Detectors    []attack.Detector // those of the settings; see AllDetectors
+	Patterns     []pattern.Pattern // in order of appearance
+	Publish      Publish
 	Group        Group
 	Links        Links
 	Outbound     Outbound
@@ -136,6 +143,8 @@ func Default() Config {
 		Digest:  Digest{Hour: 8},
 		Raise:   policy.DefaultRaise(),
 		Login:   Login{NotifyLogout: LogoutAlerted},
+		Watch:   Watch{Notify: WatchDigest},
+		Publish: Publish{PerHour: 10, MinAttempts: 5},
 		Group:   Group{Window: 10 * time.Minute},
 	}
 }

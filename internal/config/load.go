@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 )
 
 // Load is LoadWith without options.
@@ -78,15 +79,17 @@ func (l *loader) finish() (Config, error) {
 
 // merge makes one tree of all files. What one file has set no other may set or
 // add to, so that one always knows where to look; only tables that hold named
-// tables are put together.
+// tables are put together, and lists of such.
 func (l *loader) merge() *node {
 	all := &node{}
 	for _, doc := range l.docs {
 		for _, n := range doc.root.children {
 			old := all.child(n.key)
-			named := n.kind == tableKind && (n.key == "provider" || n.key == "destination")
+			named := n.kind == tableKind && slices.Contains([]string{"provider", "destination", "source"}, n.key)
+			// Each has a name of its own, and their order means nothing.
+			listed := n.kind == listKind && slices.Contains([]string{"detector", "pattern"}, n.key)
 			switch {
-			case old == nil && named:
+			case old == nil && (named || listed):
 				one := *n // its children will be those of other files too
 				one.children = append([]*node(nil), n.children...)
 				all.children = append(all.children, &one)
@@ -100,6 +103,8 @@ func (l *loader) merge() *node {
 					}
 					old.children = append(old.children, c)
 				}
+			case listed && old.kind == listKind:
+				old.children = append(old.children, n.children...)
 			default:
 				l.twice(n, old)
 			}

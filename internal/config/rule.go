@@ -63,14 +63,7 @@ func (t *table) rule(top *node, c *Config) policy.Rule {
 	r.Service = t.lines("service", maxUser)
 	t.ruleKeys(&r, top)
 	r.Method = t.lines("method", maxUser)
-	for _, n := range t.textOrList("hours") {
-		h, err := policy.ParseHours(n.text)
-		if err != nil {
-			t.fail(n, "", "%s%s", err, not(n.text))
-			continue
-		}
-		r.Hours = append(r.Hours, h)
-	}
+	r.Hours = t.hours("hours")
 	for _, x := range []struct {
 		key string
 		to  **bool
@@ -108,17 +101,42 @@ func (t *table) actions(r *policy.Rule, top *node, c *Config) {
 	}
 	t.boolean("ignore", &r.Ignore)
 	t.line("reason", &r.Reason, maxReason)
-	destinations := declared(top, "destination")
-	if len(destinations) == 0 {
-		destinations = []string{DestinationLog} // where alerts go without any
-	}
-	r.Destination = t.named("destination", "the name of a destination", "destinations", destinations)
+	r.Destination = t.alerted("destination", top, c)
 	if t.at.child("ignore") == nil && t.at.child("severity") == nil && t.at.child("destination") == nil && t.at.child("reason") == nil {
 		t.fail(t.at, `severity = "high", ignore = true, destination = ["…"] or reason = "…"`, "the rule does nothing")
 	}
 	if r.Ignore && (word != "" || len(r.Destination) > 0) {
 		t.fail(t.at.child("ignore"), "leave one of them out", "what is ignored has no severity and no destination")
 	}
+}
+
+// alerted takes names of destinations that alerts go to.
+func (t *table) alerted(key string, top *node, c *Config) []string {
+	known := declared(top, "destination")
+	if c.alertsGoToLog(known) && !slices.Contains(known, DestinationLog) {
+		known = append(known, DestinationLog)
+	}
+	names := t.named(key, "the name of a destination", "destinations", known)
+	if n := t.at.child(key); n != nil {
+		for _, at := range append(slices.Clone(n.children), n) {
+			if at.kind == textKind && slices.Contains(c.Publish.Destinations, at.text) {
+				t.fail(at, "leave it out there, or here", "gets published attacks only, as publish.destination says")
+			}
+		}
+	}
+	return names
+}
+
+func (t *table) hours(key string) (all []policy.Hours) {
+	for _, n := range t.textOrList(key) {
+		h, err := policy.ParseHours(n.text)
+		if err != nil {
+			t.fail(n, "", "%s%s", err, not(n.text))
+			continue
+		}
+		all = append(all, h)
+	}
+	return all
 }
 
 // lines takes texts that are shown, or matched with what is.

@@ -69,7 +69,9 @@ func (l *loader) root(n *node, c *Config) {
 	l.networks(t.take("networks"), c)
 	l.providers(t.take("provider"), c)
 	l.destinations(t.take("destination"), c)
+	l.publish(t, c)
 	l.rules(t, c)
+	l.watch(t, c)
 	if t := t.sub("login"); t != nil {
 		t.login(&c.Login)
 		t.done()
@@ -203,14 +205,18 @@ func isFingerprint(s string) bool {
 
 func (t *table) login(o *Login) {
 	t.choice("notify_logout", &o.NotifyLogout, LogoutAll, LogoutAlerted, LogoutNone)
+	t.ignored(&o.IgnoreUsers, &o.IgnoreNetworks)
+}
+
+func (t *table) ignored(users *[]string, networks *[]netip.Prefix) {
 	for _, n := range t.texts(t.take("ignore_users")) {
 		if t.isLine(n, maxUser) {
-			o.IgnoreUsers = append(o.IgnoreUsers, n.text)
+			*users = append(*users, n.text)
 		}
 	}
 	for _, n := range t.texts(t.take("ignore_networks")) {
 		if p, ok := parseNetwork(n.text); ok {
-			o.IgnoreNetworks = append(o.IgnoreNetworks, p)
+			*networks = append(*networks, p)
 		} else {
 			t.fail(n, "", `must be a network such as "192.0.2.0/28", or an address%s`, not(n.text))
 		}

@@ -9,8 +9,9 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
-// eachNamed reads the tables [provider.NAME] or [destination.NAME]. The type is
-// the table's name where it names none; read gets those of a known type.
+// eachNamed reads the tables [provider.NAME], [destination.NAME] or
+// [source.NAME]. The type is the table's name where it names none, and that of a
+// source with a path is file; read gets those of a known type.
 func (l *loader) eachNamed(n *node, what string, types []string, read func(t *table, name, typ string)) {
 	if n == nil {
 		return
@@ -32,6 +33,8 @@ func (l *loader) eachNamed(n *node, what string, types []string, read func(t *ta
 		if named := t.take("type"); named != nil {
 			typ = ""
 			t.choice("type", &typ, types...)
+		} else if what == "source" && !slices.Contains(types, typ) && c.child("path") != nil {
+			typ = SourceFile
 		} else if !slices.Contains(types, typ) {
 			hint := didYouMean(typ, types)
 			if hint == "" {

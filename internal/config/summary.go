@@ -13,7 +13,7 @@ import (
 // written them. It holds no secret.
 func (c Config) Summary() []string {
 	lines := []string{
-		"destinations: " + list(c.Destinations, "none, alerts go to the system log", func(d Destination) string {
+		"destinations: " + list(c.AlertDestinations(), "none, alerts go to the system log", func(d Destination) string {
 			return titled(d.Name, d.Type) + " from " + d.MinSeverity.String()
 		}),
 		"providers: " + list(c.Providers, "none", func(p Provider) string { return titled(p.Name, p.Type) }),
@@ -45,7 +45,7 @@ func (c Config) Summary() []string {
 			return r.Name
 		}))
 	}
-	return lines
+	return append(lines, c.watchSummary()...)
 }
 
 // titled adds the type of a thing that is not called by it.

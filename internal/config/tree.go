@@ -25,11 +25,12 @@ const (
 	textKind
 	numberKind
 	boolKind
-	otherKind // 1.5, a date: nothing in the settings is one
+	fractionKind
+	otherKind // a date: nothing in the settings is one
 )
 
 func (k kind) String() string {
-	return [...]string{"a table", "a list", "text in quotes", "a whole number", "true or false", "something else"}[k]
+	return [...]string{"a table", "a list", "text in quotes", "a whole number", "true or false", "a fraction", "something else"}[k]
 }
 
 // node is a table, a value, or an element of a list, with its place. A tree of
@@ -41,7 +42,7 @@ type node struct {
 	key          string // as written
 	path         string // from the root, as it may be shown
 	kind         kind
-	text         string  // of a text, a number, true or false
+	text         string  // of a text, a number, a fraction, true or false
 	children     []*node // of a table its keys, of a list its elements
 }
 
@@ -196,6 +197,8 @@ func (b *builder) fill(n *node, value *unstable.Node) {
 		n.kind, n.text = textKind, string(value.Data)
 	case unstable.Integer:
 		n.kind, n.text = numberKind, string(value.Data)
+	case unstable.Float:
+		n.kind, n.text = fractionKind, string(value.Data)
 	case unstable.Bool:
 		n.kind, n.text = boolKind, string(value.Data)
 	case unstable.InlineTable:

@@ -32,9 +32,11 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		a.Event.Host, a.Event.Labels, a.Event.Kind = newest.e.Host, newest.e.Labels, newest.e.Kind
 		return a
 	}
-	if e := newest.e; len(e.Rows) > 0 { // the digest of usual logins
+	if e := newest.e; len(e.Rows) > 0 { // the digest of a day
 		a.Event, a.Rows, a.Late = e, e.Rows, max(0, now.Sub(e.Time))
-		a.Verdict.Colour = policy.Blue
+		if e.Kind == event.KindAlert { // of usual logins
+			a.Verdict.Colour = policy.Blue
+		}
 		if e.Span != nil {
 			a.First, a.Last = e.Span.First, e.Span.Last
 		}

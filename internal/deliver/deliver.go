@@ -53,6 +53,9 @@ type Target struct {
 // Settings is what the worker needs of the settings file, as values.
 type Settings struct {
 	Targets []Target
+	// Public are the names of the targets that others read: they get nothing but
+	// what is meant for them.
+	Public []string
 	// Enrich gives the facts about an address; it must not fail, must return
 	// soon after its own time limit, and is called concurrently. Nil: nothing
 	// is looked up.

@@ -152,7 +152,7 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 		w.Log.Warn("an event's destination is not in the settings any more", "id", it.e.ID, "destination", p.Dest)
 	}
 	it.parts = kept
-	routed := w.set.Routed(it.verdict)
+	routed := w.set.Routed(it.e, it.verdict)
 	for _, o := range w.outlets {
 		if p := it.part(o.name); p != nil {
 			if p.pending() {

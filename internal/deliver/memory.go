@@ -56,17 +56,22 @@ func (s Settings) Quiet(in policy.Input, v event.Verdict) string {
 	return ""
 }
 
-// Routed gives the names of the destinations that a verdict is for. Where a
+// Routed gives the names of the destinations that an event is for. Where it or a
 // rule names some, those get it, whatever their least severity; names that are
-// not in the settings any more name none.
-func (s Settings) Routed(v event.Verdict) []string {
+// not in the settings any more name none. A public destination gets nothing but
+// what names it.
+func (s Settings) Routed(e event.Event, v event.Verdict) []string {
+	only := v.Only
+	if e.Note != nil && len(e.Note.Only) > 0 {
+		only = e.Note.Only
+	}
 	var least, named []string
 	for _, t := range s.Targets {
 		name := t.Dest.Name()
-		if slices.Contains(v.Only, name) {
+		if slices.Contains(only, name) {
 			named = append(named, name)
 		}
-		if v.Route() >= t.MinSeverity {
+		if v.Route() >= t.MinSeverity && !slices.Contains(s.Public, name) {
 			least = append(least, name)
 		}
 	}

@@ -150,6 +150,8 @@ type Note struct {
 	// Except names a destination that must not get the event, because the note
 	// is about it.
 	Except string `json:"except,omitempty"`
+	// Only are the destinations that the event is for; none: all.
+	Only []string `json:"only,omitempty"`
 }
 
 // Has reports whether the event bears a flag.
@@ -325,6 +327,10 @@ func (e *Event) normalize() {
 		n.Title = Clean(n.Title, maxTitle)
 		n.Text = Clean(strings.TrimSpace(n.Text), maxText)
 		n.Except = Clean(n.Except, maxWord)
+		n.Only = slices.Clone(n.Only[:min(len(n.Only), 16)])
+		for i := range n.Only {
+			n.Only[i] = Clean(n.Only[i], maxWord)
+		}
 		e.Note = &n
 	}
 }

@@ -43,7 +43,7 @@ func (q *Queue) left(d folder, e fs.DirEntry) {
 }
 
 // Claim moves up to limit files (0 or less: all) from new/, and from the
-// overflow's new/, to cur/, and gives their names in no order; more says that
+// overflow's new/, and some from watch/new/, to cur/, and gives their names in no order; more says that
 // it left some because of limit. Names that come with an error are claimed all
 // the same, durably unless the disk could not be synced. An event that is in
 // cur/ already is a duplicate: it is removed from new/ and not named again.
@@ -76,6 +76,9 @@ func (q *Queue) claim(c claim) (names []string, more bool, err error) {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			c.fail(err)
 		}
+	}
+	if q.s.o.Host && !c.more && !c.requests {
+		c.fromDrop(q.dir) // last: logins go first
 	}
 	q.note(true)
 	return c.names, c.more, errors.Join(c.errs...)
@@ -242,13 +245,16 @@ func (q *Queue) keep(ready folder, name string) error {
 	return err
 }
 
-// NewIsEmpty reports whether nothing claimable waits in new/ or in the
-// overflow. It works after Unlock, and is for then; see Spool.Lock. With an
+// NewIsEmpty reports whether nothing claimable waits in new/, in the overflow
+// or in watch/new/. It works after Unlock, and is for then; see Spool.Lock. With an
 // error the answer is false.
 func (q *Queue) NewIsEmpty() (bool, error) {
 	paths := []string{q.s.o.Dir}
 	if q.s.o.Overflow != "" {
 		paths = append(paths, q.s.o.Overflow)
+	}
+	if q.s.o.Host {
+		paths = append(paths, filepath.Join(q.s.o.Dir, dropName))
 	}
 	empty := true
 	for _, path := range paths {

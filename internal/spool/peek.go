@@ -1,5 +1,7 @@
 package spool
 
+import "path/filepath"
+
 // Dir is the spool folder.
 func (s *Spool) Dir() string { return s.o.Dir }
 
@@ -11,8 +13,11 @@ func RequestName(id string) string { return "req-" + id + ".req" }
 // now: fs.ErrNotExist.
 func (s *Spool) Peek(f File) ([]byte, error) {
 	path, sub := s.o.Dir, string(f.Folder)
-	if f.Folder == InOverflow {
+	switch f.Folder {
+	case InOverflow:
 		path, sub = s.o.Overflow, newName
+	case InDrop:
+		path, sub = filepath.Join(s.o.Dir, dropName), newName
 	}
 	root, err := openFolder(path, s.fault)
 	if err != nil {

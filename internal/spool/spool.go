@@ -7,6 +7,8 @@
 //	new/    published, waiting to be claimed
 //	cur/    claimed by the worker, or waiting for a retry; holds its lock
 //	failed/ dead letters
+//	watch/  on the host, if install was asked for it: the watcher's own way in,
+//	        with a tmp/ and a new/
 //
 // It must never reach net/http, know what a destination is, follow a link that
 // somebody put into one of these folders, or replace a published event.
@@ -85,6 +87,7 @@ type Spool struct {
 	o     Options
 	limit limits // of Dir
 	over  limits // of Overflow
+	drop  limits // of the drop
 	// fault makes a system call fail, for tests; nil otherwise.
 	fault func(op, path string) error
 }
@@ -99,6 +102,7 @@ func Open(o Options) *Spool {
 		o:     o,
 		limit: limits{Limit, LimitBytes},
 		over:  limits{OverflowLimit, OverflowLimitBytes},
+		drop:  limits{DropLimit, DropLimitBytes},
 	}
 }
 
@@ -109,7 +113,11 @@ func Open(o Options) *Spool {
 // or Overflow where Dir was full or broken on the host.
 //
 // On the host it is root's to call; the service can't write in tmp/ and adds
-// events of its own by Queue.Write.
+// events of its own by Queue.Write. The watcher, which is neither, puts into
+// watch/, where there is one: attacks, matches and alerts, Via being
+// event.ViaWatch. The worker keeps all else in failed/, and tells these under
+// another id with the same beginning. There is no overflow for them: with an
+// error, whatever it is, nothing was put, and the watcher tries again later.
 func (s *Spool) Put(name string, data []byte) (where string, err error) {
 	if !ValidName(name) {
 		return "", &fs.PathError{Op: "put", Path: name, Err: syscall.EINVAL}
@@ -119,8 +127,19 @@ func (s *Spool) Put(name string, data []byte) (where string, err error) {
 	}
 	root, err := s.openDir()
 	if err == nil {
+		defer root.close()
+		drop, there, dropErr := s.openDrop(root)
+		if dropErr != nil {
+			return "", dropErr
+		}
+		if there {
+			defer drop.close()
+			if err := s.putDrop(drop, name, data); err != nil {
+				return "", err
+			}
+			return s.o.Dir, nil
+		}
 		err = s.publish(root, name, data, s.limit)
-		root.close()
 	}
 	if err == nil {
 		return s.o.Dir, nil
@@ -140,11 +159,14 @@ func (s *Spool) Put(name string, data []byte) (where string, err error) {
 }
 
 // WatchDirs gives the folders in which new files appear. They may not exist
-// yet, and the overflow's most often does not.
+// yet: the overflow's most often does not, nor does the watcher's.
 func (s *Spool) WatchDirs() []string {
 	dirs := []string{filepath.Join(s.o.Dir, newName)}
 	if s.o.Overflow != "" {
 		dirs = append(dirs, filepath.Join(s.o.Overflow, newName))
+	}
+	if s.o.Host {
+		dirs = append(dirs, filepath.Join(s.o.Dir, dropName, newName))
 	}
 	return dirs
 }

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,6 +15,7 @@ type Folder string
 const (
 	InNew      Folder = "new"
 	InOverflow Folder = "overflow" // new/ of the overflow folder
+	InDrop     Folder = "watch"    // new/ of watch/
 	InCur      Folder = "cur"
 	InFailed   Folder = "failed"
 )
@@ -26,7 +28,7 @@ type File struct {
 	Time   time.Time // of the last change
 }
 
-// Waiting lists the regular files of new/, the overflow, cur/ and failed/, and
+// Waiting lists the regular files of new/, the overflow, watch/, cur/ and failed/, and
 // changes nothing. What can't be read is an error, which comes with all that
 // can; a folder that does not exist is empty, but for the host's spool folder
 // itself (ErrMissing).
@@ -52,6 +54,9 @@ func (s *Spool) Waiting() ([]File, error) {
 	list(s.o.Dir, newName, InNew)
 	if s.o.Overflow != "" {
 		list(s.o.Overflow, newName, InOverflow)
+	}
+	if s.o.Host {
+		list(filepath.Join(s.o.Dir, dropName), newName, InDrop)
 	}
 	list(s.o.Dir, curName, InCur)
 	list(s.o.Dir, failedName, InFailed)

@@ -1,0 +1,203 @@
+package spool
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// The drop is the host's second way in, for the watcher, which reads what
+// strangers write into logs and is neither root nor the service:
+//
+//	watch/     root:sshnotify 0750
+//	watch/tmp/ the watcher's own, 2700
+//	watch/new/ root:sshnotify 2770
+//
+// Whoever may write in tmp/ and new/ can forge a login, remove one that waits,
+// and ask for events to be dropped; so the watcher must not. What it puts into
+// its drop is copied by the worker, so that it can't be changed afterwards;
+// only if it is of a kind that a watcher may tell; and under an id of its own,
+// so that it can't pass for a login that has been told already. Only install
+// makes the drop.
+const dropName = "watch"
+
+// How much the drop takes. Its files count once they are claimed, too.
+const (
+	DropLimit      = 10_000
+	DropLimitBytes = 64 << 20
+)
+
+const (
+	// dropMost is how many files are claimed from the drop at a time. Each is a
+	// write to disk, and logins wait for none but these.
+	dropMost = 100
+	// dropRoom is how many files cur/ may hold for the drop to be claimed from.
+	// It is half of what the worker holds in memory: a flood of matches leaves
+	// the other half to logins.
+	dropRoom = 10_000
+)
+
+// putDrop is Put for who is not root, on the host. There is no overflow: unlike
+// a login, a watcher can wait, and reads the lines again.
+func (s *Spool) putDrop(drop folder, name string, data []byte) error {
+	if isRequest(name) {
+		return &fs.PathError{Op: "put", Path: name, Err: fs.ErrPermission}
+	}
+	return s.publish(drop, name, data, s.drop)
+}
+
+// openDrop gives the drop; ok is false where there is none, or where this
+// process is not to use it.
+func (s *Spool) openDrop(root folder) (drop folder, ok bool, err error) {
+	if !s.o.Host || s.o.UID == 0 {
+		return folder{}, false, nil
+	}
+	drop, err = root.folder(dropName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return folder{}, false, nil
+	}
+	return drop, err == nil, err
+}
+
+// fromDrop claims what waits in the drop of root, if there is one.
+func (c *claim) fromDrop(root folder) {
+	drop, err := root.folder(dropName)
+	if err == nil {
+		defer drop.close()
+		var ready folder
+		if ready, err = drop.folder(newName); err == nil {
+			defer ready.close()
+			err = c.copyDropped(ready)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.fail(err)
+	}
+}
+
+// dropped is a file of the drop and the name of its copy in cur/.
+type dropped struct {
+	from, to string
+	twice    bool // it was claimed before
+}
+
+func (c *claim) copyDropped(ready folder) error {
+	q, seen := c.q, 0
+	var copied []dropped
+	err := ready.each(func(e fs.DirEntry) bool {
+		name := e.Name()
+		switch {
+		case strings.HasPrefix(name, "."):
+		case !e.Type().IsRegular():
+			q.left(ready, e)
+		case len(c.names)+len(copied) >= c.limit:
+			c.more = true
+			return false
+		case seen == dropMost || q.sum.count >= dropRoom:
+			return false // the next look goes on
+		default:
+			seen++
+			d, ok, err := q.copyOne(ready, name)
+			if ok {
+				copied = append(copied, d)
+			} else if err != nil {
+				c.fail(err)
+				q.left(ready, e)
+			}
+		}
+		return true
+	})
+	if len(copied) == 0 {
+		return err
+	}
+	// As in from: safe in cur/ before it goes here, and an original that can't
+	// be removed is no claim.
+	synced := q.cur.sync()
+	for _, d := range copied {
+		gone := synced
+		if gone == nil {
+			gone = ready.unlink(d.from)
+		}
+		switch {
+		case gone == nil || errors.Is(gone, fs.ErrNotExist):
+			if !d.twice {
+				c.names = append(c.names, d.to)
+			}
+		default:
+			c.fail(gone)
+			if !d.twice {
+				c.undo(d.to)
+			}
+		}
+	}
+	return err
+}
+
+// copyOne copies a file of the drop into cur/. What is no event that a watcher
+// may tell goes to failed/; ok is false then.
+func (q *Queue) copyOne(ready folder, name string) (d dropped, ok bool, err error) {
+	data, err := ready.read(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d, false, nil
+	case errors.Is(err, ErrForeign), errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrUnexpectedEOF):
+		return d, false, q.keep(ready, name)
+	case err != nil:
+		return d, false, err
+	}
+	to, data, err := admit(name, data)
+	if err != nil {
+		return d, false, q.keep(ready, name)
+	}
+	d = dropped{from: name, to: to}
+	if _, err := q.cur.lstat(to); err == nil {
+		d.twice = true
+		return d, true, nil
+	}
+	// Replaces nothing, because the name was free and this is the one worker.
+	if err := q.store(q.cur, to, data); err != nil {
+		return d, false, err
+	}
+	q.added(to)
+	return d, true, nil
+}
+
+// admit says whether a watcher may tell an event: an attack, a match or an
+// alert, that says who tells it and does not pass for a digest of logins. It
+// gives what is to be stored, and under which name. A newer sshnotify's event
+// is none: after an update it would be read as what it is, unasked.
+func admit(name string, data []byte) (string, []byte, error) {
+	e, err := event.Decode(data)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case e.ID+".json" != name:
+		return "", nil, fmt.Errorf("it holds the event %s", e.ID)
+	case e.Kind != event.KindAttack && e.Kind != event.KindMatch && e.Kind != event.KindAlert:
+		return "", nil, fmt.Errorf("a watcher tells no %s", e.Kind)
+	case e.Via != event.ViaWatch:
+		return "", nil, fmt.Errorf("it came in by %q", e.Via)
+	case len(e.Rows) > 0:
+		return "", nil, errors.New("it passes for a digest")
+	}
+	e.ID = droppedID(e.ID)
+	data, err = e.Encode()
+	return e.ID + ".json", data, err
+}
+
+// droppedID gives the id under which an event of the drop is told. A watcher
+// that could choose it would take a login's, which can be foretold from the
+// process list and sshd's log, and the login would count as told. The beginning
+// stays, by which people know it (event.Ref).
+func droppedID(id string) string {
+	sum := sha256.Sum256([]byte("watch\x00" + id))
+	hashed := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding).EncodeToString(sum[:16])
+	ref := event.Ref(id)
+	return ref + hashed[len(ref):]
+}

@@ -1,0 +1,153 @@
+package attack
+
+import (
+	"cmp"
+	"math/bits"
+	"time"
+)
+
+// resize counts an entry's bytes anew.
+func (g *Engine) resize(e *entry) {
+	if e == nil || g.entries[e.key] != e {
+		return
+	}
+	size := e.bytes()
+	g.bytes += size - e.size
+	e.size = size
+}
+
+func (g *Engine) remove(e *entry) {
+	last := g.list[len(g.list)-1]
+	g.list[e.place], last.place = last, e.place
+	g.list[len(g.list)-1] = nil
+	g.list = g.list[:len(g.list)-1]
+	delete(g.entries, e.key)
+	g.bytes -= e.size
+}
+
+// sampled is how many entries are looked at to find one to give up: among so many
+// there is nearly always one of little worth, however many others there are.
+const sampled = 24
+
+// shrink gives up what is worth least until the limits are met. An attack among
+// it is summed up.
+func (g *Engine) shrink(out []Finding) []Finding {
+	for len(g.list) > g.o.MaxKeys || g.bytes > g.o.MaxBytes && len(g.list) > 1 {
+		var worst *entry
+		for range sampled {
+			e := g.list[g.next()%uint64(len(g.list))]
+			if worst == nil || e.worth() < worst.worth() {
+				worst = e
+			}
+		}
+		if worst.attack != nil {
+			out = append(out, g.end(worst, worst.last, true))
+		}
+		g.remove(worst)
+	}
+	// Ends of attacks that were given up would keep them in memory.
+	if len(g.ends) > 2*g.attacks+64 {
+		g.ends = nil
+		for _, e := range g.list {
+			if e.attack != nil {
+				g.ends.push(endOf(e))
+			}
+		}
+	}
+	return out
+}
+
+// worth says what is kept rather: what was seen last, and what made many attempts.
+// Each doubling of the attempts is worth an hour, an attack six.
+func (e *entry) worth() int64 {
+	const hour = int64(time.Hour / time.Millisecond)
+	w := e.last + int64(bits.Len(uint(e.total)))*hour
+	if e.attack != nil {
+		w += 6 * hour
+	}
+	return w
+}
+
+// sweep looks at two entries for each result, so that what is too old goes
+// without anybody asking for it.
+func (g *Engine) sweep() {
+	for range 2 {
+		if len(g.list) == 0 {
+			return
+		}
+		if g.hand >= len(g.list) {
+			g.hand = 0
+		}
+		e := g.list[g.hand]
+		if e.attack == nil && g.clock-e.last >= g.keep {
+			g.remove(e)
+			continue
+		}
+		g.hand++
+	}
+}
+
+// next is xorshift64: chance that a replay repeats.
+func (g *Engine) next() uint64 {
+	g.random = shuffle(g.random)
+	return g.random
+}
+
+func shuffle(x uint64) uint64 {
+	x ^= x << 13
+	x ^= x >> 7
+	return x ^ x<<17
+}
+
+// due is when an attack ends if nothing comes.
+type due struct {
+	t, began int64
+	e        *entry
+}
+
+func endOf(e *entry) due { return due{t: e.last + e.attack.within, began: e.attack.began, e: e} }
+
+func (d due) compare(o due) int {
+	return cmp.Or(cmp.Compare(d.t, o.t), cmp.Compare(d.began, o.began), cmp.Compare(d.e.key.by, o.e.key.by),
+		cmp.Compare(d.e.key.String(), o.e.key.String()))
+}
+
+// ends is a heap, the next end on top. Each attack stands in it once, with an end
+// that may have moved since.
+type ends []due
+
+func (h *ends) push(d due) {
+	*h = append(*h, d)
+	s := *h
+	for i := len(s) - 1; i > 0; {
+		up := (i - 1) / 2
+		if s[i].compare(s[up]) >= 0 {
+			return
+		}
+		s[i], s[up] = s[up], s[i]
+		i = up
+	}
+}
+
+func (h *ends) pop() due {
+	s := *h
+	top := s[0]
+	n := len(s) - 1
+	s[0], s[n] = s[n], due{}
+	s = s[:n]
+	for i := 0; ; {
+		least := i
+		for _, down := range [...]int{2*i + 1, 2*i + 2} {
+			if down < n && s[down].compare(s[least]) < 0 {
+				least = down
+			}
+		}
+		if least == i {
+			break
+		}
+		s[i], s[least] = s[least], s[i]
+		i = least
+	}
+	*h = s
+	return top
+}

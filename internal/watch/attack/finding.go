@@ -1,0 +1,98 @@
+// Package attack finds attacks in who tried to get in: too many attempts from an
+// address or a network, or against an account, and a login that follows them.
+//
+// Its only clock is the time of what it is given, so that a log read again gives
+// the same. It must never reach a network or the operating system, and its
+// memory is bounded whatever the attackers do.
+package attack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// Kind says what was found.
+type Kind string
+
+// The kinds.
+const (
+	Begun        Kind = "begun"         // an attack has begun
+	Ended        Kind = "ended"         // nothing came for the detector's window, or Close was called
+	SuccessAfter Kind = "success-after" // somebody got in after failures, or into an account under attack
+)
+
+// Finding is an attack that began or ended, or a login after one. Strings are
+// cleaned.
+type Finding struct {
+	Kind Kind
+	// Time is of the attempt that made it an attack, of the login, or of the end
+	// of the window in which nothing came.
+	Time time.Time
+	// Attack is the same for an attack's begin and end, and on a replay; for a
+	// login it is its own. It is safe in file names.
+	Attack string
+
+	Detector string       // that found it; "" for a login
+	By       By           // what the detector counts by; "" for a login
+	Network  netip.Prefix // by address and network: who; an IPv4 address is a /32, one of IPv6 its /64
+	User     string       // by user: the account; of a login, who got in
+	IP       netip.Addr   // where the last attempt or the login came from; zero: this host
+
+	// Attempts were made in the attack; at its begin, those that made it one. For
+	// a login: the failures from its address and against its user, one of which
+	// may be 0.
+	Attempts    int
+	FromAddress int
+	AgainstUser int
+	First, Last time.Time // of the attempts
+
+	Names     Tally // accounts that were tried
+	Addresses Tally // where from
+	Services  Tally
+	Hosts     Tally // that the log names
+
+	Unfinished bool // Ended because of Close or for lack of memory, and not by silence
+
+	// Of a login.
+	Method, Key, Service, Host string
+	Port                       uint16
+	PID                        int
+}
+
+// Tally is a list of the most frequent, the most frequent first.
+type Tally struct {
+	Most []Count
+	// Rest is how many attempts had another name than those of Most. A count in
+	// Most may be too low by part of it, never too high.
+	Rest int
+}
+
+// Count is a name and how many attempts bore it.
+type Count struct {
+	Name string `json:"name"`
+	N    int    `json:"n"`
+}
+
+// Severity is what the finding is worth before anything else is known: a login
+// after failures is critical, an attack that has begun medium, one that is over
+// low.
+func (f Finding) Severity() event.Severity {
+	switch f.Kind {
+	case SuccessAfter:
+		return event.Critical
+	case Begun:
+		return event.Medium
+	}
+	return event.Low
+}
+
+// identity names an attack or a login for good.
+func identity(parts ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	return hex.EncodeToString(sum[:12])
+}

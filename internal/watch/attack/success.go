@@ -1,0 +1,140 @@
+package attack
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+)
+
+// What makes a login one after an attack. A person who mistypes a password twice
+// is none; somebody who tried other accounts first is. Five is as many as an
+// attack needs.
+const (
+	othersBefore = 3 // failures for other accounts, from the login's address, in the day before
+	ownBefore    = 5 // failures for the same account
+)
+
+// toldFor is how long the same login is not told again.
+const toldFor = time.Hour
+
+// success judges a login by what came before it from its address, and against its
+// user. One that is harmless clears its user's own failures at that address.
+func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
+	address, account := hashes(r)
+	var from, against *entry
+	if r.IP.IsValid() {
+		from = g.entries[key{by: ByAddress, net: place(r.IP, ByAddress)}]
+	}
+	if r.User != "" {
+		against = g.entries[key{by: ByUser, user: cut(r.User)}]
+	}
+	since := t - kept.Milliseconds()
+	harmful := from.harmful(account, since)
+	attacked := against != nil && against.attack != nil
+	if !harmful && !attacked {
+		g.forgive(from, account, -1)
+		if r.IP.IsValid() {
+			g.forgive(g.entries[key{by: ByNetwork, net: place(r.IP, ByNetwork)}], account, -1)
+		}
+		g.forgive(against, address, -1)
+		return out
+	}
+	told := from.tell(account, t)
+	if attacked && against.tell(address, t) {
+		told = true
+	}
+	g.resize(from)
+	g.resize(against)
+	if told {
+		return out
+	}
+	f := Finding{Kind: SuccessAfter, Time: at(t), Attack: identity("login", r.IP.String(), r.User, t),
+		User: r.User, IP: r.IP, Port: r.Port, PID: r.PID, Method: r.Method, Key: r.Key, Service: r.Service, Host: r.Host}
+	if attacked {
+		f.AgainstUser = against.attack.attempts
+		f.Addresses, f.Services, f.Hosts = against.addresses.sorted(), against.services.sorted(), against.hosts.sorted()
+		f.First, f.Last = at(against.attack.first), at(against.last)
+	}
+	if harmful {
+		f.FromAddress, f.Network = from.failures(since), from.key.net
+		f.Names, f.Addresses, f.Services, f.Hosts = from.names.sorted(), from.addresses.sorted(), from.services.sorted(), from.hosts.sorted()
+		f.First, f.Last = at(from.first), at(from.last)
+	}
+	f.Attempts = max(f.FromAddress, f.AgainstUser)
+	return append(out, f)
+}
+
+// harmful reports whether what came from an address in the day before a login is
+// more than its user's mistyping.
+func (e *entry) harmful(account uint64, since int64) bool {
+	if e == nil {
+		return false
+	}
+	own, others := 0, 0
+	for _, it := range e.groups[0].items {
+		switch {
+		case it.t <= since:
+		case it.who == account:
+			own += it.n
+		default:
+			others += it.n
+		}
+	}
+	return e.attack != nil || own >= ownBefore || others >= othersBefore
+}
+
+// failures is how many there were: all of an unbroken row if it began within the
+// day, else those that are certain.
+func (e *entry) failures(since int64) int {
+	certain, _ := e.groups[0].since(since)
+	if e.first > since || e.attack != nil {
+		return max(certain, e.total)
+	}
+	return certain
+}
+
+// tell remembers that a login is told, and reports whether it was within the hour
+// before.
+func (e *entry) tell(who uint64, t int64) (told bool) {
+	if e == nil {
+		return false
+	}
+	i := slices.IndexFunc(e.told, func(m mark) bool { return m.who == who })
+	if i >= 0 {
+		if t-e.told[i].t < toldFor.Milliseconds() {
+			return true
+		}
+		e.told = slices.Delete(e.told, i, i+1)
+	}
+	if len(e.told) >= toldKept {
+		e.told = slices.Delete(e.told, 0, 1)
+	}
+	e.told = append(e.told, mark{who, t})
+	return false
+}
+
+// pardon takes back attempts that were none.
+func (g *Engine) pardon(r *parse.Result) {
+	address, account := hashes(r)
+	if r.IP.IsValid() {
+		for _, by := range [...]By{ByAddress, ByNetwork} {
+			g.forgive(g.entries[key{by: by, net: place(r.IP, by)}], account, r.Pardon)
+		}
+	}
+	g.forgive(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Pardon)
+}
+
+// forgive takes attempts out of an entry, which may leave nothing of it. What made
+// an attack stays.
+func (g *Engine) forgive(e *entry, who uint64, n int) {
+	if e == nil || e.attack != nil {
+		return
+	}
+	e.forgive(who, n)
+	if len(e.groups[0].items) == 0 {
+		g.remove(e)
+		return
+	}
+	g.resize(e)
+}

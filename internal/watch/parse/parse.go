@@ -1,0 +1,199 @@
+// Package parse reads log lines: who tried to get in, from where, and whether it
+// worked. It knows sshd, dropbear, vsftpd, proftpd, pure-ftpd, sudo and su.
+//
+// Whatever a line holds, the address is the one that the daemon wrote, never one
+// that a user name brought along; where the two can't be told apart there is
+// none. It must never reach a network or the operating system, and waits for
+// nothing.
+package parse
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+)
+
+// Outcome says what a line tells.
+type Outcome string
+
+// The outcomes.
+const (
+	Failure Outcome = "failure" // somebody tried to get in, and did not
+	Success Outcome = "success" // somebody got in
+	Other   Outcome = "other"   // the parser knows the line; nobody tried anything, or what was tried is counted already
+	None    Outcome = "none"    // no parser knows it
+)
+
+// maxName is how many characters of a name are kept: sshd writes 100.
+const maxName = 100
+
+// Result is what a line says. Its strings may share the line's memory: whoever
+// keeps one for long clones it.
+type Result struct {
+	Parser  string // sshd, dropbear, vsftpd, proftpd, pureftpd, sudo, su; "" none
+	Outcome Outcome
+	Time    time.Time  // when it happened, UTC; zero: the line does not say
+	Host    string     // that the line names, cleaned; "" none
+	Service string     // sshd, dropbear, vsftpd, proftpd, pure-ftpd, sudo, su
+	PID     int        // of the daemon's process; 0: the line does not say
+	IP      netip.Addr // unmapped, no zone; zero: none
+	Port    uint16     // the peer's; 0: the line does not say
+	User    string     // the account that was tried, as logged, cleaned; "" none
+	By      string     // sudo, su: the local user who tried; "" none
+	Invalid bool       // sshd says that there is no such user
+	Method  string     // password, publickey, …
+	Key     string     // fingerprint
+	Count   int        // attempts or logins that the line stands for: N of "message repeated N times"; 0 for other and none
+
+	// Pardon is how many failures that were told before turned out to be none:
+	// where a second password store follows the first, the first one's failure
+	// is logged before every login that the second allows.
+	Pardon int
+}
+
+// Options are what a Parser needs to know.
+type Options struct {
+	Zone *time.Location   // of times without a zone; nil: UTC
+	Now  func() time.Time // tells the year of times without one; nil: time.Now
+}
+
+// Parser reads lines, and remembers the last few thousand sessions, so that the
+// lines of one attempt count once. It is not safe for concurrent use.
+type Parser struct {
+	stamps   stamps
+	sessions sessions
+	alone    bool // each line is judged by itself
+	last     repeatable
+	reading  reading // the one at hand: it would be made anew for each line
+}
+
+// repeatable is the last line, for "last message repeated N times".
+type repeatable struct {
+	source string
+	result Result
+}
+
+// New gives a parser that has read nothing yet.
+func New(o Options) *Parser {
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Parser{stamps: stamps{zone: o.Zone, now: o.Now}}
+}
+
+// Explain judges one line, without what came before it: the lines that tell of
+// one attempt each count.
+func Explain(l line.Line, o Options) Result {
+	p := New(o)
+	p.alone = true
+	return p.Parse(l)
+}
+
+// Parse reads a line. Lines of one source come in their order.
+func (p *Parser) Parse(l line.Line) Result {
+	var h header
+	if l.Program != "" {
+		h = header{time: l.Time, host: l.Host, program: l.Program, pid: l.PID, tagged: true, message: l.Text}
+	} else {
+		h = p.header(l.Text)
+		if !l.Time.IsZero() {
+			h.time = l.Time
+		}
+		if l.Host != "" {
+			h.host = l.Host
+		}
+		if n, ok := lastRepeated(h.message); ok && !h.tagged {
+			return p.again(l.Source, h, n)
+		}
+	}
+	message, times := repeated(h.message)
+	r := &p.reading
+	*r = reading{}
+	if h.tagged {
+		if i := daemonOf(h.program); i != isNobody && !l.Cut {
+			daemons[i].read(message, r)
+			r.seal(&daemons[i])
+		}
+	} else if !l.Cut { // what was cut off may be where the address stands
+		for i := range daemons {
+			if daemons[i].read(message, r); r.Outcome != "" {
+				r.seal(&daemons[i])
+				break
+			}
+			*r = reading{}
+		}
+	}
+	if r.Outcome == "" {
+		r.Outcome = None
+	}
+	r.Time, r.Host, r.PID = h.time.UTC(), event.Clean(h.host, maxName), h.pid
+	if h.time.IsZero() {
+		r.Time = time.Time{}
+	}
+	p.count(r, times)
+	p.remember(l.Source, &r.Result)
+	return r.Result
+}
+
+// count gives a reading its number of attempts, less those that were counted on
+// an earlier line of the same attempt.
+func (p *Parser) count(r *reading, times int) {
+	switch r.Outcome {
+	case Failure:
+		r.Count = max(r.Count, 1) * times
+		if !p.alone {
+			p.sessions.failure(r)
+		}
+	case Success:
+		r.Count = times
+		if !p.alone {
+			p.sessions.success(r)
+		}
+	default:
+		if r.kind == kindGotIn && !p.alone {
+			p.sessions.success(r)
+		}
+	}
+}
+
+// remember keeps a result for a following "last message repeated N times".
+func (p *Parser) remember(source string, r *Result) {
+	if r.Outcome == Failure {
+		p.last = repeatable{source: source, result: *r}
+	} else if p.last.source == source {
+		p.last = repeatable{}
+	}
+}
+
+// again is the last line once more, n times.
+func (p *Parser) again(source string, h header, n int) Result {
+	last := p.last
+	if last.source != source || last.result.Outcome != Failure || last.result.Host != event.Clean(h.host, maxName) {
+		return Result{Outcome: Other, Host: event.Clean(h.host, maxName), Time: h.time}
+	}
+	last.result.Time, last.result.Count = h.time, n
+	return last.result
+}
+
+// reading is a result in the making.
+type reading struct {
+	Result
+	kind kind
+}
+
+// seal fills in what follows from the daemon, and cleans what came from outside.
+func (r *reading) seal(d *daemon) {
+	if r.Outcome == "" {
+		return
+	}
+	r.Parser, r.Service = d.parser, d.service
+	r.User = event.Clean(r.User, maxName)
+	r.By = event.Clean(r.By, maxName)
+	r.Method = event.Clean(r.Method, maxName)
+	r.Key = event.Clean(r.Key, maxName)
+}

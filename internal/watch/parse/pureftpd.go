@@ -1,0 +1,36 @@
+package parse
+
+import "strings"
+
+// readPureFTPd reads "(NAME@ADDR) [LEVEL] MESSAGE", as pure-ftpd's log.c writes to
+// syslog. NAME is "?" until somebody is in, and then of an account that is
+// there.
+func readPureFTPd(s string, r *reading) {
+	s = strings.TrimRight(s, " ")
+	if strings.HasPrefix(s, "pam_") {
+		readPAM(s, false, r)
+		return
+	}
+	s, ok := strings.CutPrefix(s, "(")
+	if !ok {
+		return
+	}
+	who, rest, ok := strings.Cut(s, ") [")
+	if !ok {
+		return
+	}
+	at := strings.LastIndexByte(who, '@')
+	level, message, ok := strings.Cut(rest, "] ")
+	if at < 0 || !ok || strings.IndexByte(level, ' ') >= 0 {
+		return
+	}
+	r.Outcome, r.IP = Other, address(who[at+1:])
+	if name, ok := strings.CutPrefix(message, "Authentication failed for user "); ok && level == "WARNING" {
+		r.Outcome, r.Method, r.kind = Failure, "password", kindFailed
+		r.User = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+		return
+	}
+	if name, ok := strings.CutSuffix(message, " is now logged in"); ok && level == "INFO" {
+		r.Outcome, r.Method, r.User = Success, "password", name
+	}
+}

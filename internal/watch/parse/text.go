@@ -1,0 +1,177 @@
+package parse
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// address reads what a daemon wrote as an address; a name gives the zero value.
+func address(s string) netip.Addr {
+	// A port scan's worth of host names must not cost an error each.
+	if len(s) < 2 || len(s) > 100 || !addressStart(s[0]) {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.WithZone("").Unmap()
+}
+
+func addressStart(c byte) bool {
+	return c == ':' || isHex(c)
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// number reads 1 to 9 digits.
+func number(s string) (int, bool) {
+	if s == "" || len(s) > 9 {
+		return 0, false
+	}
+	n := 0
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int(c)
+	}
+	return n, true
+}
+
+func portNumber(s string) (uint16, bool) {
+	n, ok := number(s)
+	return uint16(n), ok && n <= 0xffff
+}
+
+// peer is a "ADDR" or "ADDR port N" that a daemon wrote.
+type peer struct {
+	text string // what stands where the address belongs; a name, if it looked one up
+	ip   netip.Addr
+	port uint16
+}
+
+// endPeer cuts a peer off the end: "BEFORE ADDR port N" or "BEFORE ADDR". What
+// stands there is the peer even if it is a name: falling back to something
+// further left would take what the other side wrote.
+func endPeer(s string) (before string, p peer, ok bool) {
+	before, last := cutLast(s)
+	if rest, word := cutLast(before); word == "port" && rest != "" {
+		if n, isPort := portNumber(last); isPort {
+			p.port = n
+			before, last = cutLast(rest)
+		}
+	}
+	p.text, p.ip = last, address(last)
+	return before, p, last != ""
+}
+
+// endFrom is endPeer for "BEFORE from ADDR…"; BEFORE may be empty.
+func endFrom(s string) (before string, p peer, ok bool) {
+	before, p, ok = endPeer(s)
+	if !ok {
+		return "", peer{}, false
+	}
+	if before == "from" {
+		return "", p, true
+	}
+	before, ok = strings.CutSuffix(before, " from")
+	return before, p, ok
+}
+
+// startPeer reads "ADDR port N…" or "ADDR…" at the start, where nothing that a
+// stranger chose can stand before it.
+func startPeer(s string) (p peer, rest string, ok bool) {
+	word, rest := cutFirst(s)
+	word = strings.TrimRight(word, ":,")
+	p.ip = address(word)
+	p.text = word
+	if !p.ip.IsValid() {
+		return p, s, false
+	}
+	if after, found := strings.CutPrefix(rest, "port "); found {
+		digits := 0
+		for digits < len(after) && after[digits] >= '0' && after[digits] <= '9' {
+			digits++
+		}
+		if n, isPort := portNumber(after[:digits]); isPort {
+			p.port, rest = n, after[digits:]
+		}
+	}
+	return p, rest, true
+}
+
+func (p peer) into(r *reading) { r.IP, r.Port = p.ip, p.port }
+
+// cutFirst splits at the first space, cutLast at the last one.
+func cutFirst(s string) (word, rest string) {
+	if i := strings.IndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, ""
+}
+
+func cutLast(s string) (rest, word string) {
+	if i := strings.LastIndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return "", s
+}
+
+// hostPort reads "ADDR:PORT", "[ADDR]:PORT" and, as dropbear writes it, an IPv6
+// address with the port behind its last colon.
+func hostPort(s string) (p peer, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return peer{}, false
+	}
+	port, isPort := portNumber(s[i+1:])
+	host := strings.TrimSuffix(strings.TrimPrefix(s[:i], "["), "]")
+	return peer{text: host, ip: address(host), port: port}, isPort && host != ""
+}
+
+// baseName is a program without its folder, and without "(pam_unix)", which old
+// systems write behind it.
+func baseName(s string) string {
+	if i := strings.LastIndexByte(s, '/'); i >= 0 {
+		s = s[i+1:]
+	}
+	if i := strings.IndexByte(s, '('); i > 0 {
+		s = s[:i]
+	}
+	return s
+}
+
+// maxRepeat bounds what "message repeated N times" is believed.
+const maxRepeat = 1_000_000
+
+// repeated unpacks rsyslog's "message repeated N times: [ MESSAGE]".
+func repeated(s string) (message string, times int) {
+	rest, ok := strings.CutPrefix(s, "message repeated ")
+	if !ok {
+		return s, 1
+	}
+	digits, rest := cutFirst(rest)
+	n, isNumber := number(digits)
+	rest, ok = strings.CutPrefix(rest, "times: [")
+	if !ok || !isNumber || n < 1 {
+		return s, 1
+	}
+	rest = strings.TrimSuffix(strings.TrimRight(rest, " "), "]")
+	return strings.TrimPrefix(rest, " "), min(n, maxRepeat)
+}
+
+// lastRepeated reads the BSDs' "last message repeated N times".
+func lastRepeated(s string) (int, bool) {
+	rest, ok := strings.CutPrefix(s, "last message repeated ")
+	if !ok {
+		return 0, false
+	}
+	rest, ok = strings.CutSuffix(strings.TrimSuffix(rest, "s"), " time")
+	n, err := strconv.Atoi(rest)
+	return min(n, maxRepeat), ok && err == nil && n > 0
+}

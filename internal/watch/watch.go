@@ -1,0 +1,264 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+const (
+	// tickEvery is how often ends are looked for: of attacks, of thresholds.
+	tickEvery = 5 * time.Second
+	// saveEvery is how often what is counted is written down; a kill loses the
+	// counts since, and nothing that was told.
+	saveEvery = 10 * time.Second
+	// silentAfter is how long lines may come of which none is understood before
+	// that is said.
+	silentAfter = time.Hour
+)
+
+// Settings say what to make of lines.
+type Settings struct {
+	Host     string // this host's, in the events
+	Labels   map[string]string
+	Each     bool // attacks are told when they begin and end; else in the daily digest
+	DigestAt time.Duration
+	Zone     *time.Location
+	// Place gives the network and country of an address, without asking anybody;
+	// nil: nobody knows.
+	Place func(ip Addr) (network, country string, asn uint32)
+	// Published is told of each attack by an address that has ended; nil: nobody
+	// wants to know.
+	Published func(attack.Finding) []event.Event
+}
+
+// Watcher turns lines into events.
+type Watcher struct {
+	Settings
+	Parser   *parse.Parser
+	Attacks  *attack.Engine
+	Patterns *pattern.Engine // nil: none
+	Runner   *pattern.Runner // nil: nothing is run
+	Book     *Book           // of the digest; nil: there is none
+	// Put keeps an event for good. The lines that it came of are not read again
+	// once it returns.
+	Put func(event.Event) error
+	// Save writes down what is counted; nil: nothing is.
+	Save func(*attack.Engine, *Book) error
+	Log  *slog.Logger
+	Now  func() time.Time // nil: time.Now
+
+	stats map[string]*Stat // by source
+	quiet map[string]*quiet
+}
+
+// quiet watches for a source that nobody understands.
+type quiet struct {
+	since time.Time // of the first line that was not understood, with none understood after it
+	said  bool
+}
+
+// Stat counts what became of a source's lines.
+type Stat struct {
+	Lines    int64            `json:"lines"`
+	Parsed   map[string]int64 `json:"parsed,omitempty"`  // by parser
+	Matched  int64            `json:"matched,omitempty"` // by a pattern
+	Unknown  int64            `json:"unknown"`
+	LastTime time.Time        `json:"last_time,omitzero"` // of an understood line
+}
+
+type given struct {
+	from  source.Source
+	batch source.Batch
+}
+
+// Run reads the sources until ctx ends, or until each has come to its end.
+func (w *Watcher) Run(ctx context.Context, sources []source.Source) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan given)
+	var readers sync.WaitGroup
+	for _, s := range sources {
+		readers.Go(func() { w.read(ctx, s, batches) })
+	}
+	go func() {
+		readers.Wait()
+		close(batches)
+	}()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	saved := w.now()
+	for {
+		select {
+		case g, open := <-batches:
+			if !open {
+				return w.save()
+			}
+			if err := w.Take(g.batch); err != nil {
+				return errors.Join(err, w.save())
+			}
+			if err := g.from.Commit(g.batch); err != nil {
+				w.Log.Error("a position can't be kept", "source", g.from.Name(), "error", err)
+			}
+		case <-tick.C:
+			if err := w.Tick(w.now()); err != nil {
+				return errors.Join(err, w.save())
+			}
+		}
+		if now := w.now(); now.Sub(saved) >= saveEvery {
+			saved = now
+			if err := w.save(); err != nil {
+				w.Log.Error("what is counted can't be kept", "error", err)
+			}
+		}
+	}
+}
+
+func (w *Watcher) now() time.Time {
+	if w.Now != nil {
+		return w.Now()
+	}
+	return time.Now()
+}
+
+func (w *Watcher) save() error {
+	if w.Save == nil {
+		return nil
+	}
+	return w.Save(w.Attacks, w.Book)
+}
+
+func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given) {
+	for {
+		b, err := s.Read(ctx)
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+				w.Log.Error("a source has ended", "source", s.Name(), "error", err)
+			}
+			return
+		}
+		select {
+		case to <- given{s, b}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Take makes events of a batch of lines. With an error none of the batch may be
+// committed: it is read again.
+func (w *Watcher) Take(b source.Batch) error {
+	for i := range b.Lines {
+		if err := w.line(b.Lines[i], func() string { return b.Key(i) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) line(l line.Line, key func() string) error {
+	r := w.Parser.Parse(l)
+	at := r.Time
+	if at.IsZero() {
+		at = l.Time
+	}
+	understood := r.Outcome != parse.None
+	for _, f := range w.Attacks.Take(r) {
+		if err := w.found(f); err != nil {
+			return err
+		}
+	}
+	matched := 0
+	if w.Patterns != nil {
+		for _, m := range w.Patterns.Take(l, at) {
+			matched++
+			if err := w.matched(m, key()); err != nil {
+				return err
+			}
+		}
+		understood = understood || w.Patterns.Understood()
+	}
+	w.count(l.Source, r, at, matched, understood)
+	return nil
+}
+
+// Tick looks for what ends by the passing of time.
+func (w *Watcher) Tick(now time.Time) error {
+	for _, f := range w.Attacks.Tick(now) {
+		if err := w.found(f); err != nil {
+			return err
+		}
+	}
+	if w.Patterns != nil {
+		for _, m := range w.Patterns.Tick(now) {
+			if err := w.matched(m, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return w.digest(now)
+}
+
+// Finish ends what goes on, at the end of a replay.
+func (w *Watcher) Finish(at time.Time) error {
+	for _, f := range w.Attacks.Close() {
+		if err := w.found(f); err != nil {
+			return err
+		}
+	}
+	if w.Patterns == nil {
+		return nil
+	}
+	for _, m := range w.Patterns.Tick(at.AddDate(1, 0, 0)) {
+		if err := w.matched(m, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, understood bool) {
+	if w.stats == nil {
+		w.stats, w.quiet = map[string]*Stat{}, map[string]*quiet{}
+	}
+	s := w.stats[name]
+	if s == nil {
+		s = &Stat{Parsed: map[string]int64{}}
+		w.stats[name], w.quiet[name] = s, &quiet{}
+	}
+	s.Lines++
+	if matched > 0 {
+		s.Matched++
+	}
+	if r.Outcome != parse.None {
+		s.Parsed[r.Parser]++
+	}
+	q := w.quiet[name]
+	if understood {
+		if !at.IsZero() {
+			s.LastTime = at
+		}
+		*q = quiet{}
+		return
+	}
+	s.Unknown++
+	if now := w.now(); q.since.IsZero() {
+		q.since = now
+	} else if !q.said && now.Sub(q.since) >= silentAfter {
+		q.said = true
+		w.Log.Warn("lines come, and for an hour none was understood: sshnotify watch --explain LINE", "source", name)
+	}
+}
+
+// Stats gives what became of the lines so far, by source.
+func (w *Watcher) Stats() map[string]*Stat { return w.stats }
