@@ -55,6 +55,7 @@ type DB struct {
 	// Readers have a connection of their own, so that a login need not wait for
 	// an import.
 	reader, writer *slot
+	lateness       int // the constant; a test has less patience
 }
 
 // slot holds one connection for whoever has its turn.
@@ -86,7 +87,7 @@ func Open(path string, o Options) (*DB, error) {
 		o.Now = time.Now
 	}
 	newSlot := func() *slot { return &slot{turn: make(chan struct{}, 1)} }
-	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot()}, nil
+	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot(), lateness: lateness}, nil
 }
 
 // Close gives the file up, after what is under way. The memory can be used

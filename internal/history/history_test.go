@@ -102,6 +102,26 @@ func TestOwnNetworkUnderAnotherTime(t *testing.T) {
 	}
 }
 
+// Of a login that is told after thousands of newer ones, the counts may be too
+// high; what never happened before it has still not.
+func TestVeryLateLogin(t *testing.T) {
+	d := open(t, Options{})
+	d.lateness = 3
+	for i := range 10 {
+		record(t, d, login(i, "alice", fmt.Sprintf("203.0.113.%d", i/5), i*60))
+	}
+	m := recall(t, d, login(100, "alice", "203.0.113.0", 2*60))
+	if m.User.Count != 7 || m.Address.Count != 2 || m.User.Last != day0.Add(time.Hour) || m.Last.Time != m.User.Last || m.Networks != 0 {
+		t.Errorf("%+v", m)
+	}
+	if m := recall(t, d, login(100, "alice", "203.0.113.1", 2*60)); m.Address.Count != 0 || m.User.Count != 7 {
+		t.Errorf("from another address: %+v", m)
+	}
+	if m := recall(t, d, login(100, "alice", "203.0.113.1", 0)); m.User.Count != 0 || m.Host.Count != 0 || m.Last != nil {
+		t.Errorf("before all: %+v", m)
+	}
+}
+
 func TestListInParts(t *testing.T) {
 	d := open(t, Options{})
 	var all []Entry
