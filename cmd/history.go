@@ -110,8 +110,9 @@ func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
 			fmt.Fprintf(a.err, "sshnotify: hint: there are more than the newest %d: --limit 0 shows all\n", n)
 			break
 		}
-		if n++; show.add(e) != nil {
-			break // end says what is wrong
+		n++
+		if err := show.add(e); err != nil {
+			return cmp.Or(err, show.end())
 		}
 	}
 	if n == 0 && !o.json {

@@ -14,7 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/history"
 )
 
-// shower shows logins one after the other.
+// shower shows logins one after the other; what end has not written may be lost.
 type shower struct {
 	add func(history.Entry) error
 	end func() error
@@ -58,7 +58,7 @@ func (a *app) historyLines(c config.Config) shower {
 			}
 			return enc.Encode(p)
 		},
-		end: out.Flush, // which says again what add said
+		end: out.Flush,
 	}
 }
 

@@ -210,6 +210,7 @@ func TestFlippedBytes(t *testing.T) {
 func TestReplacedFile(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
+	list(t, d, Filter{}) // so that who reads has it open, too
 	for _, s := range append([]string{""}, logSuffixes[:]...) {
 		if err := os.Remove(d.path + s); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
