@@ -29,7 +29,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 taken for.`, exits(exitDone, exitUsage)),
 		Example: "  sshnotify policy test --user root --ip 203.0.113.7",
 		Args:    noCommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newPolicyTestCmd(a))
 	return c

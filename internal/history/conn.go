@@ -64,13 +64,26 @@ func dial(ctx context.Context, path string, readOnly bool) (*conn, error) {
 		run = append(run[:len(run):len(run)], "query_only = on")
 	}
 	for _, p := range run {
-		if _, err := c.ExecContext(ctx, "PRAGMA "+p); err != nil {
+		if err := runPragma(ctx, c, p); err != nil {
 			c.Close()
 			db.Close()
 			return nil, err
 		}
 	}
 	return &conn{db: db, conn: c, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// runPragma prepares a pragma and runs it, in two steps: where the driver does
+// both at once it heeds the context only in the second, and already the first
+// may have to wait for another process.
+func runPragma(ctx context.Context, c *sql.Conn, p string) error {
+	s, err := c.PrepareContext(ctx, "PRAGMA "+p)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, err = s.ExecContext(ctx)
+	return err
 }
 
 // close gives up the connection. It may run a last checkpoint.
