@@ -25,15 +25,14 @@ const (
 	importCache = "-32000"
 )
 
-// pragmas are run on each connection, the first of them first: waiting for
-// another process is then bounded by the context. They are not part of the
-// file's name, where the driver would run them without one. secure_delete
-// writes zeros over what is deleted; cell_size_check and trusted_schema are
-// SQLite's advice for files that may have been tampered with
+// pragmas are run on each connection. SQLite does not wait for other processes
+// (busy_timeout), because the driver may not heed a context while it does: use
+// waits. secure_delete writes zeros over what is deleted; cell_size_check and
+// trusted_schema are SQLite's advice for files that may have been tampered with
 // (https://www.sqlite.org/security.html). Statements keep what they may have to
 // undo in memory: it is a few pages.
 var pragmas = [...]string{
-	"busy_timeout = 60000",
+	"busy_timeout = 0",
 	"secure_delete = on",
 	"cell_size_check = on",
 	"trusted_schema = off",
@@ -64,26 +63,13 @@ func dial(ctx context.Context, path string, readOnly bool) (*conn, error) {
 		run = append(run[:len(run):len(run)], "query_only = on")
 	}
 	for _, p := range run {
-		if err := runPragma(ctx, c, p); err != nil {
+		if _, err := c.ExecContext(ctx, "PRAGMA "+p); err != nil {
 			c.Close()
 			db.Close()
 			return nil, err
 		}
 	}
 	return &conn{db: db, conn: c, stmts: map[string]*sql.Stmt{}}, nil
-}
-
-// runPragma prepares a pragma and runs it, in two steps: where the driver does
-// both at once it heeds the context only in the second, and already the first
-// may have to wait for another process.
-func runPragma(ctx context.Context, c *sql.Conn, p string) error {
-	s, err := c.PrepareContext(ctx, "PRAGMA "+p)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	_, err = s.ExecContext(ctx)
-	return err
 }
 
 // close gives up the connection. It may run a last checkpoint.

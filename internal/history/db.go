@@ -39,6 +39,10 @@ const (
 	// pause is how long a file that could not be used is left alone, so that a
 	// queue of a thousand events does not wait a thousand times.
 	pause = 2 * time.Second
+	// How long to wait for another process that has the file, from one look to
+	// the next.
+	shortestWait = time.Millisecond
+	longestWait  = 50 * time.Millisecond
 )
 
 // ErrDamaged means that the file is not, or no longer, a history. Only a
@@ -159,9 +163,14 @@ func (d *DB) once(ctx context.Context, s *slot, f func(context.Context, *conn) e
 		return nil, s.err
 	}
 	s.err = nil
-	file, err = d.guarded(ctx, s, f)
-	if err == nil {
-		return file, nil
+	for wait := shortestWait; ; wait = min(2*wait, longestWait) {
+		file, err = d.guarded(ctx, s, f)
+		if err == nil {
+			return file, nil
+		}
+		if !isBusy(err) || !sleep(ctx, wait) {
+			break
+		}
 	}
 	// Whatever state the connection is in, the next one begins without it.
 	s.drop()
@@ -170,6 +179,18 @@ func (d *DB) once(ctx context.Context, s *slot, f func(context.Context, *conn) e
 		s.err, s.until = err, d.o.Now().Add(pause)
 	}
 	return file, err
+}
+
+// sleep waits, and reports whether there is time left.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // guarded runs f and turns a panic into an error: SQLite's own code, translated
@@ -183,7 +204,9 @@ func (d *DB) guarded(ctx context.Context, s *slot, f func(context.Context, *conn
 		}
 	}()
 	if err := d.connect(ctx, s); err != nil {
-		return s.file, err
+		file = s.file
+		s.drop()
+		return file, err
 	}
 	return s.file, f(ctx, s.c)
 }
