@@ -32,9 +32,9 @@ const (
 // logins answers in a millisecond or two; the rest is for a slow disk and for
 // another process that writes.
 const (
-	recallLimit = time.Second
-	recordLimit = 2 * time.Second
-	batchLimit  = 10 * time.Second // of each part of a long piece of work
+	recallLimit = slowness * time.Second
+	recordLimit = slowness * 2 * time.Second
+	batchLimit  = slowness * 10 * time.Second // of each part of a long piece of work
 	forgetLimit = 10 * time.Minute
 	// pause is how long a file that could not be used is left alone, so that a
 	// queue of a thousand events does not wait a thousand times.
@@ -59,7 +59,10 @@ type DB struct {
 	// Readers have a connection of their own, so that a login need not wait for
 	// an import.
 	reader, writer *slot
-	lateness       int // the constant; a test has less patience
+	// The constant, and 1: a test can't wait for that many logins, and waits
+	// longer on a machine that has more to do.
+	lateness int
+	patience time.Duration
 }
 
 // slot holds one connection for whoever has its turn.
@@ -91,7 +94,7 @@ func Open(path string, o Options) (*DB, error) {
 		o.Now = time.Now
 	}
 	newSlot := func() *slot { return &slot{turn: make(chan struct{}, 1)} }
-	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot(), lateness: lateness}, nil
+	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot(), lateness: lateness, patience: 1}, nil
 }
 
 // Close gives the file up, after what is under way. The memory can be used
@@ -137,7 +140,7 @@ func (s *slot) take(ctx context.Context) error {
 // use runs f with a slot's connection, for at most limit. A damaged file is
 // replaced, and f runs once more.
 func (d *DB) use(ctx context.Context, s *slot, limit time.Duration, f func(context.Context, *conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit*d.patience)
 	defer cancel()
 	file, err := d.once(ctx, s, f)
 	if !isDamage(err) {

@@ -21,7 +21,7 @@ const (
 	// lateness is how many newer logins of a group are counted one by one, to be
 	// left out. A login that is told later than that has its counts a little too
 	// high, but never a first time taken for a second, or the other way round.
-	lateness = 2000
+	lateness = 1500
 	// nearby is how far from a time of day is still the same hour.
 	nearby = time.Hour
 )
@@ -33,7 +33,7 @@ const (
 //
 // The cost is that of a few dozen steps in the file, whatever its size, and of
 // one for each login of the user that is newer than e. If these are more than
-// 2,000, the counts are upper limits; what is zero, first and last stays exact.
+// 1,500, the counts are upper limits; what is zero, first and last stays exact.
 func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 	e = e.normal()
 	var m event.Memory
