@@ -110,8 +110,9 @@ func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
 			fmt.Fprintf(a.err, "sshnotify: hint: there are more than the newest %d: --limit 0 shows all\n", n)
 			break
 		}
-		if n++; show.add(e) != nil {
-			break // end says what is wrong
+		n++
+		if err := show.add(e); err != nil {
+			return cmp.Or(err, show.end())
 		}
 	}
 	if n == 0 && !o.json {
@@ -279,7 +280,7 @@ func moment(s string, now time.Time, zone *time.Location) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if d, ok := ago(s); ok {
+	if d, ok := longAgo(s); ok {
 		return now.Add(-d), nil
 	}
 	for _, form := range []string{time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
@@ -290,8 +291,8 @@ func moment(s string, now time.Time, zone *time.Location) (time.Time, error) {
 	return time.Time{}, withHint(&usageError{fmt.Errorf("%q is no time", s)}, "a time is how long ago (30d, 12h), a date (2026-11-01), or both with a zone (2026-11-01T08:00:00Z)")
 }
 
-// ago reads a duration as the settings have them: days before what Go takes.
-func ago(s string) (time.Duration, bool) {
+// longAgo reads a duration as the settings have them: days before what Go takes.
+func longAgo(s string) (time.Duration, bool) {
 	const day = 24 * time.Hour
 	var d time.Duration
 	if days, rest, found := strings.Cut(s, "d"); found {

@@ -110,6 +110,9 @@ func (o *historyForget) run(ctx context.Context) error {
 	if serr := o.say(n, done, logins(done)+" forgotten; "+notForgotten); serr != nil {
 		return serr
 	}
+	if ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	if err != nil {
 		return withHint(historyError(err), "the same again, with --yes, does what remains to be done")
 	}

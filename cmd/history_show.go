@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,7 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/history"
 )
 
-// shower shows logins one after the other.
+// shower shows logins one after the other; what end has not written may be lost.
 type shower struct {
 	add func(history.Entry) error
 	end func() error
@@ -39,9 +41,9 @@ type pastLogin struct {
 
 func (a *app) historyLines(c config.Config) shower {
 	owners := newOwners(c)
-	enc := json.NewEncoder(a.out)
+	out := bufio.NewWriter(a.out)
+	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	var failed error
 	return shower{
 		add: func(e history.Entry) error {
 			e = plain(e)
@@ -54,10 +56,9 @@ func (a *app) historyLines(c config.Config) shower {
 			if judged(e) {
 				p.Severity = &e.Severity
 			}
-			failed = enc.Encode(p)
-			return failed
+			return enc.Encode(p)
 		},
-		end: func() error { return failed },
+		end: out.Flush,
 	}
 }
 
@@ -74,7 +75,8 @@ const (
 
 func (a *app) historyTable(c config.Config) shower {
 	owners, zone := newOwners(c), c.Zone()
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(a.out) // tabwriter writes each cell by itself
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	n := 0
 	return shower{
 		add: func(e history.Entry) error {
@@ -105,7 +107,7 @@ func (a *app) historyTable(c config.Config) shower {
 			}
 			return nil
 		},
-		end: w.Flush,
+		end: func() error { return cmp.Or(w.Flush(), out.Flush()) },
 	}
 }
 

@@ -161,6 +161,7 @@ func (o *installOptions) run(ctx context.Context) error {
 	}
 	if err == nil {
 		o.finished(s, p)
+		o.offerImport(ctx, s, q)
 		doc.Seen, err = o.await(ctx, s, q, start)
 	} else {
 		doc.Error = err.Error()

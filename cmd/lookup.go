@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -72,6 +73,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	providers := lookups.Providers()
 	asked, answered := 0, 0
 	enc := json.NewEncoder(a.out)
 	for i, ip := range ips {
@@ -83,7 +85,10 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		if scope == "" {
 			results = lookups.LookupAll(ctx, ip)
 		}
-		for _, r := range results {
+		for i, r := range results {
+			if enrich.IsLocal(providers[i]) {
+				continue // it says what it has
+			}
 			asked++
 			if r.Err == nil {
 				answered++
@@ -106,7 +111,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	}
 	switch {
 	case len(c.Providers) == 0 && !c.Enrich.Builtin:
-		return withHint(fmt.Errorf("no provider is set up"), "name one in "+a.settingsPlace(c)+", for example [provider.abuseipdb] with api_key_file")
+		return withHint(errors.New("no provider is set up, and the built-in database is switched off"), "name one in "+a.settingsPlace(c)+", for example [provider.abuseipdb] with api_key_file")
 	case asked > 0 && answered == 0:
 		return &silentError{exitFailed}
 	}

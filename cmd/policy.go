@@ -27,8 +27,9 @@ func newPolicyCmd(a *app) *cobra.Command {
 		Short: "Try out what decides about a login",
 		Long: long(`policy has what is about severity, reasons and rules: what a login would be
 taken for.`, exits(exitDone, exitUsage)),
-		Args: noCommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: "  sshnotify policy test --user root --ip 203.0.113.7",
+		Args:    noCommand,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newPolicyTestCmd(a))
 	return c

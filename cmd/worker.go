@@ -69,13 +69,13 @@ func spoolOptions(dir string, uid int) spool.Options {
 }
 
 // overflow gives each spool a folder of its own, so that no worker takes
-// another spool's events. A "-" of the path is written as systemd-escape(1)
-// does, which keeps /a-b and /a/b apart.
+// another spool's events. A "-" of the path becomes "_-", which keeps
+// /a-b and /a/b apart.
 func overflow(dir string) string {
 	if dir == hostSpool {
 		return hostOverflow
 	}
-	return hostOverflow + strings.NewReplacer(`\`, `\x5c`, "-", `\x2d`, "/", "-").Replace(filepath.Clean(dir))
+	return hostOverflow + strings.NewReplacer("_", "__", "-", "_-", "/", "-").Replace(filepath.Clean(dir))
 }
 
 // workerEnv is the whole environment of a worker that a hook starts.

@@ -152,10 +152,21 @@ func (e *Engine) Lookup(ctx context.Context, ip netip.Addr) event.Facts {
 	if s := Scope(ip); s != "" {
 		return event.Facts{Scope: s, Name: name}
 	}
-	out := Merge(e.LookupAll(ctx, ip))
+	results := e.LookupAll(ctx, ip)
+	out := Merge(results)
 	out.Name = name
+	for i, r := range results {
+		lists := r.Facts.Traits.Lists
+		if a, ok := e.providers[i].(allowList); ok && a.Allow() && len(lists) > 0 && out.Name == "" {
+			out.Name = lists[0]
+		}
+	}
 	return out
 }
+
+// allowList is a provider whose addresses are the owner's own, or well known:
+// its label is their name, as if the settings named the network.
+type allowList interface{ Allow() bool }
 
 // Merge makes one of the providers' answers, as Lookup does.
 func Merge(results []Result) event.Facts {
@@ -244,6 +255,8 @@ func (e *Engine) askOne(ctx context.Context, i int, ip netip.Addr) (r Result) {
 		}
 		if pe, ok := errors.AsType[*ProviderError](r.Err); ok {
 			r.Hint = pe.Hint
+		} else if h, ok := r.Err.(interface{ Hint() string }); ok {
+			r.Hint = h.Hint()
 		}
 		if risk := r.Facts.Risk; risk != nil && !risk.Known && !GivesRisk(p) {
 			r.Facts.Risk = nil

@@ -82,3 +82,33 @@ func TestNamedNetworks(t *testing.T) {
 		t.Errorf("no address: %q", got)
 	}
 }
+
+// listed is an allow list with one address.
+type listed struct{ ip netip.Addr }
+
+func (listed) Name() string  { return "customers" }
+func (listed) Title() string { return "Customers" }
+func (listed) Local() bool   { return true }
+func (listed) Allow() bool   { return true }
+func (l listed) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error) {
+	if ip != l.ip {
+		return event.Facts{}, nil
+	}
+	return event.Facts{Traits: event.Traits{Lists: []string{"customers"}}}, nil
+}
+
+func TestAnAllowListNamesItsAddresses(t *testing.T) {
+	t.Parallel()
+	on, off := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")
+	office := netip.MustParseAddr("198.51.100.7")
+	e := New(Options{
+		Providers: []Provider{listed{on}},
+		Networks:  []NamedNetwork{{netip.PrefixFrom(office, 32), "office"}},
+		Addresses: func() []netip.Addr { return nil },
+	})
+	for ip, want := range map[netip.Addr]string{on: "customers", off: "", office: "office"} {
+		if got := e.Lookup(t.Context(), ip).Name; got != want {
+			t.Errorf("%s is called %q, not %q", ip, got, want)
+		}
+	}
+}

@@ -75,6 +75,10 @@ type site struct {
 	slack    *standin.Slack
 }
 
+// forgetful switches the memory off, for tests that look at every word of a
+// message and are about something else.
+const forgetful = "\n[history]\nenabled = false\n"
+
 // newSite makes one in a temporary folder. more is added to the settings.
 func newSite(t *testing.T, o standin.SlackOptions, more string) *site {
 	t.Helper()
@@ -97,6 +101,9 @@ func siteIn(t *testing.T, dir string, o standin.SlackOptions, more string) *site
 		t.Fatal(err)
 	}
 	t.Cleanup(s.endWorkers)
+	if !strings.Contains(more, "[history]") {
+		more += forgetful
+	}
 	s.configure(fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\nstate_dir = %q\nspool_dir = %q\n%s\n[destination.slack]\nwebhook_url = %q\n",
 		s.state, s.spool, more, slack.URL()))
 	return s

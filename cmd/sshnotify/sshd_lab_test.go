@@ -314,7 +314,7 @@ func (l *lab) end() {
 // overflowName is the folder in /run that stands in for a spool that takes no
 // events.
 func overflowName(spool string) string {
-	return "sshnotify" + strings.NewReplacer(`\`, `\x5c`, "-", `\x2d`, "/", "-").Replace(spool)
+	return "sshnotify" + strings.NewReplacer("_", "__", "-", "_-", "/", "-").Replace(spool)
 }
 
 func gone(c <-chan struct{}) bool {

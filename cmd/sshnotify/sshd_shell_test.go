@@ -36,7 +36,7 @@ func (l *lab) shells(o standin.SlackOptions, before, config, block string) *stan
 	l.atHome(".bashrc", before+block)
 	l.atHome(".bash_profile", ". ~/.bashrc\n")
 	l.atHome(filepath.Join(config, "sshnotify/config.toml"),
-		fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\n%s[destination.slack]\nwebhook_url = %q\n", apart, slack.URL()))
+		fmt.Sprintf("host = \"db1.example.com\"\ntime_zone = \"UTC\"\n%s[destination.slack]\nwebhook_url = %q\n", apart+forgetful, slack.URL()))
 	return slack
 }
 

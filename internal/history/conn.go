@@ -25,15 +25,14 @@ const (
 	importCache = "-32000"
 )
 
-// pragmas are run on each connection, the first of them first: waiting for
-// another process is then bounded by the context. They are not part of the
-// file's name, where the driver would run them without one. secure_delete
-// writes zeros over what is deleted; cell_size_check and trusted_schema are
-// SQLite's advice for files that may have been tampered with
+// pragmas are run on each connection. SQLite does not wait for other processes
+// (busy_timeout), because the driver may not heed a context while it does: use
+// waits. secure_delete writes zeros over what is deleted; cell_size_check and
+// trusted_schema are SQLite's advice for files that may have been tampered with
 // (https://www.sqlite.org/security.html). Statements keep what they may have to
 // undo in memory: it is a few pages.
 var pragmas = [...]string{
-	"busy_timeout = 60000",
+	"busy_timeout = 0",
 	"secure_delete = on",
 	"cell_size_check = on",
 	"trusted_schema = off",

@@ -33,6 +33,13 @@ func isDamage(err error) bool {
 	return errors.Is(err, ErrDamaged)
 }
 
+// isBusy reports whether another process has the file, for a moment or longer.
+// What met it has changed nothing.
+func isBusy(err error) bool {
+	c := code(err) & 0xff
+	return c == sqlite3.SQLITE_BUSY || c == sqlite3.SQLITE_LOCKED
+}
+
 // isUnusable reports whether an error is about the file as a whole, and will
 // most likely be met again at once.
 func isUnusable(err error) bool {

@@ -84,21 +84,13 @@ func TestDamaged(t *testing.T) {
 		{"cut in two", rewrite(func(b []byte) []byte { return b[:len(b)/2] })},
 		{"cut in a page", rewrite(func(b []byte) []byte { return b[:len(b)/2+100] })},
 		{"another program's database", func(t *testing.T, path string) {
-			d, err := Open(path, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
+			d := openAt(t, path, Options{})
 			if err := d.use(t.Context(), d.writer, time.Minute, pragma("PRAGMA application_id = 7")); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"without a table", func(t *testing.T, path string) {
-			d, err := Open(path, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
+			d := openAt(t, path, Options{})
 			if err := d.use(t.Context(), d.writer, time.Minute, pragma("DROP TABLE meta")); err != nil {
 				t.Fatal(err)
 			}
@@ -111,21 +103,13 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(old, []byte("x"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			reader, err := Open(path, Options{ReadOnly: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
+			reader := openAt(t, path, Options{ReadOnly: true})
 			for _, err := range reader.List(t.Context(), Filter{}) { // may or may not meet the damage, and moves nothing
 				if err != nil && !errors.Is(err, ErrDamaged) {
 					t.Errorf("a reader: %v", err)
 				}
 			}
-			d, err := Open(path, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
+			d := openAt(t, path, Options{})
 			if _, err := d.Prune(t.Context()); err != nil { // which looks for it
 				t.Fatal(err)
 			}
@@ -158,11 +142,7 @@ func TestDamageMetByALogin(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("no database\n", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := openAt(t, path, Options{})
 	if m := recall(t, d, login(1, "alice", "203.0.113.7", 0)); !m.Learning || m.Host.Count != 0 {
 		t.Errorf("%+v", m)
 	}
@@ -188,10 +168,7 @@ func TestFlippedBytes(t *testing.T) {
 			b[rnd.IntN(len(b))] ^= byte(1 + rnd.IntN(255))
 		}
 		dir := t.TempDir()
-		d, err := Open(filepath.Join(dir, "history.db"), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := openAt(t, filepath.Join(dir, "history.db"), Options{})
 		if err := os.WriteFile(d.path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -210,6 +187,7 @@ func TestFlippedBytes(t *testing.T) {
 func TestReplacedFile(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
+	list(t, d, Filter{}) // so that who reads has it open, too
 	for _, s := range append([]string{""}, logSuffixes[:]...) {
 		if err := os.Remove(d.path + s); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)

@@ -32,13 +32,17 @@ const (
 // logins answers in a millisecond or two; the rest is for a slow disk and for
 // another process that writes.
 const (
-	recallLimit = time.Second
-	recordLimit = 2 * time.Second
-	batchLimit  = 10 * time.Second // of each part of a long piece of work
+	recallLimit = slowness * time.Second
+	recordLimit = slowness * 2 * time.Second
+	batchLimit  = slowness * 10 * time.Second // of each part of a long piece of work
 	forgetLimit = 10 * time.Minute
 	// pause is how long a file that could not be used is left alone, so that a
 	// queue of a thousand events does not wait a thousand times.
 	pause = 2 * time.Second
+	// How long to wait for another process that has the file, from one look to
+	// the next.
+	shortestWait = time.Millisecond
+	longestWait  = 50 * time.Millisecond
 )
 
 // ErrDamaged means that the file is not, or no longer, a history. Only a
@@ -55,6 +59,10 @@ type DB struct {
 	// Readers have a connection of their own, so that a login need not wait for
 	// an import.
 	reader, writer *slot
+	// The constant, and 1: a test can't wait for that many logins, and waits
+	// longer on a machine that has more to do.
+	lateness int
+	patience time.Duration
 }
 
 // slot holds one connection for whoever has its turn.
@@ -86,7 +94,7 @@ func Open(path string, o Options) (*DB, error) {
 		o.Now = time.Now
 	}
 	newSlot := func() *slot { return &slot{turn: make(chan struct{}, 1)} }
-	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot()}, nil
+	return &DB{path: abs, o: o, reader: newSlot(), writer: newSlot(), lateness: lateness, patience: 1}, nil
 }
 
 // Close gives the file up, after what is under way. The memory can be used
@@ -132,7 +140,7 @@ func (s *slot) take(ctx context.Context) error {
 // use runs f with a slot's connection, for at most limit. A damaged file is
 // replaced, and f runs once more.
 func (d *DB) use(ctx context.Context, s *slot, limit time.Duration, f func(context.Context, *conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit*d.patience)
 	defer cancel()
 	file, err := d.once(ctx, s, f)
 	if !isDamage(err) {
@@ -158,9 +166,14 @@ func (d *DB) once(ctx context.Context, s *slot, f func(context.Context, *conn) e
 		return nil, s.err
 	}
 	s.err = nil
-	file, err = d.guarded(ctx, s, f)
-	if err == nil {
-		return file, nil
+	for wait := shortestWait; ; wait = min(2*wait, longestWait) {
+		file, err = d.guarded(ctx, s, f)
+		if err == nil {
+			return file, nil
+		}
+		if !isBusy(err) || !sleep(ctx, wait) {
+			break
+		}
 	}
 	// Whatever state the connection is in, the next one begins without it.
 	s.drop()
@@ -169,6 +182,18 @@ func (d *DB) once(ctx context.Context, s *slot, f func(context.Context, *conn) e
 		s.err, s.until = err, d.o.Now().Add(pause)
 	}
 	return file, err
+}
+
+// sleep waits, and reports whether there is time left.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // guarded runs f and turns a panic into an error: SQLite's own code, translated
@@ -182,7 +207,9 @@ func (d *DB) guarded(ctx context.Context, s *slot, f func(context.Context, *conn
 		}
 	}()
 	if err := d.connect(ctx, s); err != nil {
-		return s.file, err
+		file = s.file
+		s.drop()
+		return file, err
 	}
 	return s.file, f(ctx, s.c)
 }

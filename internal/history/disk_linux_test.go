@@ -50,15 +50,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	dir := mountTmpfs(t, "size=6m")
 	now := day0
-	d, err := Open(filepath.Join(dir, "history.db"), Options{Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := openAt(t, filepath.Join(dir, "history.db"), Options{Now: func() time.Time { return now }})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	filler := filepath.Join(dir, "filler")
 	// From nothing left to some pages: each step of a commit fails once.
-	for free := range 24 {
+	for free := range 14 {
 		f, err := os.Create(filler)
 		if err != nil {
 			t.Fatal(err)
@@ -105,10 +101,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	}
 	dir := mountTmpfs(t, "")
 	for _, name := range []string{"there.db", "missing.db"} {
-		d, err := Open(filepath.Join(dir, name), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := openAt(t, filepath.Join(dir, name), Options{})
 		if name == "there.db" {
 			record(t, d, login(0, "alice", "203.0.113.7", 0))
 			d.Close()
@@ -140,10 +133,7 @@ func TestRootLeavesTheFilesToTheirOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []Options{{ReadOnly: true}, {}} {
-		root, err := Open(d.path, o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		root := openAt(t, d.path, o)
 		list(t, root, Filter{})
 		if !o.ReadOnly {
 			record(t, root, login(1, "alice", "203.0.113.7", 0))

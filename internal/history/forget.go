@@ -54,14 +54,15 @@ func (d *DB) Forget(ctx context.Context, f Filter) (int, error) {
 				return err
 			}
 		}
-		var busy, inLog, done int
-		if _, err := c.one(ctx, []any{&busy, &inLog, &done}, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-			return err
+		for {
+			var busy, inLog, done int
+			if _, err := c.one(ctx, []any{&busy, &inLog, &done}, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil || busy == 0 {
+				return err
+			}
+			if !sleep(ctx, longestWait) {
+				return errors.New("another process reads the history")
+			}
 		}
-		if busy != 0 {
-			return errors.New("another process reads the history")
-		}
-		return nil
 	})
 	if err != nil {
 		return n, fmt.Errorf("dropped, but traces are left in the file: %w", err)

@@ -102,6 +102,26 @@ func TestOwnNetworkUnderAnotherTime(t *testing.T) {
 	}
 }
 
+// Of a login that is told after thousands of newer ones, the counts may be too
+// high; what never happened before it has still not.
+func TestVeryLateLogin(t *testing.T) {
+	d := open(t, Options{})
+	d.lateness = 3
+	for i := range 10 {
+		record(t, d, login(i, "alice", fmt.Sprintf("203.0.113.%d", i/5), i*60))
+	}
+	m := recall(t, d, login(100, "alice", "203.0.113.0", 2*60))
+	if m.User.Count != 7 || m.Address.Count != 2 || m.User.Last != day0.Add(time.Hour) || m.Last.Time != m.User.Last || m.Networks != 0 {
+		t.Errorf("%+v", m)
+	}
+	if m := recall(t, d, login(100, "alice", "203.0.113.1", 2*60)); m.Address.Count != 0 || m.User.Count != 7 {
+		t.Errorf("from another address: %+v", m)
+	}
+	if m := recall(t, d, login(100, "alice", "203.0.113.1", 0)); m.User.Count != 0 || m.Host.Count != 0 || m.Last != nil {
+		t.Errorf("before all: %+v", m)
+	}
+}
+
 func TestListInParts(t *testing.T) {
 	d := open(t, Options{})
 	var all []Entry
@@ -213,11 +233,7 @@ func TestOpenTouchesNothing(t *testing.T) {
 	if _, err := os.Stat(d.path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file is there: %v", err)
 	}
-	reader, err := Open(d.path, Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
+	reader := openAt(t, d.path, Options{ReadOnly: true})
 	for _, err := range reader.List(t.Context(), Filter{}) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("a reader: %v", err)
@@ -237,10 +253,7 @@ func TestOpenTouchesNothing(t *testing.T) {
 
 func TestStrangePaths(t *testing.T) {
 	for _, name := range []string{"a b.db", "100%.db", "what?.db", "#1.db", "ü&mode=memory.db"} {
-		d, err := Open(filepath.Join(t.TempDir(), name), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := openAt(t, filepath.Join(t.TempDir(), name), Options{})
 		record(t, d, login(1, "alice", "203.0.113.7", 0))
 		if info, err := os.Stat(d.path); err != nil || info.Size() == 0 && !strings.Contains(name, "memory") {
 			t.Errorf("%s: %v", name, err)
@@ -311,11 +324,7 @@ func TestNewerFormIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := Open(d.path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer newer.Close()
+	newer := openAt(t, d.path, Options{})
 	m, err := newer.Recall(t.Context(), login(2, "alice", "203.0.113.7", 1))
 	if e, ok := errors.AsType[*NewerError](err); !ok || e.Version != 2 || m.Known {
 		t.Errorf("%+v, %v", m, err)

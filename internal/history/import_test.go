@@ -114,11 +114,7 @@ func TestImportThatBreaksOff(t *testing.T) {
 // Two import at the same time, as two processes would: nobody starves.
 func TestTwoImportAtOnce(t *testing.T) {
 	d := open(t, Options{})
-	other, err := Open(d.path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other := openAt(t, d.path, Options{})
 	var wg sync.WaitGroup
 	for i, d := range []*DB{d, other} {
 		wg.Go(func() {

@@ -134,10 +134,17 @@ func within(a, b time.Time, zone *time.Location) bool {
 
 func open(tb testing.TB, o Options) *DB {
 	tb.Helper()
-	d, err := Open(filepath.Join(tb.TempDir(), "history.db"), o)
+	return openAt(tb, filepath.Join(tb.TempDir(), "history.db"), o)
+}
+
+// openAt opens a history that has time, whatever else the machine does.
+func openAt(tb testing.TB, path string, o Options) *DB {
+	tb.Helper()
+	d, err := Open(path, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	d.patience = 60
 	tb.Cleanup(func() { d.Close() })
 	return d
 }
@@ -176,7 +183,7 @@ func TestMemoryAgreesWithAList(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rnd := rand.New(rand.NewPCG(seed, 4))
@@ -209,7 +216,7 @@ func TestMemoryAgreesWithAList(t *testing.T) {
 				next++
 				return e
 			}
-			for step := range 220 {
+			for step := range 160 {
 				switch rnd.IntN(40) {
 				case 0:
 					f := pick(rnd, Filter{User: "alice"}, Filter{IP: netip.MustParsePrefix("203.0.113.2/31")}, Filter{Host: "web1.example.com", User: "bob"},

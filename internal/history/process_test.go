@@ -35,6 +35,7 @@ func playReader(path string) error {
 	if err != nil {
 		return err
 	}
+	d.patience = 60
 	defer d.Close()
 	seen, rounds := 0, 0
 	for last := false; ; {

@@ -18,6 +18,10 @@ const (
 	// habit is how many of a user's newest logins are looked at for the hours
 	// that they keep: enough for a share, and people change.
 	habit = 1000
+	// lateness is how many newer logins of a group are counted one by one, to be
+	// left out. A login that is told later than that has its counts a little too
+	// high, but never a first time taken for a second, or the other way round.
+	lateness = 1500
 	// nearby is how far from a time of day is still the same hour.
 	nearby = time.Hour
 )
@@ -28,12 +32,13 @@ const (
 // used is an error and the zero Memory, after a second at most.
 //
 // The cost is that of a few dozen steps in the file, whatever its size, and of
-// one step for each login of the user that is newer than e.
+// one for each login of the user that is newer than e. If these are more than
+// 1,500, the counts are upper limits; what is zero, first and last stays exact.
 func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 	e = e.normal()
 	var m event.Memory
 	err := d.read(ctx, recallLimit, func(ctx context.Context, c *conn) error {
-		r := recaller{c: c, e: e, at: e.Time.UnixMilli()}
+		r := recaller{c: c, e: e, at: e.Time.UnixMilli(), lateness: d.lateness}
 		var err error
 		m, err = r.recall(ctx, d.o)
 		return err
@@ -45,9 +50,10 @@ func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 }
 
 type recaller struct {
-	c  *conn
-	e  Entry
-	at int64
+	c        *conn
+	e        Entry
+	at       int64
+	lateness int
 	// The entry's own row, and the groups that it is in; zero: not remembered.
 	own       int64
 	ownGroups [kinds]sql.NullInt64
@@ -152,12 +158,14 @@ func groupQuery(groups []group) (string, []any) {
 // cut takes what is not earlier than the entry out of a group's count.
 func (r *recaller) cut(ctx context.Context, k kind, id int64, n *int, first, last *int64) error {
 	q := strings.ReplaceAll(`SELECT
-		(SELECT count(*) FROM login WHERE col = ?1 AND time >= ?2 AND n <> ?3),
+		(SELECT count(*) FROM (SELECT 1 FROM login WHERE col = ?1 AND time >= ?2 AND n <> ?3 LIMIT ?4)),
 		coalesce((SELECT time FROM login WHERE col = ?1 AND time < ?2 AND n <> ?3 ORDER BY time LIMIT 1), 0),
 		coalesce((SELECT time FROM login WHERE col = ?1 AND time < ?2 AND n <> ?3 ORDER BY time DESC LIMIT 1), 0)`, "col", k.column())
 	var newer int
-	_, err := r.c.one(ctx, []any{&newer, first, last}, q, id, r.at, r.own)
-	*n -= newer
+	_, err := r.c.one(ctx, []any{&newer, first, last}, q, id, r.at, r.own, r.lateness)
+	if *n -= newer; *first == 0 {
+		*n = 0 // all are newer
+	}
 	return err
 }
 

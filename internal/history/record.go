@@ -103,14 +103,7 @@ func (d *DB) Import(ctx context.Context, entries iter.Seq2[Entry, error]) (added
 // rest leaves the file alone for half as long as a part took. SQLite keeps no
 // queue: another process looks again from time to time, and without a gap
 // would hardly ever find it free.
-func rest(ctx context.Context, took time.Duration) {
-	t := time.NewTimer(took / 2)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func rest(ctx context.Context, took time.Duration) { sleep(ctx, took/2) }
 
 // add remembers an entry, in a transaction of its caller's, and reports
 // whether its login was unknown.

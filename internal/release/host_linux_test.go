@@ -86,6 +86,15 @@ func TestWholeHost(t *testing.T) {
 		t.Errorf("the login's message: %s", m)
 	}
 
+	// The service, locked in as it is, remembers; root reads along.
+	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, hostEnd) {
+		t.Errorf("remembered is: %s", out)
+	}
+	g.run("sshnotify", "history", "import")
+	if st, err := os.Stat(filepath.Join(g.dir, "var/lib/sshnotify/history.db")); err != nil || st.Mode().Perm()&0o077 != 0 {
+		t.Errorf("the memory's file: %v %v", st, err)
+	}
+
 	// Another door.
 	g.run("sshnotify", "install", "--system", "--yes", "--services", "sshd,su")
 	g.run("su", "--login", "alice", "--command", "true")

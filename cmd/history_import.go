@@ -1,0 +1,321 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/enrich/builtin"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/spool"
+)
+
+type historyImport struct {
+	app     *app
+	records records
+	now     func() time.Time
+	account string // who runs it
+	machine string // the name that the hook gives this host
+
+	importFlags
+}
+
+type importFlags struct {
+	format, host            string
+	everybody, dryRun, json bool
+}
+
+// newHistoryImport is an import of what this machine has, by who runs us.
+func newHistoryImport(a *app) *historyImport {
+	o := historyImport{app: a, records: liveRecords(a.in), now: time.Now}
+	host := login.Live()
+	o.account, _ = host.Account()
+	o.machine, _ = host.Hostname() // without one, logs' own names are kept
+	return &o
+}
+
+func newHistoryImportCmd(a *app) *cobra.Command {
+	var o importFlags
+	c := &cobra.Command{
+		Use:   "import [FILE…]",
+		Short: "Remember the logins that wtmp, the journal and auth.log tell of",
+		Long: long(`import fills the memory with earlier logins, so that it knows on the first day
+who usually comes from where. Without a FILE it takes what is there of
+/var/log/wtmp, the journal, /var/log/auth.log and /var/log/secure, and of their
+older parts, compressed by gzip or not. What a FILE is, is told from its
+content: records of wtmp, the output of journalctl -o json, or a syslog file;
+"-" is standard input.`,
+			`Again adds nothing, and a login that several records tell of is remembered once.
+Logins that are older than history.keep are left out, as are, in a memory of an
+account's own, those of other users. Network and country come from the built-in
+database; nobody is asked, and nothing is told. Interrupted, it keeps what it
+has; the same again does the rest.`,
+			`Anybody on this host may write to auth.log in sshd's name, with logger(1), and so
+make an address look known. The journal knows who wrote: where it reaches back
+far enough, journalctl -o json _COMM=sshd + _COMM=sshd-session | sshnotify
+history import - takes it alone.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sudo sshnotify history import
+  sshnotify history import --dry-run /var/log/wtmp.1
+  ssh old.example.com cat /var/log/wtmp | sshnotify history import --host old.example.com -`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := notEmpty(c, "format", "host"); err != nil {
+				return err
+			}
+			live := newHistoryImport(a)
+			live.importFlags = o
+			return live.run(c.Context(), args)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.format, "format", "", "what the files are, whatever they look like: wtmp, journal or auth.log (`FORM`)")
+	f.StringVar(&o.host, "host", "", "the host that the records are of, where they don't `NAME` it (default this one)")
+	f.BoolVar(&o.everybody, "all-users", false, "take other users' logins into an account's own memory")
+	f.BoolVar(&o.dryRun, "dry-run", false, "read only, remember nothing")
+	f.BoolVar(&o.json, "json", false, "print a JSON object for each file")
+	return c
+}
+
+// imported says what became of one record, as --json prints it.
+type imported struct {
+	Record  string         `json:"record"`
+	Format  history.Source `json:"format,omitempty"`
+	Read    int            `json:"read"`
+	Logins  int            `json:"logins"`
+	New     *int           `json:"new,omitempty"`   // nil: nothing was to be remembered
+	Known   *int           `json:"known,omitempty"` // before, or from another record
+	Bad     int            `json:"bad"`             // not understood
+	Outside int            `json:"outside"`         // logins that are too old, or of a time to come
+	Others  int            `json:"others"`          // logins of other users
+	Error   string         `json:"error,omitempty"`
+}
+
+func (o *historyImport) run(ctx context.Context, args []string) error {
+	a := o.app
+	format := history.Source(o.format)
+	switch format {
+	case "", history.SourceWtmp, history.SourceJournal, history.SourceAuthLog:
+	default:
+		return &usageError{fmt.Errorf("%q is no form: wtmp, journal or auth.log", o.format)}
+	}
+	if len(args) == 0 && (o.format != "" || o.host != "") {
+		return &usageError{errors.New("--format and --host are about files: name them")}
+	}
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if !c.History.Enabled {
+		return withHint(&settingsError{errors.New("the memory is turned off")}, "set history.enabled = true in "+a.settingsPlace(c))
+	}
+	if o.everybody = o.everybody || spoolOptions(a.spoolDir("", c), a.uid).Host; o.everybody {
+		o.account = ""
+	}
+	geo, err := builtin.Open()
+	if err != nil {
+		return err
+	}
+	// Everything is opened before this process gives up the right to.
+	all := o.records.open(ctx, args, format, o.now().Add(-c.History.Keep))
+	defer func() {
+		for _, r := range all {
+			r.close()
+		}
+	}()
+	if len(all) == 0 {
+		return withHint(errors.New("there is no wtmp, no journal and no auth.log here"), "name the files that there are: sshnotify history import FILE…")
+	}
+	var db *history.DB
+	if !o.dryRun {
+		if err := a.becomeOwner(a.spoolDir("", c), a.stateDir(c)); errors.Is(err, spool.ErrMissing) {
+			return withHint(err, "set the host up first: sudo sshnotify install --system")
+		} else if err != nil {
+			return err
+		}
+		if db, err = history.Open(historyFile(a.stateDir(c)), historyOptions(c)); err != nil {
+			return err
+		}
+		defer db.Close()
+	}
+	read, failed, err := o.all(ctx, c, db, geo, all)
+	if err != nil {
+		return historyError(err)
+	}
+	if db != nil {
+		if n, err := db.Notice(context.WithoutCancel(ctx)); err == nil && n != nil {
+			fmt.Fprintf(a.err, "sshnotify: hint: the memory was damaged and began anew; the old file is %s: %s\n", n.Moved, n.Why)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return withHint(errors.New("interrupted: what was read is kept"), "the same again does the rest")
+	case failed || read == 0:
+		return &silentError{exitFailed}
+	}
+	return nil
+}
+
+// all reads one record after the other, and says a line for each. read is how
+// many could be; failed says that one of them ought to have been. An error is
+// the memory's.
+func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, all []*record) (read int, failed bool, err error) {
+	denied := false
+	for _, r := range all {
+		if ctx.Err() != nil {
+			return read, failed, nil
+		}
+		im, rerr, err := o.one(ctx, c, db, geo, r)
+		if err != nil {
+			return read, failed, err
+		}
+		switch {
+		case rerr == nil:
+			read++
+		case ctx.Err() == nil:
+			im.Error = event.Clean(rerr.Error(), 300)
+			failed = failed || r.named || !unavailable(rerr)
+		}
+		if err := o.say(im, c.History.Keep); err != nil {
+			return read, failed, err
+		}
+		denied = denied || errors.Is(rerr, fs.ErrPermission)
+		if errors.Is(rerr, errNoForm) && r.named {
+			o.hint("--format says what it is: wtmp, journal or auth.log")
+		}
+		if r.format == history.SourceJournal && !r.named && rerr == nil && im.Read == 0 && o.account != "" {
+			o.hint("the system's journal is open to root and to the groups systemd-journal and adm only")
+		}
+	}
+	if denied && (read == 0 || all[0].named) {
+		o.hint("run it as root, who may read what others may not: sudo sshnotify history import …")
+	}
+	return read, failed, nil
+}
+
+// one reads a record into the memory, or only reads it where that is nil. rerr
+// is the record's error, and err the memory's.
+func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, r *record) (im imported, rerr, err error) {
+	im = imported{Record: r.name}
+	if !o.dryRun {
+		im.New, im.Known = new(int), new(int)
+	}
+	content, rerr := r.content(ctx, o.records.most)
+	im.Format = r.format
+	if rerr != nil {
+		return im, rerr, nil
+	}
+	var n history.Counts
+	var entries iter.Seq2[history.Entry, error]
+	switch r.format {
+	case history.SourceWtmp:
+		entries = history.ReadWtmp(content, "", &n)
+	case history.SourceJournal:
+		entries = history.ReadJournal(content, &n)
+	default:
+		entries = history.ReadAuthLog(content, o.now(), time.Local, &n) // as syslog writes
+	}
+	// An error of the record's ends it like its end: what came before is kept.
+	wanted := func(yield func(history.Entry, error) bool) {
+		for e, err := range entries {
+			if err != nil {
+				rerr = err
+				return
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			if o.take(ctx, c, geo, &e, &im) && !yield(e, nil) {
+				return
+			}
+		}
+	}
+	if db == nil {
+		for range wanted {
+		}
+	} else {
+		*im.New, *im.Known, err = db.Import(context.WithoutCancel(ctx), wanted)
+	}
+	im.Read, im.Logins, im.Bad = n.Logins+n.Other+n.Bad, n.Logins, n.Bad
+	return im, rerr, err
+}
+
+// take completes a login, and reports whether it is to be remembered.
+func (o *historyImport) take(ctx context.Context, c config.Config, geo *builtin.Database, e *history.Entry, im *imported) bool {
+	now := o.now()
+	switch {
+	case e.Time.Before(now.Add(-c.History.Keep)), e.Time.After(now.Add(24 * time.Hour)): // a clock that was wrong, not only a zone
+		im.Outside++
+		return false
+	case o.account != "" && e.User != o.account:
+		im.Others++
+		return false
+	}
+	switch {
+	case o.host != "" && e.Host == "":
+		e.Host = o.host
+	case e.Host == "", firstLabel(e.Host) == firstLabel(o.machine), firstLabel(e.Host) == firstLabel(c.Host):
+		e.Host = cmp.Or(c.Host, o.machine, e.Host) // as the worker calls it
+	}
+	if facts, err := geo.Lookup(ctx, e.IP); err == nil {
+		e.ASN, e.ASName, e.Place = facts.Network.ASN, facts.Network.Name, facts.Place
+	}
+	return true
+}
+
+// firstLabel tells hosts apart: a log has the full name, or it has not.
+func firstLabel(host string) string {
+	label, _, _ := strings.Cut(host, ".")
+	return strings.ToLower(label)
+}
+
+func (o *historyImport) hint(text string) { fmt.Fprintf(o.app.err, "sshnotify: hint: %s\n", text) }
+
+func (o *historyImport) say(im imported, keep time.Duration) error {
+	if o.json {
+		return json.NewEncoder(o.app.out).Encode(im)
+	}
+	var b strings.Builder
+	b.WriteString(event.Clean(im.Record, 200))
+	if im.Format != "" && string(im.Format) != im.Record {
+		fmt.Fprintf(&b, " (%s)", im.Format)
+	}
+	if im.Error != "" && im.Read == 0 {
+		fmt.Fprintf(&b, ": not read: %s", im.Error)
+	} else {
+		fmt.Fprintf(&b, ": %d read, %s", im.Read, logins(im.Logins))
+		if im.New != nil {
+			fmt.Fprintf(&b, ", %d new, %d known before", *im.New, *im.Known)
+		}
+		fmt.Fprintf(&b, ", %d not understood", im.Bad)
+		if im.Outside > 0 {
+			fmt.Fprintf(&b, "; %d not within the last %d days", im.Outside, int(keep.Hours()/24))
+		}
+		if im.Others > 0 {
+			fmt.Fprintf(&b, "; %d of other users", im.Others)
+		}
+		if im.Error != "" {
+			fmt.Fprintf(&b, "; not read to its end: %s", im.Error)
+		}
+	}
+	_, err := fmt.Fprintln(o.app.out, b.String())
+	return err
+}
+
+// unavailable reports whether an error is of a kind that is no wonder where
+// nobody asked for the record.
+func unavailable(err error) bool {
+	_, journal := errors.AsType[*journalError](err)
+	return journal || errors.Is(err, errNoForm) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,412 @@
+package cmd
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/history"
+)
+
+// importer makes an import whose /var/log is p's, on db1.
+func (p *place) importer(change func(*historyImport)) *historyImport {
+	a := p.app()
+	a.configFile = filepath.Join(p.home, "config.toml")
+	o := &historyImport{
+		app: a, records: records{root: p.home, in: strings.NewReader(p.in), silence: time.Minute, most: 1 << 20},
+		now: func() time.Time { return historyNow }, machine: "db1", importFlags: importFlags{json: true},
+	}
+	if change != nil {
+		change(o)
+	}
+	return o
+}
+
+// imports runs an import and gives what it says of each record.
+func (p *place) imports(o *historyImport, args ...string) ([]imported, error) {
+	p.t.Helper()
+	err := o.run(p.t.Context(), args)
+	var all []imported
+	for dec := json.NewDecoder(&p.out); dec.More(); {
+		var im imported
+		if err := dec.Decode(&im); err != nil {
+			p.t.Fatal(err)
+		}
+		im.Record = strings.TrimPrefix(im.Record, p.home+"/")
+		all = append(all, im)
+	}
+	return all, err
+}
+
+// remembered gives what the memory holds, the newest first.
+func (p *place) remembered() []history.Entry {
+	p.t.Helper()
+	db, err := history.Open(p.historyFile(), history.Options{ReadOnly: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer db.Close()
+	var all []history.Entry
+	for e, err := range db.List(p.t.Context(), history.Filter{}) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func (p *place) packed(name, content string) {
+	p.t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, content)
+	w.Close()
+	p.write(name, b.String())
+}
+
+func syslogLine(day, user, ip string) string {
+	return "Nov " + day + " 02:15:04 db1 sshd[812]: Accepted publickey for " + user + " from " + ip + " port 51234 ssh2: ED25519 " + aliceKey + "\n"
+}
+
+func wtmpRecord(user, ip string, at time.Time) string {
+	r := make([]byte, 384)
+	r[0] = 7
+	copy(r[8:], "pts/0")
+	copy(r[44:], user)
+	copy(r[76:], ip)
+	binary.LittleEndian.PutUint32(r[340:], uint32(at.Unix()))
+	a := netip.MustParseAddr(ip).AsSlice()
+	copy(r[348:], a)
+	return string(r)
+}
+
+func journalLine(user, ip string) string {
+	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
+}
+
+// shell writes a script that stands in for journalctl.
+func (p *place) shell(text string) string {
+	p.write("bin/journalctl", "#!/bin/sh\n"+text)
+	path := filepath.Join(p.home, "bin/journalctl")
+	if err := os.Chmod(path, 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	return path
+}
+
+func counts(n, known int) (*int, *int) { return &n, &known }
+
+func TestImportWhatIsThere(t *testing.T) {
+	t.Parallel()
+	p := remembering(t)
+	at := historyNow.AddDate(0, 0, -3)
+	p.write("var/log/wtmp", wtmpRecord("alice", "203.0.113.7", at)+wtmpRecord("bob", "2001:db8::7", at))
+	p.write("var/log/wtmp.1", wtmpRecord("alice", "203.0.113.7", at.AddDate(-2, 0, 0))) // too old
+	p.packed("var/log/wtmp-20251101.gz", wtmpRecord("carol", "8.8.8.8", at.AddDate(0, -6, 0)))
+	p.write("var/log/auth.log", syslogLine("20", "alice", "203.0.113.7")+"Nov 20 02:15:05 db1 sshd[812]: Failed password for root from 203.0.113.7 port 51234 ssh2\n"+
+		"Nov 20 02:15:05 db1 sshd[812]: Accepted nonsense\n")
+	p.packed("var/log/auth.log.2.gz", syslogLine("19", "alice", "203.0.113.7"))
+	p.write("var/log/secure", "")
+	p.write("var/log/wtmp.db", "SQLite format 3\x00")
+	p.write("var/log/secure-20251101.xz", "\xfd7zXZ\x00more")
+	if err := os.Mkdir(filepath.Join(p.home, "var/log/auth.log.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	change := func(o *historyImport) {
+		o.records.journalctl = p.shell(`case "$*" in *_UID=0\ _COMM=sshd\ +\ _UID=0\ _COMM=sshd-session) ;; *) exit 3;; esac
+cat <<'END'
+` + journalLine("alice", "203.0.113.7") + "END\n")
+	}
+	want := []imported{
+		{Record: "var/log/wtmp", Format: "wtmp", Read: 2, Logins: 2},
+		{Record: "var/log/wtmp.1", Format: "wtmp", Read: 1, Logins: 1, Outside: 1},
+		{Record: "var/log/wtmp.db", Error: errNoForm.Error()},
+		{Record: "var/log/wtmp-20251101.gz", Format: "wtmp", Read: 1, Logins: 1},
+		{Record: "journal", Format: "journal", Read: 1, Logins: 1},
+		{Record: "var/log/auth.log", Format: "auth.log", Read: 3, Logins: 1, Bad: 1},
+		{Record: "var/log/auth.log.2.gz", Format: "auth.log", Read: 1, Logins: 1},
+		{Record: "var/log/auth.log.d", Error: "it is a folder"},
+		{Record: "var/log/secure"},
+		{Record: "var/log/secure-20251101.xz", Error: "it is packed by xz; unpack it, and give it as -"},
+	}
+	for i := range want {
+		want[i].New, want[i].Known = counts(want[i].Logins-want[i].Outside, 0)
+	}
+	got, err := p.imports(p.importer(change))
+	if diff := cmp.Diff(want, got); diff != "" || exitCode(err) != exitFailed { // a folder and xz are failures
+		t.Errorf("%v: %s", err, diff)
+	}
+	all := p.remembered()
+	if len(all) != 6 {
+		t.Fatalf("%+v", all)
+	}
+	for _, e := range all {
+		if e.Host != "db1.example.com" {
+			t.Errorf("the worker would call the host otherwise: %+v", e)
+		}
+		if known := e.User == "carol"; known != (e.ASN == 15169) || known != (e.Place.Country == "US") {
+			t.Errorf("%+v", e)
+		}
+	}
+	// The second time, everything is known.
+	for i := range want {
+		want[i].New, want[i].Known = counts(0, want[i].Logins-want[i].Outside)
+	}
+	got, _ = p.imports(p.importer(change))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	two := syslogLine("20", "alice", "203.0.113.7") + syslogLine("19", "bob", "203.0.113.8")
+	for _, row := range []struct {
+		name    string
+		prepare func(p *place)
+		change  func(o *historyImport)
+		args    string
+		left    int // in the memory
+		code    int
+		says    string // in what is printed
+	}{
+		{"a file", nil, nil, "FILE", 2, exitDone, `"read":2,"logins":2,"new":2,"known":0,"bad":0`},
+		{"standard input", func(p *place) { p.in = two }, nil, "-", 2, exitDone, `"record":"standard input","format":"auth.log"`},
+		{"the journal's output", func(p *place) { p.in = journalLine("alice", "203.0.113.7") }, nil, "-", 1, exitDone, `"format":"journal"`},
+		{"records of wtmp", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow) }, nil, "-", 1, exitDone, `"format":"wtmp"`},
+		{"a form that is forced", nil, func(o *historyImport) { o.format = "wtmp" }, "FILE", 0, exitDone, `"format":"wtmp","read":1,"logins":0,"new":0,"known":0,"bad":1`},
+		{"what last prints", func(p *place) { p.in = "alice pts/0 203.0.113.7 Sat Nov 21 02:15 - 02:16 (00:01)\n" }, nil, "-", 0, exitFailed, errNoForm.Error()},
+		{"one of two is missing", nil, nil, "none FILE", 2, exitFailed, `"error":"no such file or directory"`},
+		{"a folder", nil, nil, "spool", 0, exitFailed, "it is a folder"},
+		{"only read", nil, func(o *historyImport) { o.dryRun = true }, "FILE", 0, exitDone, `"read":2,"logins":2,"bad":0`},
+		{"for people", nil, func(o *historyImport) { o.json = false }, "FILE", 2, exitDone, "(auth.log): 2 read, 2 logins, 2 new, 0 known before, 0 not understood\n"},
+		{"of times that are not kept", func(p *place) { p.set("[history]\nkeep = \"2d\"\nlearning = \"0s\"\n") }, nil, "FILE", 1, exitDone, `"outside":1`},
+		{"of a time to come", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow.AddDate(0, 0, 2)) }, nil, "-", 0, exitDone, `"outside":1`},
+		{"of another host", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow) }, func(o *historyImport) { o.host = "web7" }, "-", 1, exitDone, `"new":1`},
+		{"a bomb", func(p *place) { p.packed("log.gz", two+strings.Repeat("\x00", 4<<20)) }, nil, "log.gz", 2, exitFailed, errTooLarge.Error()},
+		{"a torn file", func(p *place) {
+			p.packed("log.gz", strings.Repeat(two, 2000))
+			b := p.read("log.gz")
+			p.write("log.gz", b[:len(b)-20])
+		}, nil, "log.gz", 2, exitFailed, "unexpected EOF"},
+		{"packed twice", func(p *place) {
+			p.packed("log.gz", two)
+			p.packed("log.gz", p.read("log.gz"))
+		}, nil, "log.gz", 0, exitFailed, "packed by gzip twice"},
+		{"nothing is there", nil, nil, "", 0, exitFailed, ""},
+		{"no journal", func(p *place) { p.shell("echo 'No journal files were found.' >&2; exit 1") }, nil, "", 0, exitFailed, "journalctl: No journal files were found."},
+		{"no journal, but more", func(p *place) {
+			p.shell("exit 1")
+			p.write("var/log/auth.log", two)
+		}, nil, "", 2, exitDone, "journalctl: exit status 1"},
+		{"a journal that hangs", func(p *place) {
+			p.shell("echo '" + strings.TrimSpace(journalLine("alice", "203.0.113.7")) + "'; exec sleep 1000")
+		},
+			func(o *historyImport) { o.records.silence = 50 * time.Millisecond }, "", 1, exitFailed, "said nothing for 50ms"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			p := remembering(t)
+			p.write("FILE", two)
+			if row.prepare != nil {
+				row.prepare(p)
+			}
+			var args []string
+			for _, a := range strings.Fields(row.args) {
+				if a != "-" {
+					a = filepath.Join(p.home, a)
+				}
+				args = append(args, a)
+			}
+			o := p.importer(row.change)
+			if path := filepath.Join(p.home, "bin/journalctl"); fileExists(path) {
+				o.records.journalctl = path
+			}
+			err := o.run(t.Context(), args)
+			if code := exitCode(err); code != row.code {
+				t.Errorf("exit %d: %v", code, err)
+			}
+			if !strings.Contains(p.out.String(), row.says) {
+				t.Errorf("it says %q", p.out.String())
+			}
+			if o.dryRun {
+				if fileExists(p.historyFile()) {
+					t.Error("a memory was made")
+				}
+				return
+			}
+			if !fileExists(p.historyFile()) && row.left == 0 {
+				return
+			}
+			all := p.remembered()
+			if len(all) != row.left {
+				t.Errorf("%d are remembered, want %d", len(all), row.left)
+			}
+			if o.host != "" && all[0].Host != o.host {
+				t.Errorf("%+v", all[0])
+			}
+		})
+	}
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// An account's own memory is about the account.
+func TestImportOfAnAccount(t *testing.T) {
+	t.Parallel()
+	for _, everybody := range []bool{false, true} {
+		p := remembering(t)
+		p.in = syslogLine("20", "alice", "203.0.113.7") + syslogLine("19", "bob", "203.0.113.8")
+		o := p.importer(func(o *historyImport) { o.app.uid, o.account, o.everybody = 12345, "alice", everybody })
+		if os.Getuid() == 0 { // or it is root's
+			if err := os.Chown(filepath.Join(p.home, "spool"), o.app.uid, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := p.imports(o, "-")
+		want := map[bool]int{false: 1, true: 0}[everybody]
+		if err != nil || len(got) != 1 || got[0].Others != want || len(p.remembered()) != 2-want {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
+
+func TestImportBeginsAnewWhereTheMemoryIsDamaged(t *testing.T) {
+	t.Parallel()
+	p := remembering(t)
+	p.write("state/history.db", strings.Repeat("no database ", 100))
+	p.in = syslogLine("20", "alice", "203.0.113.7")
+	if _, err := p.imports(p.importer(nil), "-"); err != nil || !strings.Contains(p.err.String(), "damaged") || len(p.remembered()) != 1 {
+		t.Errorf("%v, %q", err, p.err.String())
+	}
+}
+
+// stuck gives a text, calls then, and never anything more.
+type stuck struct {
+	text io.Reader
+	then func()
+}
+
+func (s *stuck) Read(p []byte) (int, error) {
+	if n, _ := s.text.Read(p); n > 0 {
+		return n, nil
+	}
+	s.then()
+	select {}
+}
+
+func TestImportThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := remembering(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := p.importer(func(o *historyImport) {
+		o.records.in = &stuck{strings.NewReader(strings.Repeat(syslogLine("20", "alice", "203.0.113.7"), 200)), cancel}
+	})
+	err := o.run(ctx, []string{"-", "never"})
+	if exitCode(err) != exitFailed || err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("%v", err)
+	}
+	if strings.Contains(p.out.String(), "never") {
+		t.Errorf("it says %q", p.out.String())
+	}
+	if all := p.remembered(); len(all) != 1 {
+		t.Errorf("%d are remembered", len(all))
+	}
+}
+
+func TestImportWithoutRights(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name          string
+		named, other  bool
+		failed, hints bool
+	}{
+		{"what was named", true, true, true, true},
+		{"what is there", false, true, false, false},
+		{"all that is there", false, false, false, true},
+	} {
+		p := remembering(t)
+		o := p.importer(func(o *historyImport) { o.dryRun = true })
+		all := []*record{{name: "x", named: row.named, err: fs.ErrPermission}}
+		if row.other {
+			all = append(all, &record{name: "y", named: row.named, r: strings.NewReader("")})
+		}
+		c, err := o.app.settings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, failed, err := o.all(t.Context(), c, nil, nil, all)
+		if err != nil || failed != row.failed || strings.Contains(p.err.String(), "sudo") != row.hints {
+			t.Errorf("%s: %v, %v, %q", row.name, failed, err, p.err.String())
+		}
+	}
+}
+
+func TestFormOf(t *testing.T) {
+	for content, want := range map[string]history.Source{
+		wtmpRecord("alice", "203.0.113.7", historyNow):      history.SourceWtmp,
+		journalLine("alice", "203.0.113.7"):                 history.SourceJournal,
+		"\n " + journalLine("alice", "203.0.113.7"):         history.SourceJournal,
+		syslogLine("20", "alice", "203.0.113.7"):            history.SourceAuthLog,
+		syslogLine(" 1", "alice", "203.0.113.7"):            history.SourceAuthLog,
+		"<38>" + syslogLine("20", "a", "203.0.113.7"):       history.SourceAuthLog,
+		"2026-11-20T02:15:04.639800+01:00 db1 sshd[812]: x": history.SourceAuthLog,
+		"d from a line\n" + syslogLine("20", "alice", "x"):  history.SourceAuthLog,
+		"alice pts/0 203.0.113.7 Sat Nov 21 02:15":          "",
+		"SQLite format 3\x00":                               "",
+		"\x07":                                              "",
+		"":                                                  "",
+	} {
+		if got := formOf([]byte(content)); got != want {
+			t.Errorf("%.40q is %q, want %q", content, got, want)
+		}
+	}
+}
+
+// Whatever bytes: reading ends, within its bounds, and what it says can be shown.
+func FuzzImport(f *testing.F) {
+	f.Add([]byte(syslogLine("20", "alice", "203.0.113.7")))
+	f.Add([]byte(journalLine("alice", "203.0.113.7")))
+	f.Add([]byte(wtmpRecord("alice", "203.0.113.7", historyNow)))
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write(make([]byte, 1<<20))
+	w.Close()
+	f.Add(b.Bytes())
+	f.Add([]byte("\x1f\x8b"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const most = 64 << 10
+		r := &record{name: "x", r: bytes.NewReader(b)}
+		content, err := r.content(t.Context(), most)
+		if err != nil {
+			return
+		}
+		n, err := io.Copy(io.Discard, content)
+		if packed := bytes.HasPrefix(b, []byte{0x1f, 0x8b}); packed && (n > most || n == most && err == nil) || !packed && n != int64(len(b)) {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		if n > 4 && r.format == "" {
+			t.Fatal("it was taken for nothing")
+		}
+	})
+}
