@@ -27,6 +27,7 @@ type installOptions struct {
 	webhookFile string
 	shells      []string
 	services    []string
+	watchLogs   bool
 	test        bool
 	noTest      bool
 	wait        time.Duration
@@ -46,6 +47,9 @@ a service with a user of its own, and the settings in /etc/sshnotify.`,
 out again. Settings that are there already stay as they are, and installing
 twice is the same as once. On a terminal it asks for the webhook URL; without
 one nothing is asked.`,
+			`With --system --watch a second service is put in, for sshnotify watch, with a
+user of its own that may read logs, and no network. It stays when the host is
+installed anew without --watch; uninstall takes it out.`,
 			`At the end it waits for a login from another window, and says what it saw: on a
 terminal for two minutes, elsewhere with --wait only.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
@@ -54,7 +58,8 @@ terminal for two minutes, elsewhere with --wait only.`,
   sshnotify install --dry-run --webhook-url-file slack.url
 
   sudo sshnotify install --system
-  sudo sshnotify install --system --services sshd,sudo --yes --webhook-url-file slack.url`,
+  sudo sshnotify install --system --services sshd,sudo --yes --webhook-url-file slack.url
+  sudo sshnotify install --system --watch`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
@@ -73,6 +78,7 @@ terminal for two minutes, elsewhere with --wait only.`,
 	f.StringVar(&o.webhookFile, "webhook-url-file", "", "read the webhook URL from `FILE`, or from standard input if that is -")
 	f.StringSliceVar(&o.shells, "shell", nil, "bash, zsh or fish, may be repeated (default: the login shell)")
 	f.StringSliceVar(&o.services, "services", nil, "with --system: PAM services to tell of: sshd, sudo, su, login (default sshd)")
+	f.BoolVar(&o.watchLogs, "watch", false, "with --system: also watch logs, by a service of its own")
 	f.BoolVar(&o.test, "test", false, "send a test message before anything is changed")
 	f.BoolVar(&o.noTest, "no-test", false, "send no test message")
 	f.DurationVar(&o.wait, "wait", 0, "wait so long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
@@ -98,6 +104,9 @@ func (o *installOptions) check(c *cobra.Command) error {
 	}
 	if set("services") && !o.system {
 		return errors.New("--services needs --system")
+	}
+	if o.watchLogs && !o.system {
+		return errors.New("--watch needs --system")
 	}
 	if set("wait") && o.wait <= 0 {
 		return errors.New("--wait must be more than nothing, for example 2m")
@@ -217,7 +226,7 @@ func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret
 		}
 	}
 	if o.system {
-		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services}
+		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services, Watch: o.watchLogs}
 		if !s.image() && s.from != "" && install.Look(ctx, s.host).Packaged {
 			opt.BinaryFrom = "" // the package's program is the package's to replace
 		}

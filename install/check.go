@@ -77,6 +77,7 @@ func CheckSystem(ctx context.Context, h Host, places Places, services []string) 
 	}
 	c.service(f, places)
 	c.folders(places)
+	c.watch(f, places)
 	c.others(f, ds)
 	c.policy(f)
 	return c.out

@@ -71,36 +71,40 @@ func (c *checks) outdated(at, want string, places Places) bool {
 // folders checks owners and modes: they keep the service from reading what is
 // not its own, and from leading root astray.
 func (c *checks) folders(places Places) {
-	bad := false
-	for _, d := range hostFolders(places) {
+	if c.checkFolders("folders", again, places, hostFolders(places)) {
+		c.add("folders", OK, "", "%s, %s, %s", places.Spool, places.State, RunDir)
+	}
+	c.settings(places)
+}
+
+func (c *checks) checkFolders(name, hint string, places Places, folders []whole) (good bool) {
+	good = true
+	for _, d := range folders {
 		f, err := c.h.stat(d.path)
 		if err != nil {
-			c.add("folders", Fail, again, "%v", err)
-			bad = true
+			c.add(name, Fail, hint, "%v", err)
+			good = false
 			continue
 		}
 		uid, gid, err := c.h.ids(d.owner)
 		switch {
 		case !f.exists && d.path == places.Spool:
-			c.add("folders", Fail, again, "%s: not there, so events can't be kept", d.path)
+			c.add(name, Fail, hint, "%s: not there, so events can't be kept", d.path)
 		case !f.exists:
-			c.add("folders", Warn, again, "%s: not there", d.path)
+			c.add(name, Warn, hint, "%s: not there", d.path)
 		case !f.dir:
-			c.add("folders", Fail, again, "%s: not a folder", f.path)
+			c.add(name, Fail, hint, "%s: not a folder", f.path)
 		case err != nil:
-			c.add("folders", Fail, again, "%v", err)
+			c.add(name, Fail, hint, "%v", err)
 		case f.uid != uid || f.gid != gid || f.mode != d.mode:
-			c.add("folders", Fail, again, "%s is %s %s:%s, and must be %s %s", f.path,
+			c.add(name, Fail, hint, "%s is %s %s:%s, and must be %s %s", f.path,
 				octal(f.mode), c.h.userName(f.uid), c.h.groupName(f.gid), octal(d.mode), d.owner)
 		default:
 			continue
 		}
-		bad = true
+		good = false
 	}
-	if !bad {
-		c.add("folders", OK, "", "%s, %s, %s", places.Spool, places.State, RunDir)
-	}
-	c.settings(places)
+	return good
 }
 
 // settings checks that the service can read its settings, and nobody else.

@@ -127,10 +127,12 @@ func (h Host) selinux() string {
 	return ""
 }
 
-// packagedUnit gives the path of a unit that a package put in.
-func (h Host) packagedUnit() string {
+// packagedUnit gives the path of the service's unit that a package put in.
+func (h Host) packagedUnit() string { return h.packaged(unitName) }
+
+func (h Host) packaged(unit string) string {
 	for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
-		if p := path.Join(dir, unitName); h.exists(p) {
+		if p := path.Join(dir, unit); h.exists(p) {
 			return p
 		}
 	}

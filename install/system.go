@@ -20,6 +20,9 @@ type SystemOptions struct {
 	Services []string
 	// NoService leaves the service out: the hook starts workers.
 	NoService bool
+	// Watch puts the watcher in, as a service of its own, where systemd runs
+	// services. One that is there stays without it, too.
+	Watch bool
 	// LoadPolicy loads the SELinux module where SELinux is on.
 	LoadPolicy bool
 }
@@ -42,6 +45,11 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 		f.Init = ""
 	} else if f.Init == "" {
 		f.Init = noInit
+	}
+	if o.Watch {
+		if err := f.watchable(o.Places); err != nil {
+			return Plan{}, err
+		}
 	}
 	p, err := newPlanner(ctx, h, o.recordPath())
 	if err != nil {
@@ -119,6 +127,14 @@ func (p *planner) system(f Findings, o SystemOptions) error {
 	}
 	if err := p.service(f, o.Places, o.Files, changed); err != nil {
 		return err
+	}
+	switch {
+	case o.Watch:
+		if err := p.watch(f, o.Places, changed); err != nil {
+			return err
+		}
+	case changed:
+		p.watchOn(f)
 	}
 	if err := p.policy(f, o.Places, o.LoadPolicy); err != nil {
 		return err

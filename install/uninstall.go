@@ -114,7 +114,7 @@ func PlanSystemUninstall(ctx context.Context, h Host, places Places, u UndoOptio
 		return Plan{}, err
 	}
 	t := newTakeout(p, u)
-	if err := t.mindQueue(places.Spool, RunDir); err != nil {
+	if err := t.mindQueue(places.Spool, RunDir, path.Join(places.Spool, "watch")); err != nil {
 		return Plan{}, err
 	}
 	// The hook goes first: from here on no login needs what follows.
@@ -161,6 +161,9 @@ func (t *takeout) pamOut() error {
 
 func (t *takeout) serviceOut(places Places) error {
 	init, running := t.h.initSystem()
+	if running && init == "systemd" {
+		t.watchStop() // before who tells what it found
+	}
 	switch {
 	case running && init == "systemd" && t.h.exists(unitWants):
 		t.run("the service is stopped", []string{"systemctl", "enable", "--now", unitName}, "systemctl", "disable", "--now", unitName)
@@ -173,10 +176,13 @@ func (t *takeout) serviceOut(places Places) error {
 	t.known(unitPath, places.Unit())
 	t.known(sysusersPath, places.Sysusers())
 	t.known(openrcPath, places.OpenRC())
+	t.known(watchUnitPath, places.WatchUnit())
+	t.known(watchSysusersPath, t.h.watchSysusers(places))
+	t.known(watchTmpfilesPath, places.WatchTmpfiles())
 	if err := t.files(); err != nil {
 		return err
 	}
-	if running && init == "systemd" && t.gone[unitPath] {
+	if running && init == "systemd" && (t.gone[unitPath] || t.gone[watchUnitPath]) {
 		t.run("systemd forgets the unit", nil, "systemctl", "daemon-reload")
 	}
 	if it, ok := t.rec.findName(kindSELinux, "sshnotify"); ok {
@@ -187,29 +193,35 @@ func (t *takeout) serviceOut(places Places) error {
 }
 
 func (t *takeout) purgeSystem(places Places) error {
-	for _, d := range []string{places.Spool, RunDir, places.State} {
+	for _, d := range []string{places.Spool, RunDir, places.State, WatchState, WatchRunDir} {
 		if err := t.purge(d, "queue, history and cache"); err != nil {
 			return err
 		}
 	}
-	it, ok := t.rec.findName(kindUser, ServiceUser)
+	t.userOut(WatchUser, "the watcher's user")
+	t.userOut(ServiceUser, "the service's user")
+	return nil
+}
+
+// userOut takes out a user that was added.
+func (t *takeout) userOut(name, why string) {
+	it, ok := t.rec.findName(kindUser, name)
 	if !ok {
-		return nil
+		return
 	}
 	t.rec.drop(it)
 	if t.h.Run == nil {
-		t.note("left to do: take the user %s out of the image", ServiceUser)
-		return nil
+		t.note("left to do: take the user %s out of the image", name)
+		return
 	}
-	if _, there := t.h.UserByName(ServiceUser); !there {
-		return nil
+	if _, there := t.h.UserByName(name); !there {
+		return
 	}
 	cmd := "userdel"
 	if !t.h.exists("/usr/sbin/userdel") && !t.h.exists("/usr/bin/userdel") && t.h.exists("/usr/sbin/deluser") {
 		cmd = "deluser"
 	}
-	t.run("the service's user", nil, cmd, ServiceUser)
+	t.run(why, nil, cmd, name)
 	// A process of that user's may still be ending.
 	t.plan.Changes[len(t.plan.Changes)-1].mayFail = true
-	return nil
 }

@@ -22,6 +22,12 @@ var (
 	selinuxText string
 	//go:embed files/sshnotify.pam-config
 	pamConfigText string
+	//go:embed files/sshnotify-watch.service
+	watchUnitText string
+	//go:embed files/sshnotify-watch.sysusers
+	watchSysusersText string
+	//go:embed files/sshnotify-watch.tmpfiles
+	watchTmpfilesText string
 )
 
 // The places of a host, as in the contract.
@@ -33,6 +39,11 @@ const (
 	RunDir        = "/run/sshnotify" // where hooks write when the spool is full
 	ServiceUser   = "sshnotify"      // the service's user and group
 	unitName      = "sshnotify.service"
+
+	WatchState    = "/var/lib/sshnotify-watch" // where the watcher keeps its positions
+	WatchRunDir   = "/run/sshnotify-watch"     // where it makes pipes
+	WatchUser     = "sshnotify-watch"          // its user and group
+	watchUnitName = "sshnotify-watch.service"
 )
 
 // Places are the paths of one host. Empty ones are the defaults.
@@ -75,15 +86,25 @@ func (p Places) check() error {
 func (p Places) fill(text string) string {
 	p = p.filled()
 	state := "ReadWritePaths="
-	pairs := []string{
-		DefaultBinary, p.Binary, DefaultConfig, p.Config, DefaultSpool, p.Spool, DefaultState, p.State,
-		path.Dir(DefaultConfig), path.Dir(p.Config),
-	}
+	pairs := append(p.pairs(), DefaultState, p.State)
 	if p.State != DefaultState {
 		// StateDirectory= knows no other place than /var/lib.
 		pairs = append(pairs, "StateDirectory=sshnotify\nStateDirectoryMode=0700\n", "", state, state+p.State+" ")
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// fillWatch is fill for the watcher's texts: it has a state folder of its own,
+// and no business in the service's.
+func (p Places) fillWatch(text string) string {
+	return strings.NewReplacer(p.filled().pairs()...).Replace(text)
+}
+
+func (p Places) pairs() []string {
+	return []string{
+		DefaultBinary, p.Binary, DefaultConfig, p.Config, DefaultSpool, p.Spool,
+		path.Dir(DefaultConfig), path.Dir(p.Config),
+	}
 }
 
 // Unit is the text of sshnotify.service (systemd.service(5)).
@@ -94,6 +115,16 @@ func (p Places) Sysusers() string { return p.fill(sysusersText) }
 
 // Tmpfiles is the text of the tmpfiles.d file (tmpfiles.d(5)).
 func (p Places) Tmpfiles() string { return p.fill(tmpfilesText) }
+
+// WatchUnit is the text of sshnotify-watch.service.
+func (p Places) WatchUnit() string { return p.fillWatch(watchUnitText) }
+
+// WatchSysusers is the text of the watcher's sysusers.d file. It makes the
+// watcher a member of the groups that may read logs.
+func (p Places) WatchSysusers() string { return p.fillWatch(watchSysusersText) }
+
+// WatchTmpfiles is the text of the watcher's tmpfiles.d file.
+func (p Places) WatchTmpfiles() string { return p.fillWatch(watchTmpfilesText) }
 
 // OpenRC is the init script for hosts with OpenRC (openrc-run(8)).
 func (p Places) OpenRC() string { return p.fill(openrcText) }

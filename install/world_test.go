@@ -80,22 +80,27 @@ func (w *world) command(_ context.Context, c Command) ([]byte, error) {
 		return nil, w.fail[line]
 	case c.Args[0] == "crontab" && w.crontab != nil:
 		return w.cron(c)
+	case c.Args[0] == "systemd-sysusers" && strings.HasSuffix(line, "-watch.conf"):
+		w.addWatcher()
 	case slices.Contains([]string{"systemd-sysusers", "useradd", "adduser"}, c.Args[0]):
 		w.addUser()
 	case slices.Contains([]string{"userdel", "deluser"}, c.Args[0]):
-		w.delUser()
+		w.delUser(c.Args[1])
 	case strings.HasPrefix(line, "systemctl enable"):
-		unit := unitPath
+		name := c.Args[len(c.Args)-1]
+		unit := "/etc/systemd/system/" + name
 		if !w.exists(unit) {
-			unit = w.packagedUnit()
+			unit = w.packaged(name)
 		}
-		w.write(unitWants, "-> "+unit)
-		w.answers["systemctl is-active --quiet sshnotify.service"] = ""
-		w.answers["systemctl is-active sshnotify.service"] = "active"
+		w.write(filepath.Join(filepath.Dir(unitWants), name), "-> "+unit)
+		w.answers["systemctl is-active --quiet "+name] = ""
+		w.answers["systemctl is-active "+name] = "active"
 	case strings.HasPrefix(line, "systemctl disable"):
-		os.Remove(w.real(unitWants))
+		name := c.Args[len(c.Args)-1]
+		os.Remove(filepath.Join(filepath.Dir(w.real(unitWants)), name))
 		os.Remove(filepath.Dir(w.real(unitWants)))
-		delete(w.answers, "systemctl is-active --quiet sshnotify.service")
+		delete(w.answers, "systemctl is-active --quiet "+name)
+		delete(w.answers, "systemctl is-active "+name)
 	case strings.HasPrefix(line, "systemctl --user enable"):
 		w.write("/home/alice/.config/systemd/user/timers.target.wants/sshnotify-resend.timer", "x")
 	case strings.HasPrefix(line, "systemctl --user disable"):
@@ -146,12 +151,51 @@ func (w *world) addUser() {
 	w.write("/etc/group", w.text("/etc/group")+fmt.Sprintf("sshnotify:x:%d:\n", gid))
 }
 
-func (w *world) delUser() {
+// addWatcher does what systemd-sysusers does by the watcher's list.
+func (w *world) addWatcher() {
+	uid, gid := serviceIDs()
+	if os.Getuid() == 0 {
+		uid, gid = uid+2, gid+2
+	}
+	groups := w.text("/etc/group")
+	list := w.text(watchSysusersPath)
+	if list == "" {
+		list = Places{}.WatchSysusers()
+	}
+	if _, there := w.UserByName(WatchUser); !there {
+		w.write("/etc/passwd", w.text("/etc/passwd")+fmt.Sprintf("sshnotify-watch:x:%d:%d::/var/lib/sshnotify-watch:/usr/sbin/nologin\n", uid, gid))
+		groups += fmt.Sprintf("sshnotify-watch:x:%d:\n", gid)
+	}
+	for l := range strings.Lines(list) {
+		f := strings.Fields(l)
+		if len(f) != 3 || f[0] != "m" {
+			continue
+		}
+		at := strings.Index("\n"+groups, "\n"+f[2]+":")
+		if at < 0 {
+			groups += f[2] + ":x:4711:sshnotify-watch\n"
+			continue
+		}
+		end := at + strings.IndexByte(groups[at:], '\n')
+		if line := groups[at:end]; !strings.Contains(line, WatchUser) {
+			if !strings.HasSuffix(line, ":") {
+				line += ","
+			}
+			groups = groups[:at] + line + WatchUser + groups[end:]
+		}
+	}
+	w.write("/etc/group", groups)
+}
+
+// delUser takes a user out, and out of every group.
+func (w *world) delUser(name string) {
 	for _, p := range []string{"/etc/passwd", "/etc/group"} {
 		var keep []string
 		for l := range strings.Lines(w.text(p)) {
-			if !strings.HasPrefix(l, "sshnotify:") {
-				keep = append(keep, l)
+			if !strings.HasPrefix(l, name+":") {
+				l = strings.TrimSuffix(l, "\n")
+				l = strings.TrimSuffix(strings.TrimSuffix(l, name), ",")
+				keep = append(keep, l+"\n")
 			}
 		}
 		w.write(p, strings.Join(keep, ""))

@@ -41,7 +41,7 @@ func TestBadSettings(t *testing.T) {
 		// plain values
 		{"a number for a text", "host=1\n", "1:1: host: must be text in quotes, not a whole number", false},
 		{"a text for a number", "[risk]\nred_above='70'\n", "2:1: risk.red_above: must be a whole number, not text in quotes", false},
-		{"a fraction for a number", "[risk]\nred_above=0.7\n", "2:1: risk.red_above: must be a whole number, not something else", false},
+		{"a fraction for a number", "[risk]\nred_above=0.7\n", "2:1: risk.red_above: must be a whole number, not a fraction", false},
 		{"a value for a table", "risk=1\n", "1:1: risk: must be a table, not a whole number", false},
 		{"an empty host", "host=''\n", "1:1: host: must be one line of 1 to 253 visible characters, not empty", false},
 		{"a host of two lines", "host='''a\nb'''\n", "1:1: host: must be one line of 1 to 253 visible characters", false},
@@ -276,7 +276,7 @@ const (
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
 	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: destination, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, people, provider, raise, risk, rule, spool_dir, state_dir, time_zone"
+	knownAtTop   = "  known here: destination, detector, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, pattern, people, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
 	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
 	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
 	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`

@@ -25,6 +25,10 @@ func FuzzLoad(f *testing.F) {
 		"rule = [{ignore = true, tor = false}, {key = \"" + plantedKey + "\", label = \"a=b\"}]\n[networks]\na = [\"192.0.2.0/28\"]\n[groups]\nb = [\"*\"]\n",
 		"[history]\nkeep = \"400d\"\nlearning = \"1d1h\"\n[digest]\nhour = \"08:00\"\n[raise]\ntor = \"none\"\n",
 		"[provider.list]\nurl = \"https://example.com/" + plantedKey + "#\"\nrefresh = \"1d\"\nscore = 5\n[provider.http]\nfile = \"" + plantedKey + "\"\n",
+		"[[pattern]]\nname = \"a\"\nmatch = \"(" + plantedKey + "\"\n[[pattern]]\nname = \"b\"\nmatch = '(?P<x>a)'\ntitle = \"${" + plantedKey + "}\"\nexec = {command = [\"" + plantedInline + "\"]}\n",
+		"[[pattern]]\nname = \"" + plantedInline + "\"\ndecoder = \"csv\"\ncolumns = [\"" + plantedInline + "\"]\n[pattern.where]\n\"" + plantedInline + "\" = {max = 1.5}\n",
+		"[source.a]\npath = \"" + plantedKey + "\"\n[source.journal]\nmatch = [\"" + plantedKey + "\"]\n[publish]\nfile = \"" + plantedKey + "\"\ndestination = \"" + plantedInline + "\"\n",
+		"[[detector]]\nname = \"x\"\ncount = 3\nwithin = \"1d\"\n[watch]\nnotify = \"each\"\npattern.where.a = nan\n",
 		"labels = {}\nrisk = 1\nenrich = []\n[people]\n\"\" = [\"\"]\n",
 	} {
 		f.Add([]byte(s))

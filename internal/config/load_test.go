@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
 )
 
 // The secrets of the sample. Whatever goes wrong, no part of these is shown.
@@ -151,8 +154,41 @@ func TestSample(t *testing.T) {
 		Destinations: []Destination{
 			{Name: "slack", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedWebhook)},
 			{Name: "oncall", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedInline), MinSeverity: event.High},
+			{Name: "public", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedWebhook)},
 			{Name: "log", Type: DestinationLog, MinSeverity: event.Medium},
 		},
+		Watch: Watch{Notify: WatchEach, IgnoreUsers: []string{"probe"}, IgnoreNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")},
+			StateDir: "/var/lib/sshnotify-watch"},
+		Sources: []Source{
+			{Name: "auth", Type: SourceFile, Path: "/var/log/auth.log"},
+			{Name: "kern", Type: SourceFile, Path: "/var/log/kern.log"},
+			{Name: "journal", Type: SourceJournal, Match: []string{"_COMM=sshd", "+", "_COMM=sshd-session"}},
+			{Name: "snort", Type: SourcePipe, Path: "/run/snort/alert.fifo", Group: "snort"},
+		},
+		Detectors: []attack.Detector{
+			{Name: "slow-root", Count: 30, Within: 48 * time.Hour, By: attack.ByNetwork, Services: []string{"sshd"}, Distinct: 3},
+			{Name: "fast", Count: 8, Within: 5 * time.Minute, By: attack.ByAddress},
+		},
+		Patterns: []pattern.Pattern{
+			{Name: "disk", Sources: []string{"kern*", "journal"}, Match: regexp.MustCompile(`I/O error, dev (?P<dev>\w+)`),
+				Ignore:   []*regexp.Regexp{regexp.MustCompile("sr0"), regexp.MustCompile(`loop\d`)},
+				Severity: new(event.High), Title: "disk ${dev} of >${host}<", Text: "${line}", By: "${dev}",
+				Threshold: &pattern.Threshold{Type: pattern.Limit, Count: 1, Seconds: 300}, Destinations: []string{"oncall"},
+				Active: []policy.Hours{{Days: night.Days, From: 8 * 60, To: 18 * 60}},
+				Exec:   &pattern.Exec{Command: []string{"/usr/local/bin/act", "--dev=${dev}"}, Timeout: 30 * time.Second}},
+			{Name: "ids", Sources: []string{"snort"}, Decoder: "suricata", IPField: "src_ip", Where: map[string]pattern.Condition{
+				"alert.severity":     {Max: new(2.0)},
+				"flow.pkts_toserver": {Min: new(0.5), Max: new(1000.0)},
+				"event_type":         {Equals: []string{"alert"}},
+				"alert.signature_id": {Equals: []string{"2001219", "16"}},
+				"alert.signature":    {Glob: []string{"ET *"}, Match: regexp.MustCompile("(?i)scan"), Equals: []string{"ET SCAN"}},
+				"in_iface":           {},
+			}},
+			{Name: "ours", Decoder: "csv", Columns: []string{"time", "who", "what"}, Where: map[string]pattern.Condition{
+				"what": {Equals: []string{"drop", "delete"}},
+			}},
+		},
+		Publish: Publish{Destinations: []string{"public"}, Dir: "/var/www/attackers", Names: true, PerHour: 20, MinAttempts: 10},
 		Login: Login{
 			NotifyLogout: LogoutNone, IgnoreUsers: []string{"backup"},
 			IgnoreNetworks: []netip.Prefix{
@@ -167,6 +203,7 @@ func TestSample(t *testing.T) {
 	}
 	diff := cmp.Diff(want, got,
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
 		cmp.Comparer(func(a, b outbound.Secret) bool { return a.Reveal() == b.Reveal() }),
 		cmpopts.IgnoreFields(Outbound{}, "RootCAs"))
 	if diff != "" {
@@ -187,7 +224,11 @@ func TestSample(t *testing.T) {
 providers: threatjammer, geolite (mmdb), greynoise, crowdsec-lapi, ours (http), tor (list), customers (list), cymru, builtin
 memory: of 200d, learning for 36h
 told: unusual logins at once, usual ones in a digest at 07:30 (Europe/Dublin)
-rules: admins at night, 2`
+rules: admins at night, 2
+sources: auth (file), kern (file), journal, snort (pipe)
+attacks: each when it starts and when it ends; detectors: slow, user, user-slow, local, slow-root, fast
+patterns: disk, ids, ours
+published: attacks of 10 attempts and more, with the names tried, at most 20 an hour, to public, /var/www/attackers`
 	if diff := cmp.Diff(summary, strings.Join(got.Summary(), "\n")); diff != "" {
 		t.Error(diff)
 	}
@@ -472,8 +513,8 @@ func TestCutFile(t *testing.T) {
 func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
-	tables := []string{"destination", "digest", "enrich", "group", "groups", "history", "links", "login", "networks", "outbound",
-		"people", "provider", "raise", "risk", "rule"}
+	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "history", "links", "login", "networks", "outbound",
+		"pattern", "people", "provider", "publish", "raise", "risk", "rule", "source", "watch"}
 	all := slices.Sorted(slices.Values(append(tables, topKeys...)))
 	if got, want := Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

@@ -14,8 +14,12 @@ import (
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
 )
 
-// maxCommandTime is what pattern.Exec takes.
-const maxCommandTime = 10 * time.Minute
+// What pattern.Exec and pattern.Threshold take.
+const (
+	maxCommandTime = 10 * time.Minute
+	maxCount       = 1_000_000
+	maxSeconds     = 31 * 24 * 60 * 60
+)
 
 // pattern reads one [[pattern]]. Whether its parts fit each other is asked of
 // the package that works with it.
@@ -93,12 +97,12 @@ func (t *table) threshold(p *pattern.Pattern) {
 	sub.required("type", "count", "seconds")
 	sub.choice("type", &typ, string(pattern.Limit), string(pattern.Each), string(pattern.Both))
 	th.Type = pattern.ThresholdType(typ)
-	sub.integer("count", &th.Count, 1, math.MaxInt32)
-	sub.integer("seconds", &th.Seconds, 1, math.MaxInt32)
+	sub.integer("count", &th.Count, 1, maxCount)
+	sub.integer("seconds", &th.Seconds, 1, maxSeconds)
 	by := ""
 	sub.text("by", &by)
 	if by != "" && p.By != "" && by != p.By {
-		t.fail(sub.at.child("by"), "leave one of them out", "by is set as well")
+		t.fail(sub.at.child("by"), "leave one of them out", "by is set as well, to something else")
 	}
 	if by != "" {
 		p.By = by
@@ -224,9 +228,14 @@ func (t *table) where(p *pattern.Pattern) {
 func (t *table) condition(n *node) (c pattern.Condition) {
 	sub := t.table(n)
 	for _, key := range n.children {
-		if key.kind == tableKind || !slices.Contains(conditionKeys(), key.key) {
-			t.fail(key, `a field's name with a point in it stands in quotes: "alert.severity" = …`, "unknown key; known here: %s", oneOf(conditionKeys()))
+		if slices.Contains(conditionKeys(), key.key) {
+			continue
 		}
+		hint := didYouMean(key.key, conditionKeys())
+		if hint == "" {
+			hint = `a condition has ` + oneOf(conditionKeys()) + `; a field's name with a point in it stands in quotes: "alert.severity" = …`
+		}
+		t.fail(key, hint, "unknown key")
 	}
 	if n := sub.take("equals"); n != nil {
 		c.Equals = sub.scalars(n)

@@ -15,13 +15,13 @@ type Options struct {
 	Detectors []Detector     // nil: Defaults
 	Ignore    []netip.Prefix // attempts and logins from here are not looked at
 	MaxKeys   int            // addresses, networks and accounts; 0: 65,536
-	MaxBytes  int            // that they take, about; 0: 16 MiB; the runtime holds some three times as much
+	MaxBytes  int            // that they take, about; 0: 12 MiB; the runtime holds some four times as much
 	MaxKnown  int            // attackers whose reputation is kept; 0: 16,384
 }
 
 const (
 	defaultKeys  = 65_536
-	defaultBytes = 16 << 20
+	defaultBytes = 12 << 20
 	defaultKnown = 16_384
 )
 
@@ -34,7 +34,7 @@ type Engine struct {
 	o      Options
 	groups map[By][]group
 	keep   int64
-	clock  int64 // the latest time seen
+	clock  int64 // the time of the last result or Tick
 
 	entries map[key]*entry
 	list    []*entry // for choosing some of them
@@ -87,7 +87,8 @@ func setDefault(n *int, d int) {
 
 // Take counts what a line says, and gives what it makes of it: attacks that ended
 // before it, then what it began or followed. Results come about in the order of
-// their times; one without a time is taken for simultaneous with the latest.
+// their times, and where they go back by much what came before is as it was. One
+// without a time is taken for simultaneous with the last.
 func (g *Engine) Take(r parse.Result) []Finding {
 	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Pardon == 0 {
 		return nil
@@ -119,7 +120,7 @@ func (g *Engine) Take(r parse.Result) []Finding {
 // attacks that ended by it. What it gives for an attack does not depend on when
 // it is called.
 func (g *Engine) Tick(now time.Time) []Finding {
-	return g.advance(min(max(now.UnixMilli(), 0), maxTime))
+	return g.advance(min(max(now.UnixMilli(), g.clock), maxTime))
 }
 
 // Close gives a summary of every attack that goes on, and ends it.
@@ -141,7 +142,8 @@ func (g *Engine) Close() []Finding {
 
 // advance ends the attacks whose time is up.
 func (g *Engine) advance(t int64) (out []Finding) {
-	g.clock = max(g.clock, t)
+	// An older part of a log may follow a newer one: then it is older again.
+	g.clock = t
 	for len(g.ends) > 0 && g.ends[0].t <= g.clock {
 		due := g.ends.pop()
 		e := due.e

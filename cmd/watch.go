@@ -1,0 +1,341 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+type watchOptions struct {
+	app          *app
+	spoolDir     string
+	replay       string
+	explain      string
+	json         bool
+	showUnparsed bool
+}
+
+func newWatchCmd(a *app) *cobra.Command {
+	o := watchOptions{app: a}
+	c := &cobra.Command{
+		Use:   "watch",
+		Short: "Watch logs, the journal and pipes for attacks and patterns",
+		Long: long(`watch reads what the settings name ([source.NAME]; without any, the journal if
+there is one, else the usual logs) and queues an alert when somebody gets in after
+failures, at once, and for attacks: in the daily digest, or with watch.notify =
+"each" when one begins and when it ends. Lines that a [[pattern]] matches are told
+too. It stays, for a service manager: SIGHUP reloads the settings, SIGTERM ends it.
+It blocks nobody.`,
+			`With --replay it reads a file once, in the time of its lines, queues nothing, and
+prints the alerts that it would have raised, attacks each by itself; at the end
+what became of the lines. With --explain it says what it makes of one line.`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  # what would it have told of the last week?
+  sudo sshnotify watch --replay /var/log/auth.log.1
+
+  sshnotify watch --explain "$(tail -n 1 /var/log/auth.log)"
+
+  # what sshnotify-watch.service runs
+  sshnotify watch --config /etc/sshnotify/config.toml --spool /var/spool/sshnotify`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			replay, explain := c.Flags().Changed("replay"), c.Flags().Changed("explain")
+			switch {
+			case replay && explain:
+				return &usageError{errors.New("--replay and --explain can't both be meant")}
+			case explain:
+				return o.explainLine()
+			case replay:
+				return o.replayFile(c.Context())
+			case o.json || o.showUnparsed:
+				return &usageError{errors.New("--json and --show-unparsed are for --replay and --explain")}
+			}
+			return o.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to queue into (default: that of the settings)")
+	f.StringVar(&o.replay, "replay", "", "read `FILE` once (- for standard input) and print what it would have raised")
+	f.StringVar(&o.explain, "explain", "", "say what is made of a `LINE`")
+	f.BoolVar(&o.json, "json", false, "print JSON, an object a line")
+	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: the commonest forms of lines that were not understood")
+	return c
+}
+
+// explainLine judges one line, without what came before.
+func (o *watchOptions) explainLine() error {
+	a := o.app
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	l := line.Line{Source: "standard input", Text: o.explain}
+	r := parse.Explain(l, parse.Options{Zone: c.Zone()})
+	if o.json {
+		return json.NewEncoder(a.out).Encode(r.Explanation())
+	}
+	if r.Outcome == parse.None {
+		fmt.Fprintln(a.out, "no parser knows it")
+	} else {
+		fmt.Fprintf(a.out, "%s: %s\n", r.Parser, r.Outcome)
+		for _, f := range []struct{ label, value string }{
+			{"address", addressText(r)}, {"user", r.User}, {"method", r.Method}, {"key", r.Key}, {"count", countText(r.Count)},
+			{"time", timeText(r.Time)},
+		} {
+			if f.value != "" {
+				fmt.Fprintf(a.out, "  %-8s %s\n", f.label, f.value)
+			}
+		}
+	}
+	patterns, err := newPatterns(c)
+	if err != nil || patterns == nil {
+		return err
+	}
+	for _, name := range patterns.Explain(l) {
+		fmt.Fprintf(a.out, "pattern %s matches\n", name)
+	}
+	return nil
+}
+
+func addressText(r parse.Result) string {
+	switch {
+	case !r.IP.IsValid():
+		return ""
+	case r.Port != 0:
+		return fmt.Sprintf("%s port %d", r.IP, r.Port)
+	}
+	return r.IP.String()
+}
+
+func countText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+// newPatterns makes the engine of the settings' patterns; nil without any.
+func newPatterns(c config.Config) (*pattern.Engine, error) {
+	if len(c.Patterns) == 0 {
+		return nil, nil
+	}
+	e, err := pattern.New(c.Patterns, pattern.Options{Zone: c.Zone()})
+	if err != nil {
+		return nil, &settingsError{err}
+	}
+	return e, nil
+}
+
+// newWatcher makes a watcher without sources, counts and a way out.
+func (o *watchOptions) newWatcher(c config.Config) (*watch.Watcher, error) {
+	patterns, err := newPatterns(c)
+	if err != nil {
+		return nil, err
+	}
+	host := c.Host
+	if host == "" {
+		host, _ = os.Hostname() // an event without a host is told all the same
+	}
+	return &watch.Watcher{
+		Settings: watch.Settings{
+			Host: host, Labels: c.Labels, Each: c.Watch.Notify == config.WatchEach, Zone: c.Zone(),
+			DigestAt: time.Duration(c.Digest.Hour)*time.Hour + time.Duration(c.Digest.Minute)*time.Minute,
+			Place:    builtinPlace(),
+		},
+		Parser: parse.New(parse.Options{Zone: c.Zone()}), Patterns: patterns, Log: o.app.logger(),
+	}, nil
+}
+
+func attackOptions(c config.Config) attack.Options {
+	return attack.Options{Detectors: c.AllDetectors(), Ignore: c.Watch.IgnoreNetworks}
+}
+
+// run watches until it is told to end, with the settings anew at each SIGHUP.
+func (o *watchOptions) run(ctx context.Context) error {
+	log := o.app.logger()
+	hup := hangups()
+	for {
+		c, err := o.app.settings()
+		if err != nil {
+			return err
+		}
+		again, err := o.watchWith(ctx, c, hup)
+		if err != nil || !again {
+			return err
+		}
+		log.Info("settings are read again")
+	}
+}
+
+// watchWith watches with one load of the settings; again says that others are
+// wanted.
+func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-chan struct{}) (again bool, err error) {
+	a, log := o.app, o.app.logger()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := o.newWatcher(c)
+	if err != nil {
+		return false, err
+	}
+	dir := o.stateDir(c)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, err
+	}
+	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
+	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
+	store := &watchStore{dir: dir, log: log}
+	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
+		return false, err
+	}
+	w.Save = store.save
+	w.Published = o.publisher(c, dir, w)
+	if w.Patterns != nil {
+		w.Runner = pattern.NewRunner(pattern.RunnerOptions{Report: func(r pattern.Result) {
+			if r.Err != nil || r.Exit != 0 {
+				log.Warn("a match's program failed", "pattern", r.Pattern, "program", r.Program, "exit", r.Exit, "error", r.Err, "output", r.Output)
+			}
+		}})
+		defer func() {
+			ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer stop()
+			if n := w.Runner.Close(ending); n > 0 {
+				log.Warn("programs of matches were not run", "count", n)
+			}
+		}()
+	}
+	sources, err := openSources(c, filepath.Join(dir, "sources"), log)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		for _, src := range sources {
+			err = errors.Join(err, src.Close())
+		}
+	}()
+	notify(log, daemon.SdNotifyReady)
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx, sources) }()
+	select {
+	case err := <-done:
+		if ctx.Err() != nil {
+			err = nil
+		}
+		return false, err
+	case <-hup:
+		cancel()
+		<-done
+		return true, nil
+	case <-ctx.Done():
+		<-done
+		return false, nil
+	}
+}
+
+// stateDir is where the watcher keeps how far it has come: what the settings
+// say, the service manager's folder, or one beside the worker's state.
+func (o *watchOptions) stateDir(c config.Config) string {
+	if c.Watch.StateDir != "" {
+		return c.Watch.StateDir
+	}
+	if dir := os.Getenv("STATE_DIRECTORY"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if o.app.defaults().UID == 0 {
+		return hostWatchState
+	}
+	return filepath.Join(o.app.stateDir(c), "watch")
+}
+
+// hostWatchState is the state folder of sshnotify-watch.service.
+const hostWatchState = "/var/lib/sshnotify-watch"
+
+// replayFile reads a file in event time, and queues nothing.
+func (o *watchOptions) replayFile(ctx context.Context) error {
+	a := o.app
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	w, err := o.newWatcher(c)
+	if err != nil {
+		return err
+	}
+	if w.Attacks, err = attack.New(attackOptions(c)); err != nil {
+		return &settingsError{err}
+	}
+	w.Each = true // each attack is shown, wherever the settings have it told
+	enc := json.NewEncoder(a.out)
+	w.Put = func(e event.Event) error {
+		if o.json {
+			return enc.Encode(e)
+		}
+		_, err := fmt.Fprintln(a.out, replayLine(e, c.Zone()))
+		return err
+	}
+	src, err := o.openReplay()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	shapes := newShapes()
+	for {
+		b, err := src.Read(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if o.showUnparsed {
+			shapes.take(b, c.Zone())
+		}
+		if err := w.Take(b); err != nil {
+			return err
+		}
+	}
+	if err := w.Finish(time.Now()); err != nil {
+		return err
+	}
+	if !o.json {
+		replayTable(a.out, w.Stats(), w.Patterns)
+		if o.showUnparsed {
+			shapes.print(a.out)
+		}
+	}
+	return nil
+}
+
+func (o *watchOptions) openReplay() (source.Source, error) {
+	if o.replay == "-" {
+		return source.OpenReader(o.app.in, source.Options{Once: true})
+	}
+	if _, err := os.Stat(o.replay); err != nil {
+		return nil, err
+	}
+	return source.OpenFile(source.Options{Path: o.replay, Once: true, Log: o.app.logger()})
+}

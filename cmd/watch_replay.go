@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+// replayLine is an alert of a replay, for people.
+func replayLine(e event.Event, zone *time.Location) string {
+	if zone == nil {
+		zone = time.UTC
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  ", e.Time.In(zone).Format("2006-01-02 15:04:05"))
+	n := e.Note
+	fmt.Fprintf(&b, "%-8s  ", strings.ToUpper(n.Severity.String()))
+	if e.User != "" {
+		fmt.Fprintf(&b, "%s ", e.User)
+	}
+	if e.Remote.IP.IsValid() && !strings.Contains(n.Title, e.Remote.IP.String()) {
+		fmt.Fprintf(&b, "from %s: ", e.Remote.IP)
+	}
+	b.WriteString(n.Title)
+	if n.Text != "" {
+		b.WriteString(" (" + n.Text + ")")
+	}
+	return b.String()
+}
+
+// replayTable says what became of the lines.
+func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine) {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	row := func(label string, n int64) { fmt.Fprintf(w, "%s\t%d\t\n", label, n) }
+	var lines, unknown int64
+	parsed := map[string]int64{}
+	for _, s := range stats {
+		lines += s.Lines
+		unknown += s.Unknown
+		for p, n := range s.Parsed {
+			parsed[p] += n
+		}
+	}
+	fmt.Fprintln(w)
+	row("lines read", lines)
+	for _, p := range slices.Sorted(maps.Keys(parsed)) {
+		row("understood by "+p, parsed[p])
+	}
+	if patterns != nil {
+		for _, s := range patterns.Stats() {
+			row("matched by pattern "+s.Name, int64(s.Matched))
+		}
+	}
+	row("not understood", unknown)
+	w.Flush()
+}
+
+// shapes counts the forms of lines that no parser knows.
+type shapes struct {
+	n map[string]*shape
+	// more counts lines of forms that found no room.
+	more int
+}
+
+type shape struct {
+	count   int
+	example string
+}
+
+const (
+	maxShapes    = 10_000
+	shapesShown  = 20
+	exampleShown = 200
+)
+
+func newShapes() *shapes { return &shapes{n: map[string]*shape{}} }
+
+var varying = regexp.MustCompile(`[0-9a-fA-F:.]*\d[0-9a-fA-F:.]*|"[^"]*"|'[^']*'`)
+
+func (s *shapes) take(b source.Batch, zone *time.Location) {
+	for _, l := range b.Lines {
+		if parse.Explain(l, parse.Options{Zone: zone}).Outcome != parse.None {
+			continue
+		}
+		text := l.Text[:min(len(l.Text), 1000)]
+		form := varying.ReplaceAllString(text, "#")
+		sh := s.n[form]
+		if sh == nil {
+			if len(s.n) >= maxShapes {
+				s.more++
+				continue
+			}
+			sh = &shape{example: event.Clean(strings.Clone(text), exampleShown)}
+			s.n[form] = sh
+		}
+		sh.count++
+	}
+}
+
+func (s *shapes) print(to io.Writer) {
+	all := slices.SortedFunc(maps.Values(s.n), func(a, b *shape) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), strings.Compare(a.example, b.example))
+	})
+	fmt.Fprintln(to, "\nnot understood, the commonest first:")
+	for _, sh := range all[:min(len(all), shapesShown)] {
+		fmt.Fprintf(to, "%8d  %s\n", sh.count, sh.example)
+	}
+	if n := len(all) - shapesShown; n > 0 || s.more > 0 {
+		fmt.Fprintf(to, "and %d other forms\n", max(n, 0)+s.more)
+	}
+}

@@ -1,0 +1,200 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/sshnotify/sshnotify/enrich/builtin"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+// putWait is the longest wait between two tries to queue an event.
+const putWait = 30 * time.Second
+
+// putPatiently queues an event, however long that takes: the lines that it came
+// of wait where they are.
+func putPatiently(ctx context.Context, s *spool.Spool, e event.Event, log *slog.Logger) error {
+	data, err := e.Encode()
+	if err != nil {
+		log.Error("an event can't be stored", "title", e.Note.Title, "error", err)
+		return nil // it never will be
+	}
+	for wait := time.Second; ; wait = min(2*wait, putWait) {
+		_, err := s.Put(e.ID+".json", data)
+		if err == nil {
+			return nil
+		}
+		log.Error("an alert can't be queued, and waits", "error", err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// watchStore keeps what is counted over restarts. What can't be read is begun
+// anew, and said.
+type watchStore struct {
+	dir    string
+	log    *slog.Logger
+	shared time.Time // when others last got to know the attackers
+}
+
+const (
+	attacksFile = "attacks.jsonl"
+	bookFile    = "book.json"
+	knownFile   = "known.json" // for the worker, which raises the risk by it
+	shareEvery  = time.Minute
+)
+
+func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.Book, error) {
+	book := state.Read[watch.Book](filepath.Join(s.dir, bookFile))
+	f, err := os.Open(filepath.Join(s.dir, attacksFile))
+	if err == nil {
+		defer f.Close()
+		e, err := attack.Restore(f, o)
+		if err == nil {
+			return e, &book, nil
+		}
+		s.log.Warn("what was counted before can't be read, and is counted anew", "error", err)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("what was counted before can't be read, and is counted anew", "error", err)
+	}
+	e, err := attack.New(o)
+	if err != nil {
+		return nil, nil, &settingsError{err}
+	}
+	return e, &book, nil
+}
+
+func (s *watchStore) save(e *attack.Engine, b *watch.Book) error {
+	t, err := renameio.NewPendingFile(filepath.Join(s.dir, attacksFile), renameio.WithPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer t.Cleanup()
+	if err := e.Snapshot(t); err != nil {
+		return err
+	}
+	if err := t.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	if err := state.Write(filepath.Join(s.dir, bookFile), *b); err != nil {
+		return err
+	}
+	if now := time.Now(); now.Sub(s.shared) >= shareEvery {
+		s.shared = now
+		return s.share(e)
+	}
+	return nil
+}
+
+// share writes down who is known to attack, for the worker to read.
+func (s *watchStore) share(e *attack.Engine) error {
+	data, err := json.Marshal(e.Known())
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, knownFile)
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	return renameio.WriteFile(file, data, 0o644)
+}
+
+// builtinPlace asks the built-in database; nil where it can't be read.
+func builtinPlace() func(netip.Addr) (network, country string, asn uint32) {
+	db, err := builtin.Open()
+	if err != nil {
+		return nil
+	}
+	return func(ip netip.Addr) (string, string, uint32) {
+		f, err := db.Lookup(context.Background(), ip)
+		if err != nil {
+			return "", "", 0
+		}
+		return f.Network.Name, f.Place.Country, f.Network.ASN
+	}
+}
+
+// The usual logs of those who let people in; the journal has all but vsftpd's.
+var (
+	usualLogs    = []string{"/var/log/auth.log", "/var/log/secure"}
+	usualFTPLogs = []string{"/var/log/vsftpd.log"}
+	usualMatches = []string{
+		"_COMM=sshd", "+", "_COMM=sshd-session", "+", "_COMM=dropbear", "+", "_COMM=vsftpd", "+", "_COMM=proftpd", "+",
+		"_COMM=pure-ftpd", "+", "_COMM=sudo", "+", "_COMM=su",
+	}
+)
+
+// usualSources are those that need no settings.
+func usualSources(exists func(string) bool, journal bool) []config.Source {
+	var out []config.Source
+	if journal {
+		out = append(out, config.Source{Name: "journal", Type: config.SourceJournal, Match: usualMatches})
+	}
+	logs := usualFTPLogs
+	if !journal {
+		logs = append(append([]string{}, usualLogs...), usualFTPLogs...)
+	}
+	for _, path := range logs {
+		if exists(path) {
+			out = append(out, config.Source{Name: filepath.Base(path), Type: config.SourceFile, Path: path})
+		}
+	}
+	return out
+}
+
+func liveSources() []config.Source {
+	_, err := exec.LookPath("journalctl")
+	_, running := os.Stat("/run/systemd/journal/socket")
+	return usualSources(func(path string) bool { _, err := os.Stat(path); return err == nil }, err == nil && running == nil)
+}
+
+func openSources(c config.Config, dir string, log *slog.Logger) (out []source.Source, err error) {
+	named := c.Sources
+	if len(named) == 0 {
+		named = liveSources()
+	}
+	if len(named) == 0 {
+		return nil, withHint(&settingsError{errors.New("there is nothing to watch: no journal, and none of the usual logs")},
+			"name one: [source.NAME] with path")
+	}
+	defer func() {
+		if err != nil {
+			for _, s := range out {
+				s.Close()
+			}
+		}
+	}()
+	for _, n := range named {
+		o := source.Options{Name: n.Name, StateDir: dir, Log: log, Path: n.Path, Matches: n.Match, Group: n.Group}
+		open := map[string]func(source.Options) (source.Source, error){
+			config.SourceFile: source.OpenFile, config.SourceJournal: source.OpenJournal, config.SourcePipe: source.OpenPipe,
+		}[n.Type]
+		s, err := open(o)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}

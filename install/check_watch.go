@@ -1,0 +1,54 @@
+package install
+
+import "strings"
+
+const againWatch = again + " --watch"
+
+// watch checks the watcher's service, where there is one.
+func (c *checks) watch(f Findings, places Places) {
+	if f.Init != "systemd" || !c.h.watchInstalled() {
+		return
+	}
+	c.watchService(f, places)
+	u, ok := c.h.UserByName(WatchUser)
+	switch lacks := c.h.lacksGroups(); {
+	case !ok:
+		c.add("watch user", Fail, againWatch, "no user %s", WatchUser)
+	case u.UID == 0:
+		c.add("watch user", Fail, "userdel "+WatchUser+" && "+againWatch, "%s is root", WatchUser)
+	case len(lacks) > 0:
+		c.add("watch user", Warn, againWatch, "%s is not in the groups %s, whose logs it can't read", WatchUser, strings.Join(lacks, " and "))
+	default:
+		c.add("watch user", OK, "", "%s", WatchUser)
+	}
+	if folders := watchFolders(places); c.checkFolders("watch folders", againWatch, places, folders) {
+		c.add("watch folders", OK, "", "%s", folders[0].path)
+	}
+}
+
+func (c *checks) watchService(f Findings, places Places) {
+	const name = "watch service"
+	unit := c.h.packaged(watchUnitName)
+	if c.h.exists(watchUnitPath) {
+		unit = watchUnitPath
+	}
+	switch {
+	case unit == "":
+		c.add(name, Fail, againWatch, "started at boot, but its unit is not there")
+		return
+	case !c.h.exists(watchUnitWants):
+		c.add(name, Fail, againWatch, "%s is not started at boot", unit)
+		return
+	case unit == watchUnitPath && c.outdated(unit, places.WatchUnit(), places):
+		c.add(name, Warn, againWatch, "%s is of an older sshnotify", unit)
+		return
+	case !f.Running:
+		c.add(name, OK, "", "%s, started at boot", unit)
+		return
+	}
+	if out, err := c.h.ask(c.ctx, "systemctl", "is-active", watchUnitName); err != nil {
+		c.add(name, Fail, "systemctl restart "+watchUnitName+" && journalctl -u sshnotify-watch -n 20", "not running (%s)", strings.TrimSpace(string(out)))
+		return
+	}
+	c.add(name, OK, "", "%s is running", unit)
+}
