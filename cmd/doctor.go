@@ -129,6 +129,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	x.destinations()
 	x.providers(ctx)
 	x.memory(ctx)
+	x.watched()
 	x.hostName()
 	x.clock()
 	x.systemLog()

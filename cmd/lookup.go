@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -85,6 +86,10 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		if scope == "" {
 			results = lookups.LookupAll(ctx, ip)
 		}
+		// Who has never attacked this host is no news.
+		quiet := func(r enrich.Result) bool {
+			return r.Provider == (*attackers)(nil).Name() && r.Err == nil && r.Facts.Risk == nil
+		}
 		for i, r := range results {
 			if enrich.IsLocal(providers[i]) {
 				continue // it says what it has
@@ -94,6 +99,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 				answered++
 			}
 		}
+		results = slices.DeleteFunc(results, quiet)
 		if !o.json {
 			if err := a.lookupTable(ip, scope, name, results); err != nil {
 				return err

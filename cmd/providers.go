@@ -32,6 +32,9 @@ func engine(c config.Config, stateDir string) (*enrich.Engine, error) {
 		ours = ours && p.Type != config.ProviderBuiltin
 		providers = append(providers, made)
 	}
+	if stateDir != "" {
+		providers = append(providers, newAttackers(c, stateDir))
+	}
 	if ours {
 		// A program whose own data can't be read is damaged, but still tells.
 		if db, err := builtin.Open(); err == nil {

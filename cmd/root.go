@@ -94,7 +94,7 @@ the message, and tries again until it has arrived.`,
 	root.AddCommand(
 		newHookCmd(), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
 		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
-		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newPolicyCmd(a), newHistoryCmd(a),
+		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newPolicyCmd(a), newHistoryCmd(a), newWatchCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.
 	for _, c := range allCommands(root) {

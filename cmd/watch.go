@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,9 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/internal/config"
@@ -166,6 +169,7 @@ func (o *watchOptions) newWatcher(c config.Config) (*watch.Watcher, error) {
 			Host: host, Labels: c.Labels, Each: c.Watch.Notify == config.WatchEach, Zone: c.Zone(),
 			DigestAt: time.Duration(c.Digest.Hour)*time.Hour + time.Duration(c.Digest.Minute)*time.Minute,
 			Place:    builtinPlace(),
+			Ignored:  func(user string) bool { return slices.Contains(c.Watch.IgnoreUsers, user) },
 		},
 		Parser: parse.New(parse.Options{Zone: c.Zone()}), Patterns: patterns, Log: o.app.logger(),
 	}, nil
@@ -206,14 +210,27 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, err
 	}
+	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	if free, err := lock.TryLock(); err != nil || !free {
+		return false, cmp.Or(err, withHint(errors.New("another sshnotify watch is at it"), "systemctl status sshnotify-watch"))
+	}
+	defer lock.Unlock()
 	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
 	store := &watchStore{dir: dir, log: log}
 	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
 		return false, err
 	}
-	w.Save = store.save
-	w.Published = o.publisher(c, dir, w)
+	public := newPublisher(c, dir, w.Place, log)
+	if public != nil {
+		w.Published = public.ended
+	}
+	w.Save = func(w *watch.Watcher) error {
+		if public != nil {
+			public.age(time.Now())
+		}
+		return store.save(w)
+	}
 	if w.Patterns != nil {
 		w.Runner = pattern.NewRunner(pattern.RunnerOptions{Report: func(r pattern.Result) {
 			if r.Err != nil || r.Exit != 0 {
@@ -256,19 +273,22 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	}
 }
 
-// stateDir is where the watcher keeps how far it has come: what the settings
-// say, the service manager's folder, or one beside the worker's state.
+// stateDir is where the watcher keeps how far it has come: the service
+// manager's folder, where the settings name none.
 func (o *watchOptions) stateDir(c config.Config) string {
-	if c.Watch.StateDir != "" {
-		return c.Watch.StateDir
-	}
-	if dir := os.Getenv("STATE_DIRECTORY"); filepath.IsAbs(dir) {
+	if dir := os.Getenv("STATE_DIRECTORY"); c.Watch.StateDir == "" && filepath.IsAbs(dir) {
 		return dir
 	}
-	if o.app.defaults().UID == 0 {
-		return hostWatchState
+	return watchDir(c, o.app.stateDir(c))
+}
+
+// watchDir is the watcher's folder that goes with a worker's.
+func watchDir(c config.Config, stateDir string) string {
+	dir := filepath.Join(stateDir, "watch")
+	if host := (config.Places{}); stateDir == host.StateDir() {
+		dir = hostWatchState
 	}
-	return filepath.Join(o.app.stateDir(c), "watch")
+	return cmp.Or(c.Watch.StateDir, dir)
 }
 
 // hostWatchState is the state folder of sshnotify-watch.service.
@@ -289,10 +309,13 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 		return &settingsError{err}
 	}
 	w.Each = true // each attack is shown, wherever the settings have it told
-	enc := json.NewEncoder(a.out)
 	w.Put = func(e event.Event) error {
 		if o.json {
-			return enc.Encode(e)
+			data, err := e.Encode()
+			if err == nil {
+				_, err = a.out.Write(data)
+			}
+			return err
 		}
 		_, err := fmt.Fprintln(a.out, replayLine(e, c.Zone()))
 		return err

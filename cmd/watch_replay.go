@@ -60,7 +60,7 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 	}
 	if patterns != nil {
 		for _, s := range patterns.Stats() {
-			row("matched by pattern "+s.Name, int64(s.Matched))
+			row("matched by pattern "+s.Pattern, int64(s.Matched))
 		}
 	}
 	row("not understood", unknown)

@@ -61,6 +61,7 @@ type watchStore struct {
 const (
 	attacksFile = "attacks.jsonl"
 	bookFile    = "book.json"
+	statsFile   = "stats.json" // for doctor
 	knownFile   = "known.json" // for the worker, which raises the risk by it
 	shareEvery  = time.Minute
 )
@@ -85,7 +86,8 @@ func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.Book, error)
 	return e, &book, nil
 }
 
-func (s *watchStore) save(e *attack.Engine, b *watch.Book) error {
+func (s *watchStore) save(w *watch.Watcher) error {
+	e := w.Attacks
 	t, err := renameio.NewPendingFile(filepath.Join(s.dir, attacksFile), renameio.WithPermissions(0o600))
 	if err != nil {
 		return err
@@ -97,7 +99,10 @@ func (s *watchStore) save(e *attack.Engine, b *watch.Book) error {
 	if err := t.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
-	if err := state.Write(filepath.Join(s.dir, bookFile), *b); err != nil {
+	if err := state.Write(filepath.Join(s.dir, bookFile), *w.Book); err != nil {
+		return err
+	}
+	if err := state.Write(filepath.Join(s.dir, statsFile), w.Stats()); err != nil {
 		return err
 	}
 	if now := time.Now(); now.Sub(s.shared) >= shareEvery {

@@ -76,10 +76,10 @@ func destinations(c config.Config) ([]deliver.Target, error) {
 		Timeout: sendTimeout, Proxy: c.Outbound.Proxy, RootCAs: c.Outbound.RootCAs, UserAgent: userAgent(),
 	})
 	log := syslog.New()
-	if len(c.Destinations) == 0 {
-		return []deliver.Target{{Dest: dest.NewLog("log", log)}}, nil
-	}
 	var out []deliver.Target
+	if len(c.AlertDestinations()) == 0 {
+		out = append(out, deliver.Target{Dest: dest.NewLog("log", log)})
+	}
 	for _, d := range c.Destinations {
 		t := deliver.Target{MinSeverity: d.MinSeverity}
 		switch d.Type {
@@ -112,6 +112,7 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 	}
 	set := deliver.Settings{
 		Targets:       targets,
+		Public:        c.Publish.Destinations,
 		Enrich:        func(ctx context.Context, ip netip.Addr) event.Facts { return lookups.Lookup(ctx, ip) },
 		EnrichTimeout: c.Enrich.Timeout,
 		Policy:        c.Policy(),

@@ -1,6 +1,9 @@
 package install
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 const againWatch = again + " --watch"
 
@@ -28,14 +31,11 @@ func (c *checks) watch(f Findings, places Places) {
 
 func (c *checks) watchService(f Findings, places Places) {
 	const name = "watch service"
-	unit := c.h.packaged(watchUnitName)
+	unit := cmp.Or(c.h.packaged(watchUnitName), watchUnitName)
 	if c.h.exists(watchUnitPath) {
 		unit = watchUnitPath
 	}
 	switch {
-	case unit == "":
-		c.add(name, Fail, againWatch, "started at boot, but its unit is not there")
-		return
 	case !c.h.exists(watchUnitWants):
 		c.add(name, Fail, againWatch, "%s is not started at boot", unit)
 		return

@@ -279,7 +279,6 @@ func TestCheckWatcher(t *testing.T) {
 			delete(w.answers, "systemctl is-active sshnotify-watch.service")
 		}},
 		{"disabled", "watch service", Fail, "not started at boot", func(_ *testing.T, w *world) { os.Remove(w.real(watchUnitWants)) }},
-		{"without its unit", "watch service", Fail, "its unit is not there", func(_ *testing.T, w *world) { os.Remove(w.real(watchUnitPath)) }},
 		{"without its user", "watch user", Fail, "no user sshnotify-watch", func(_ *testing.T, w *world) { w.delUser(WatchUser) }},
 		{"not in adm", "watch user", Warn, "not in the groups adm", func(_ *testing.T, w *world) {
 			w.write("/etc/group", strings.Replace(w.text("/etc/group"), "adm:x:4:sshnotify-watch", "adm:x:4:syslog", 1))
@@ -340,7 +339,7 @@ func TestWatchUnit(t *testing.T) {
 		for _, want := range []string{
 			"Type=notify", "User=sshnotify-watch", "Group=sshnotify-watch", "SupplementaryGroups=sshnotify", "StateDirectory=sshnotify-watch",
 			"ExecStart=" + c.run, "ReadWritePaths=" + c.write, "InaccessiblePaths=" + c.hide, "PrivateNetwork=yes", "IPAddressDeny=any",
-			"RestrictAddressFamilies=AF_UNIX", "ProtectSystem=strict", "CapabilityBoundingSet=", "MemoryMax=128M", "Restart=always",
+			"RestrictAddressFamilies=AF_UNIX", "ProtectSystem=strict", "StateDirectoryMode=0711", "ProtectProc=default", "ProcSubset=all", "UMask=0077", "CapabilityBoundingSet=", "MemoryMax=128M", "Restart=always",
 			"WantedBy=multi-user.target",
 		} {
 			if strings.Count(c.unit, "\n"+want+"\n") != 1 {

@@ -145,6 +145,22 @@ func alerts() map[string]event.Alert {
 			a.First, a.Last, a.Verdict.Colour = noon.Add(-23*time.Hour), noon, policy.Blue
 			return a
 		}(),
+		"published": func() event.Alert {
+			a := noted(event.KindAttack, event.Low, "Attacks by SSH from 203.0.113.7", "214 attempts on 20 Nov 2026, EXAMPLE-NET (IE)")
+			a.Event.Host, a.Event.Labels, a.Event.Note.Public = "", nil, true
+			a.Event.Remote.IP = ip("203.0.113.7")
+			return a
+		}(),
+		"attack-digest": func() event.Alert {
+			rows := []event.Row{
+				{User: "203.0.113.7", Host: "web3.example.com", Kind: event.KindAttempt, Count: 214, Severity: event.Low, Reason: "EXAMPLE-NET IE; root ×200, admin ×14"},
+				{User: "against alice", Host: "web3.example.com", Kind: event.KindAttempt, Count: 9, Severity: event.Low, Reason: "alice ×9"},
+			}
+			a := noted(event.KindAttack, event.Low, "2 attacks, 223 attempts", "the daily digest of attacks")
+			a.Event.Via, a.Event.Rows, a.Rows = event.ViaWatch, rows, rows
+			a.First, a.Last = noon.Add(-23*time.Hour), noon
+			return a
+		}(),
 		"stale": aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
 		"sudo": aliceLogin(func(a *event.Alert) {
 			a.Event.Service, a.Event.User, a.Event.By = "sudo", "root", "alice"

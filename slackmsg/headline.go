@@ -19,6 +19,8 @@ func headline(a event.Alert, f form) line {
 	case a.Test:
 		head := subject{prefix: "Test message from sshnotify on host ", host: e.Host, labels: e.Labels}
 		return head.fit(nil, 0, f)
+	case e.Note != nil && e.Note.Public:
+		return clip(line{quote(noteTitle(e), maxHeadline)}, maxHeadline, f)
 	case len(a.Rows) > 0:
 		return digestHeadline(a, f)
 	case a.Count > 1:

@@ -30,6 +30,8 @@ func title(a event.Alert) line {
 	switch {
 	case a.Test:
 		l = slices.Concat(line{say("Test message from sshnotify on host ")}, host, at)
+	case e.Note != nil && e.Note.Public:
+		l = line{quote(noteTitle(e), titleNote)}
 	case len(a.Rows) > 0:
 		l = digestTitle(a)
 	case becomes(e) && a.Count > 1:

@@ -68,6 +68,8 @@ func noun(k event.Kind) (one, several string) {
 		return "logout", "logouts"
 	case event.KindAttack:
 		return "attack", "attacks"
+	case event.KindAttempt:
+		return "failed login", "failed logins"
 	case event.KindMatch:
 		return "match", "matches"
 	case event.KindAlert:

@@ -78,7 +78,7 @@ func TestScripts(t *testing.T) {
 // checkScripts insists that every script there is ran, and bears the name of
 // what it is about.
 func checkScripts(t *testing.T, ran map[string]bool) {
-	topics := []string{"hook", "deliver", "alert", "queue", "config", "lookup", "preview", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "policy", "memory", "help", "usage", "attack"}
+	topics := []string{"hook", "deliver", "alert", "queue", "config", "lookup", "preview", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "policy", "memory", "watch", "help", "usage", "attack"}
 	n := 0
 	err := filepath.WalkDir(filepath.Dir(scripts), func(path string, d fs.DirEntry, err error) error {
 		name, isScript := strings.CutSuffix(filepath.Base(path), ".txtar")

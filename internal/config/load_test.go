@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -410,57 +409,6 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func TestFilesThatCannotBeRead(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(dir+"/folder.toml", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(dir+"/fifo.toml", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "large.toml", strings.Repeat("#", maxFile+1), 0o600)
-	write(t, dir, "full.toml", strings.Repeat("#", maxFile), 0o600)
-	if err := os.Symlink("full.toml", dir+"/link.toml"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("nowhere", dir+"/dangling.toml"); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{
-		"missing.toml":  "missing.toml: no such file or directory",
-		"folder.toml":   "folder.toml: not a regular file",
-		"fifo.toml":     "fifo.toml: not a regular file", // without waiting for a writer
-		"large.toml":    "large.toml: larger than 1048576 bytes",
-		"full.toml":     "",
-		"link.toml":     "",
-		"dangling.toml": "dangling.toml: no such file or directory",
-	} {
-		_, err := Load(filepath.Join(dir, name))
-		if got := strings.ReplaceAll(text(err), dir+"/", ""); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-		if missing := strings.Contains(want, "no such"); errors.Is(err, fs.ErrNotExist) != missing {
-			t.Errorf("%s: errors.Is ErrNotExist must be %v", name, missing)
-		}
-	}
-	if os.Getuid() != 0 {
-		path := write(t, dir, "closed.toml", "", 0)
-		if _, err := Load(path); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("no permission: %v", err)
-		}
-	}
-}
-
-func TestConfDWithoutConfigToml(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, "conf.d/1.toml", "host='a'\n", 0o644)
-	_, err := Load(dir + "/config.toml")
-	errs := Errors(err)
-	if len(errs) != 1 || errs[0].Hint != "conf.d is read with a config.toml only, which may be empty: touch "+dir+"/config.toml" {
-		t.Errorf("%v", errs)
-	}
 }
 
 func TestErrorsOfOneBrokenFileDoNotHideAnothers(t *testing.T) {

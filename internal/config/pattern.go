@@ -198,7 +198,7 @@ func quiet(s string) string {
 	words := strings.Split(s, " ")
 	for i, w := range words {
 		if len(strings.Trim(w, `",;:`)) > maxShownKey || strings.IndexFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
-			words[i] = `"…"`
+			words[i] = `"…"` + w[len(strings.TrimRight(w, ",;:")):]
 		}
 	}
 	return strings.Join(words, " ")

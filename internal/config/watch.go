@@ -13,7 +13,7 @@ import (
 // Watch says which attacks are told.
 type Watch struct {
 	Notify         string         // WatchDigest or WatchEach
-	IgnoreUsers    []string       // attempts as these users are not looked at; they may be globs
+	IgnoreUsers    []string       // attempts as these users are not looked at
 	IgnoreNetworks []netip.Prefix // nor those from here; masked; IPv4 is never written as IPv6
 	StateDir       string         // absolute; empty: whoever runs it decides
 }

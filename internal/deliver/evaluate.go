@@ -13,6 +13,11 @@ import (
 // evaluate brings an item as far as it can go at once: a logout to its login,
 // anything else to the look-up of its address.
 func (w *worker) evaluate(it *item) {
+	if it.e.Note != nil && it.e.Note.Public {
+		it.e.Host, it.e.Labels = "", nil
+		w.judge(it)
+		return
+	}
 	if w.set.Host != "" && it.e.Via != event.ViaSelf {
 		it.e.Host = w.set.Host
 	}

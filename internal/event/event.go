@@ -38,6 +38,10 @@ const (
 	KindAttack Kind = "attack"
 	KindMatch  Kind = "match"
 	KindAlert  Kind = "alert"
+
+	// KindAttempt is the kind of a digest's lines that count attempts to get in.
+	// No event is of it.
+	KindAttempt Kind = "attempt"
 )
 
 // Via says which door an event came in by.
@@ -152,6 +156,9 @@ type Note struct {
 	Except string `json:"except,omitempty"`
 	// Only are the destinations that the event is for; none: all.
 	Only []string `json:"only,omitempty"`
+	// Public: strangers read it, so that it names no host of ours, and links to
+	// nothing of ours.
+	Public bool `json:"public,omitempty"`
 }
 
 // Has reports whether the event bears a flag.

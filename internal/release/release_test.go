@@ -275,6 +275,7 @@ func TestPackagesHoldWhatAHostNeeds(t *testing.T) {
 		}
 		want := []string{
 			"/usr/lib/systemd/system/sshnotify.service", "/usr/lib/sysusers.d/sshnotify.conf", "/usr/lib/tmpfiles.d/sshnotify.conf",
+			"/usr/lib/systemd/system/sshnotify-watch.service", "/usr/lib/sysusers.d/sshnotify-watch.conf", "/usr/lib/tmpfiles.d/sshnotify-watch.conf",
 			"/usr/share/man/man1", "/usr/share/doc/sshnotify/LICENSE", "/usr/share/doc/sshnotify/NOTICE",
 			"/usr/share/bash-completion/completions/sshnotify", "/usr/share/fish/vendor_completions.d/sshnotify.fish",
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -183,8 +184,8 @@ func admit(name string, data []byte) (string, []byte, error) {
 		return "", nil, fmt.Errorf("a watcher tells no %s", e.Kind)
 	case e.Via != event.ViaWatch:
 		return "", nil, fmt.Errorf("it came in by %q", e.Via)
-	case len(e.Rows) > 0:
-		return "", nil, errors.New("it passes for a digest")
+	case len(e.Rows) > 0 && (e.Kind != event.KindAttack || slices.ContainsFunc(e.Rows, func(r event.Row) bool { return r.Kind != event.KindAttack })):
+		return "", nil, errors.New("it passes for a digest of logins")
 	}
 	e.ID = droppedID(e.ID)
 	data, err = e.Encode()

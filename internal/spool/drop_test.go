@@ -27,6 +27,7 @@ func attack() event.Event {
 		ID: event.NewID(), Kind: event.KindAttack, Time: time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC), Host: "db1.example.com",
 		Via: event.ViaWatch, Remote: event.Remote{IP: netip.MustParseAddr("203.0.113.7")},
 		Note: &event.Note{Severity: event.Medium, Text: "214 failures"},
+		Rows: []event.Row{{User: "203.0.113.7", Kind: event.KindAttack, Count: 214}},
 	}
 }
 
@@ -143,7 +144,9 @@ func TestDropAdmitsNoForgery(t *testing.T) {
 	asSelf := attack()
 	asSelf.Kind, asSelf.Via = event.KindAlert, event.ViaSelf
 	digest := attack()
-	digest.Rows = []event.Row{{User: "root", Count: 1}}
+	digest.Kind, digest.Rows = event.KindAlert, []event.Row{{User: "root", Kind: event.KindAttack, Count: 1}}
+	logins := attack()
+	logins.Rows = []event.Row{{User: "203.0.113.7", Kind: event.KindAttack, Count: 5}, {User: "root", Count: 1}}
 	other := attack()
 	name := event.NewID() + ".json"
 	good := attack()
@@ -156,6 +159,7 @@ func TestDropAdmitsNoForgery(t *testing.T) {
 		"an attack that PAM tells of":    {asPAM.ID + ".json", encode(t, asPAM)},
 		"an alert of sshnotify's own":    {asSelf.ID + ".json", encode(t, asSelf)},
 		"a digest":                       {digest.ID + ".json", encode(t, digest)},
+		"logins among attacks":           {logins.ID + ".json", encode(t, logins)},
 		"another event's name":           {name, encode(t, other)},
 		"a request to drop what waits":   {RequestName(event.NewID()), []byte(`{"op":"drop"}`)},
 		"a message of the worker's":      {"msg-1.json", encode(t, other)},

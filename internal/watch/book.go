@@ -119,7 +119,7 @@ func (w *Watcher) digestEvent(now time.Time) event.Event {
 			rest += l.Attempts
 			continue
 		}
-		row := event.Row{User: l.Who, Host: w.Host, Kind: event.KindAttack, Count: l.Attempts, Severity: event.Low, Reason: tally(l.Names, 4)}
+		row := event.Row{User: l.Who, Host: w.Host, Kind: event.KindAttempt, Count: l.Attempts, Severity: event.Low, Reason: tally(l.Names, 4)}
 		if w.Place != nil && l.IP.IsValid() {
 			if network, country, _ := w.Place(l.IP); network+country != "" {
 				row.Reason = fmt.Sprintf("%s %s; %s", network, country, row.Reason)
@@ -128,7 +128,7 @@ func (w *Watcher) digestEvent(now time.Time) event.Event {
 		e.Rows = append(e.Rows, row)
 	}
 	if n := len(lines) - digestLines + b.More; n > 0 {
-		e.Rows = append(e.Rows, event.Row{User: fmt.Sprintf("%d more", n), Host: w.Host, Kind: event.KindAttack, Count: rest, Severity: event.Low})
+		e.Rows = append(e.Rows, event.Row{User: fmt.Sprintf("%d more", n), Host: w.Host, Kind: event.KindAttempt, Count: rest, Severity: event.Low})
 	}
 	e.Note = &event.Note{Severity: event.Low, Title: fmt.Sprintf("%d attacks, %d attempts", len(lines)+b.More, attempts), Text: "the daily digest of attacks"}
 	return e

@@ -83,7 +83,9 @@ func (w *Watcher) success(f attack.Finding) event.Event {
 
 func (w *Watcher) attackEvent(f attack.Finding) event.Event {
 	e := w.base(f)
-	e.Service = tally(f.Services, 3)
+	if len(f.Services.Most) > 0 {
+		e.Service = f.Services.Most[0].Name
+	}
 	who := "from " + f.IP.String()
 	switch f.By {
 	case attack.ByUser:

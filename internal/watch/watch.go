@@ -37,6 +37,8 @@ type Settings struct {
 	// Place gives the network and country of an address, without asking anybody;
 	// nil: nobody knows.
 	Place func(ip Addr) (network, country string, asn uint32)
+	// Ignored says whose attempts are not looked at; nil: nobody's.
+	Ignored func(user string) bool
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
 	Published func(attack.Finding) []event.Event
@@ -54,7 +56,7 @@ type Watcher struct {
 	// once it returns.
 	Put func(event.Event) error
 	// Save writes down what is counted; nil: nothing is.
-	Save func(*attack.Engine, *Book) error
+	Save func(*Watcher) error
 	Log  *slog.Logger
 	Now  func() time.Time // nil: time.Now
 
@@ -135,7 +137,7 @@ func (w *Watcher) save() error {
 	if w.Save == nil {
 		return nil
 	}
-	return w.Save(w.Attacks, w.Book)
+	return w.Save(w)
 }
 
 func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given) {
@@ -173,7 +175,11 @@ func (w *Watcher) line(l line.Line, key func() string) error {
 		at = l.Time
 	}
 	understood := r.Outcome != parse.None
-	for _, f := range w.Attacks.Take(r) {
+	looked := r
+	if w.Ignored != nil && r.User != "" && w.Ignored(r.User) {
+		looked.Outcome = parse.Other
+	}
+	for _, f := range w.Attacks.Take(looked) {
 		if err := w.found(f); err != nil {
 			return err
 		}

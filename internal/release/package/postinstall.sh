@@ -4,6 +4,7 @@
 #   sshnotify install --system
 # or, on Debian and its kin,
 #   pam-auth-update --enable sshnotify
+# So is the watcher's service: sshnotify install --system --watch
 #
 # dpkg calls it with "configure OLD-VERSION", rpm with the number of versions
 # that are installed now, apk and pacman with "NEW-VERSION OLD-VERSION".
@@ -19,6 +20,11 @@ if ! id -u sshnotify >/dev/null 2>&1; then
 	fi
 fi
 
+# The watcher's user, where systemd could run the watcher.
+if command -v systemd-sysusers >/dev/null 2>&1; then
+	systemd-sysusers sshnotify-watch.conf
+fi
+
 # The list of folders is that of tmpfiles.d, with systemd or without.
 if ! { command -v systemd-tmpfiles >/dev/null 2>&1 && systemd-tmpfiles --create sshnotify.conf; }; then
 	while read -r what path mode user group _; do
@@ -27,6 +33,10 @@ if ! { command -v systemd-tmpfiles >/dev/null 2>&1 && systemd-tmpfiles --create 
 		chown "$user:$group" "$path"
 		chmod "$mode" "$path"
 	done </usr/lib/tmpfiles.d/sshnotify.conf
+fi
+
+if command -v systemd-tmpfiles >/dev/null 2>&1 && id -u sshnotify-watch >/dev/null 2>&1; then
+	systemd-tmpfiles --create sshnotify-watch.conf || :
 fi
 
 # Where the group was not known when the file was unpacked it is root's. An
@@ -56,6 +66,9 @@ if command -v deb-systemd-helper >/dev/null 2>&1; then
 		# Which takes policy-rc.d and a disabled unit into account.
 		if [ "$fresh" = yes ]; then action=start; else action=restart; fi
 		deb-systemd-invoke "$action" sshnotify.service >/dev/null || :
+		if [ "$fresh" = no ]; then
+			systemctl --system try-restart sshnotify-watch.service >/dev/null || :
+		fi
 	fi
 elif command -v systemctl >/dev/null 2>&1; then
 	# Enabling is links only, and works in a chroot or an image.
@@ -68,6 +81,7 @@ elif command -v systemctl >/dev/null 2>&1; then
 			systemctl start sshnotify.service || :
 		else
 			systemctl try-restart sshnotify.service || :
+			systemctl try-restart sshnotify-watch.service || :
 		fi
 	fi
 elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then

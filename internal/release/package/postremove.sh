@@ -14,24 +14,26 @@ fi
 # Events that nobody was told of are not dropped in silence.
 waiting=0
 for file in /var/spool/sshnotify/new/*.json /var/spool/sshnotify/cur/*.json \
-	/var/spool/sshnotify/failed/*.json /run/sshnotify/new/*.json; do
+	/var/spool/sshnotify/failed/*.json /var/spool/sshnotify/watch/new/*.json /run/sshnotify/new/*.json; do
 	if [ -f "$file" ]; then waiting=$((waiting + 1)); fi
 done
 
 case "$1" in
 purge)
 	if command -v deb-systemd-helper >/dev/null 2>&1; then
-		deb-systemd-helper purge sshnotify.service >/dev/null || :
-		deb-systemd-helper unmask sshnotify.service >/dev/null || :
+		deb-systemd-helper purge sshnotify.service sshnotify-watch.service >/dev/null || :
+		deb-systemd-helper unmask sshnotify.service sshnotify-watch.service >/dev/null || :
 	fi
 	if [ "$waiting" -gt 0 ]; then
 		echo "sshnotify: $waiting events in /var/spool/sshnotify were not delivered; they are thrown away" >&2
 	fi
-	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify
-	rm -f /etc/sshnotify/installed.json
-	if id -u sshnotify >/dev/null 2>&1; then
-		userdel sshnotify || echo "sshnotify: the user sshnotify stays: userdel sshnotify" >&2
-	fi
+	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify /var/lib/sshnotify-watch /run/sshnotify-watch
+	rm -f /etc/sshnotify/installed.json /etc/systemd/system/multi-user.target.wants/sshnotify-watch.service
+	for user in sshnotify-watch sshnotify; do
+		if id -u "$user" >/dev/null 2>&1; then
+			userdel "$user" || echo "sshnotify: the user $user stays: userdel $user" >&2
+		fi
+	done
 	# Secrets and settings that the package did not bring are their owner's.
 	rmdir /etc/sshnotify/conf.d /etc/sshnotify 2>/dev/null || :
 	if [ -d /etc/sshnotify ]; then

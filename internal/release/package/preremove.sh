@@ -24,11 +24,14 @@ if [ "$going" = yes ]; then
 
 	if command -v deb-systemd-invoke >/dev/null 2>&1; then
 		if [ -d /run/systemd/system ]; then
+			# The watcher before who tells what it found.
+			deb-systemd-invoke stop sshnotify-watch.service >/dev/null || :
 			deb-systemd-invoke stop sshnotify.service >/dev/null || :
 		fi
 	elif command -v systemctl >/dev/null 2>&1; then
-		systemctl --quiet --no-reload disable sshnotify.service || :
+		systemctl --quiet --no-reload disable sshnotify-watch.service sshnotify.service || :
 		if [ -d /run/systemd/system ]; then
+			systemctl stop sshnotify-watch.service || :
 			systemctl stop sshnotify.service || :
 		fi
 	elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
+)
+
+// journalist writes a log as a daemon does.
+type journalist struct {
+	t    *testing.T
+	file string
+	pid  int
+}
+
+func (j *journalist) sshd(format string, args ...any) {
+	j.t.Helper()
+	j.pid++
+	f, err := os.OpenFile(j.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "%s db1 sshd[%d]: %s\n", time.Now().Format(time.RFC3339Nano), 1000+j.pid, fmt.Sprintf(format, args...)); err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+// fails has somebody try n passwords.
+func (j *journalist) fails(n int, ip string) {
+	j.t.Helper()
+	for i := range n {
+		j.sshd("Failed password for invalid user name%d from %s port %d ssh2", i, ip, 40000+j.pid)
+	}
+}
+
+// watching starts the watcher and waits until it reads the log.
+func (s *site) watching(log string) *process {
+	s.t.Helper()
+	p := s.start(call{args: []string{"watch", "--spool", s.spool, "--config", s.settings}})
+	status := filepath.Join(s.state, "watch/sources")
+	until(s.t, "the watcher", func() bool {
+		all, _ := filepath.Glob(filepath.Join(status, "*"))
+		return len(all) > 0 || gone(p.ended)
+	})
+	return p
+}
+
+// Somebody gets in after failures: told at once, and told once, although the
+// watcher is killed and the log is turned in between.
+func TestWatchTellsWhoGotIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "auth.log")
+	s := siteIn(t, dir, standin.SlackOptions{}, fmt.Sprintf("[source.auth]\npath = %q\n", log))
+	j := &journalist{t: t, file: log}
+	j.sshd("Server listening on 0.0.0.0 port 22.")
+	p := s.watching(log)
+	j.fails(4, "203.0.113.7")
+	counted := func(n int) func() bool {
+		return func() bool {
+			b, _ := os.ReadFile(filepath.Join(s.state, "watch/stats.json"))
+			return strings.Contains(string(b), fmt.Sprintf(`"sshd":%d`, n)) || gone(p.ended)
+		}
+	}
+	until(t, "the first failures", counted(4))
+	p.signal(syscall.SIGTERM)
+	if r := p.result(); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+
+	// Nobody watches, and logrotate turns the log.
+	j.fails(2, "203.0.113.7")
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	j.fails(1, "203.0.113.7")
+	p = s.watching(log)
+	j.sshd("Accepted password for root from 203.0.113.7 port 40100 ssh2")
+	var got []event.Event
+	until(t, "the alert", func() bool { got = s.waiting(); return len(got) > 0 || gone(p.ended) })
+	p.signal(syscall.SIGKILL)
+	p.result()
+	if len(got) != 1 || got[0].User != "root" || got[0].Note == nil || got[0].Note.Title != "got in after 7 failures" || got[0].Note.Severity != event.Critical {
+		t.Fatalf("queued: %+v", got)
+	}
+	// What is read again leads to the same event, which is not told again.
+	p = s.watching(log)
+	j.fails(1, "198.51.100.9")
+	time.Sleep(time.Second)
+	p.signal(syscall.SIGTERM)
+	if r := p.result(); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	if again := s.waiting(); len(again) != 1 {
+		t.Errorf("queued in the end: %d events", len(again))
+	}
+	if r := s.run(nil, "deliver", "--once", "--spool", s.spool, "--config", s.settings); r.code != 0 {
+		t.Errorf("deliver: %+v", r)
+	}
+	m := s.slack.Messages()
+	if len(m) != 1 || !strings.Contains(string(m[0].Raw), "CRITICAL root → db1: got in after 7 failures") {
+		t.Errorf("messages: %+v", m)
+	}
+	// The attacker's next login is risky, whatever anybody else says.
+	r := s.run(nil, "lookup", "203.0.113.7", "--config", s.settings)
+	if !strings.Contains(r.out, "failed logins here") {
+		t.Errorf("lookup: %+v", r)
+	}
+}

@@ -1,0 +1,153 @@
+package publish
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+// How much is remembered, and shown.
+const (
+	kept       = 7 * 24 * time.Hour
+	maxEntries = 5000
+)
+
+// MaxPerHour is the most that Options.PerHour may be: those of a day must be
+// fewer than what is remembered.
+const MaxPerHour = maxEntries / 25
+
+// Options say what is published.
+type Options struct {
+	Path        string // of the document, absolute; its folder is made if it is missing
+	PerHour     int    // at most; 1 to MaxPerHour
+	MinAttempts int    // of an entry
+	Names       bool   // the names that were tried are kept and told
+}
+
+// Book remembers what was published. Several processes may have one document,
+// and a Book may be used concurrently.
+type Book struct{ o Options }
+
+// NewBook gives the book at o.Path. What PerHour may not be is set right.
+func NewBook(o Options) *Book {
+	o.PerHour = min(max(o.PerHour, 1), MaxPerHour)
+	return &Book{o}
+}
+
+// document is what is kept, the oldest first.
+type document struct {
+	V     int      `json:"v"`
+	Known []record `json:"known"`
+}
+
+type record struct {
+	At time.Time `json:"at"` // when it was published
+	Entry
+}
+
+const documentVersion = 1
+
+// errRefused carries why an entry is not published through state.Update, which
+// then changes nothing.
+type errRefused string
+
+func (e errRefused) Error() string { return string(e) }
+
+// Admit decides whether an entry is published now, and if so remembers it: the
+// same address, or another one of an IPv6 /64, is refused for a day. Why is for
+// a log; it says so too if the book can't be written, when nothing is published.
+// now is what the limits go by, not the times of the entry.
+func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
+	e.IP = e.IP.Unmap().WithZone("")
+	if !b.o.Names {
+		e.Names = nil
+	}
+	if e.Last.IsZero() {
+		e.Last = now
+	}
+	switch {
+	case !isPublic(e.IP):
+		return false, "the address is not public"
+	case e.Attempts < b.o.MinAttempts:
+		return false, fmt.Sprintf("%d attempts, fewer than %d", e.Attempts, b.o.MinAttempts)
+	}
+	err := state.Update(b.o.Path, func(d *document) error {
+		d.tidy(now)
+		hour := 0
+		for _, r := range d.Known {
+			ago := now.Sub(r.At).Abs() // the clock may have been set back
+			if ago < 24*time.Hour && place(r.IP) == place(e.IP) {
+				return errRefused("it was published in the last day")
+			}
+			if ago < time.Hour {
+				hour++
+			}
+		}
+		if hour >= b.o.PerHour {
+			return errRefused(fmt.Sprintf("%d were published in the last hour", hour))
+		}
+		if len(d.Known) >= maxEntries {
+			d.Known = slices.Delete(d.Known, 0, len(d.Known)-maxEntries+1)
+		}
+		d.V = documentVersion
+		d.Known = append(d.Known, record{At: now.UTC(), Entry: e.clean()})
+		return nil
+	})
+	if r, refused := errors.AsType[errRefused](err); refused {
+		return false, string(r)
+	}
+	if err != nil {
+		return false, "it could not be written down: " + err.Error()
+	}
+	return true, ""
+}
+
+// Entries gives what was published in the last seven days, the newest first,
+// made harmless. Names are left out if they are not to be told any more.
+func (b *Book) Entries(now time.Time) []Entry {
+	d := state.Read[document](b.o.Path)
+	d.tidy(now)
+	var all []Entry
+	for _, r := range slices.Backward(d.Known) {
+		if !b.o.Names {
+			r.Names = nil
+		}
+		all = append(all, r.Entry)
+	}
+	return all
+}
+
+// tidy drops what is old, and what can't be: a time that is yet to come comes
+// of a clock that was wrong by more than a day.
+func (d *document) tidy(now time.Time) {
+	if d.V != documentVersion {
+		*d = document{}
+	}
+	d.Known = slices.DeleteFunc(d.Known, func(r record) bool {
+		return now.Sub(r.At) >= kept || r.At.Sub(now) >= 24*time.Hour || !isPublic(r.IP)
+	})
+	slices.SortStableFunc(d.Known, func(a, b record) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
+}
+
+// place is what is published once a day: somebody with an IPv6 address has all
+// of its /64.
+func place(ip netip.Addr) netip.Prefix {
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // fails for no such address
+	return p
+}
+
+// isPublic tells addresses that mean something to others. Those of
+// documentation do.
+func isPublic(ip netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598: behind a provider's NAT
+	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared.Contains(ip)
+}
