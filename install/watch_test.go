@@ -339,7 +339,7 @@ func TestWatchUnit(t *testing.T) {
 		for _, want := range []string{
 			"Type=notify", "User=sshnotify-watch", "Group=sshnotify-watch", "SupplementaryGroups=sshnotify", "StateDirectory=sshnotify-watch",
 			"ExecStart=" + c.run, "ReadWritePaths=" + c.write, "InaccessiblePaths=" + c.hide, "PrivateNetwork=yes", "IPAddressDeny=any",
-			"RestrictAddressFamilies=AF_UNIX", "ProtectSystem=strict", "StateDirectoryMode=0711", "ProtectProc=default", "ProcSubset=all", "UMask=0077", "CapabilityBoundingSet=", "MemoryMax=128M", "Restart=always",
+			"RestrictAddressFamilies=AF_UNIX", "ProtectSystem=strict", "StateDirectoryMode=0711", "ProtectProc=default", "ProcSubset=all", "ProtectKernelTunables=no", "ProtectControlGroups=no", "UMask=0077", "CapabilityBoundingSet=", "MemoryMax=128M", "Restart=always",
 			"WantedBy=multi-user.target",
 		} {
 			if strings.Count(c.unit, "\n"+want+"\n") != 1 {

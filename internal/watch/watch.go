@@ -10,7 +10,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
-	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
@@ -62,6 +61,8 @@ type Watcher struct {
 
 	stats map[string]*Stat // by source
 	quiet map[string]*quiet
+
+	came time.Time // when the batch came
 }
 
 // quiet watches for a source that nobody understands.
@@ -160,15 +161,17 @@ func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given) {
 // Take makes events of a batch of lines. With an error none of the batch may be
 // committed: it is read again.
 func (w *Watcher) Take(b source.Batch) error {
+	w.came = w.now() // asked once: it costs more than a line
 	for i := range b.Lines {
-		if err := w.line(b.Lines[i], func() string { return b.Key(i) }); err != nil {
+		if err := w.line(&b, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *Watcher) line(l line.Line, key func() string) error {
+func (w *Watcher) line(b *source.Batch, i int) error {
+	l := b.Lines[i]
 	r := w.Parser.Parse(l)
 	at := r.Time
 	if at.IsZero() {
@@ -188,7 +191,7 @@ func (w *Watcher) line(l line.Line, key func() string) error {
 	if w.Patterns != nil {
 		for _, m := range w.Patterns.Take(l, at) {
 			matched++
-			if err := w.matched(m, key()); err != nil {
+			if err := w.matched(m, b.Key(i)); err != nil {
 				return err
 			}
 		}
@@ -258,9 +261,9 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 		return
 	}
 	s.Unknown++
-	if now := w.now(); q.since.IsZero() {
-		q.since = now
-	} else if !q.said && now.Sub(q.since) >= silentAfter {
+	if q.since.IsZero() {
+		q.since = w.came
+	} else if !q.said && w.came.Sub(q.since) >= silentAfter {
 		q.said = true
 		w.Log.Warn("lines come, and for an hour none was understood: sshnotify watch --explain LINE", "source", name)
 	}
