@@ -28,6 +28,7 @@ type attackers struct {
 	mu    sync.Mutex
 	read  time.Time // when the file was looked at
 	at    time.Time // the file's
+	err   error     // why it could not be read
 	known attack.Known
 }
 
@@ -61,22 +62,25 @@ func (p *attackers) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error
 }
 
 // attackerScore is 70 for an attack of five attempts on the day, more for more
-// attempts, and half of it after 30 days.
+// attempts, up to 95, and half of it after 30 days.
 func attackerScore(attempts int, ago time.Duration) int {
-	score := 70 + 4*math.Log2(max(1, float64(attempts)/5))
-	score *= 1 - 0.5*min(1, max(0, ago.Hours()/(30*24)))
-	return int(min(95, score))
+	score := min(95, 70+4*math.Log2(max(1, float64(attempts)/5)))
+	return int(score * (1 - 0.5*min(1, max(0, ago.Hours()/(30*24)))))
 }
 
 // refresh reads the file again where it has changed, at most once a second.
 func (p *attackers) refresh(now time.Time) error {
-	if since := now.Sub(p.read); since >= 0 && since < time.Second {
-		return nil
+	if since := now.Sub(p.read); since < 0 || since >= time.Second {
+		p.read = now
+		p.err = p.load()
 	}
-	p.read = now
+	return p.err
+}
+
+func (p *attackers) load() error {
 	info, err := os.Stat(p.file)
 	if err != nil {
-		p.known = attack.Known{}
+		p.known, p.at = attack.Known{}, time.Time{}
 		return nil // nobody watches, or has seen anything
 	}
 	if info.ModTime().Equal(p.at) {

@@ -15,8 +15,14 @@ import (
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
-// farBehind is how much of a log may wait to be read before that is said.
-const farBehind = 64 << 20
+// How much of a log may wait to be read before that is said: while it is read,
+// and where its position has not moved for stuckAfter. A line that is not yet
+// complete always waits.
+const (
+	farBehind  = 64 << 20
+	stuckBytes = 4 << 10
+	stuckAfter = 5 * time.Minute
+)
 
 // watched looks at each source of the watcher: whether it is there and readable,
 // whether lines come and are understood. Where nobody watches, nothing is said.
@@ -42,29 +48,33 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 		start = "sudo sshnotify install --system --watch"
 	}
 	st, err := source.ReadStatus(dir, s.Name)
-	what := s.Path
-	if what == "" {
-		what = "the journal"
+	what, look, last := s.Path, shellLine("ls", "-l", s.Path), shellLine("tail", "-n", "1", s.Path)
+	if s.Type == config.SourceJournal {
+		what, look, last = "the journal", "journalctl -n 5", "journalctl -n 1 -o cat"
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		x.add(name, install.Warn, start, "%s: nobody has watched it yet", what)
 	case err != nil:
 		x.add(name, install.Warn, start, "%s: how it stands can't be read: %v", what, err)
-	case !st.There:
-		x.add(name, install.Fail, "ls -l "+what, "%s: not there", what)
+	case !st.There && s.Type == config.SourceFile:
+		x.add(name, install.Fail, look, "%s: not there", what)
 	case st.Err != "":
-		x.add(name, install.Fail, "ls -l "+what, "%s: %s", what, st.Err)
+		x.add(name, install.Fail, look, "%s: %s", what, st.Err)
 	case st.Lines == 0 && s.Type == config.SourcePipe:
-		x.add(name, install.Warn, "ls -l "+what, "%s: nothing was ever written to it: look at the output of the program that should, and at the pipe's owner", what)
+		x.add(name, install.Warn, look, "%s: nothing was ever written to it: look at the output of the program that should, and at the pipe's owner", what)
+	case st.Lines == 0 && s.Type == config.SourceJournal:
+		x.add(name, install.OK, "", "%s: no line has come yet", what)
 	case st.Lines == 0:
-		x.add(name, install.Warn, "ls -l "+what, "%s: no line has come yet", what)
+		x.add(name, install.Warn, look, "%s: no line has come yet", what)
 	case st.Dropped > 0:
 		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
 	case st.Behind > farBehind:
 		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d MiB of it are not read yet", what, st.Behind>>20)
+	case st.Behind > stuckBytes && x.now.Sub(st.Saved) > stuckAfter:
+		x.add(name, install.Warn, start, "%s: %d KiB of it are not read, and nobody has read on since %s: the watcher does not run", what, st.Behind>>10, st.Saved.UTC().Format(time.DateTime))
 	case stat.Lines > 0 && stat.Unknown == stat.Lines && st.Lines >= 100:
-		x.add(name, install.Warn, x.command("watch --explain \"$(tail -n 1 "+what+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
+		x.add(name, install.Warn, x.command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
 	default:
 		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
 	}

@@ -299,6 +299,7 @@ func TestInstallUsage(t *testing.T) {
 		"a test that changes nothing":   {"install --test --dry-run", "can't both be meant"},
 		"a shell for the host":          {"install --system --shell bash", "can't both be meant"},
 		"a service for an account":      {"install --services sudo", "--services needs --system"},
+		"a watcher for an account":      {"install --watch", "--watch needs --system"},
 		"an unknown shell":              {"install --shell tcsh", "is not known"},
 		"an unknown service":            {"install --system --services ftp", "is not known"},
 		"no time to wait":               {"install --wait 0s", "--wait must be"},

@@ -86,7 +86,7 @@ what became of the lines. With --explain it says what it makes of one line.`,
 // explainLine judges one line, without what came before.
 func (o *watchOptions) explainLine() error {
 	a := o.app
-	c, err := a.settings()
+	c, err := a.settingsWithoutSecrets()
 	if err != nil {
 		return err
 	}
@@ -183,15 +183,21 @@ func attackOptions(c config.Config) attack.Options {
 func (o *watchOptions) run(ctx context.Context) error {
 	log := o.app.logger()
 	hup := hangups()
+	c, err := o.app.settingsWithoutSecrets()
+	if err != nil {
+		return err
+	}
 	for {
-		c, err := o.app.settings()
-		if err != nil {
-			return err
-		}
 		again, err := o.watchWith(ctx, c, hup)
 		if err != nil || !again {
 			return err
 		}
+		next, err := o.app.settingsWithoutSecrets()
+		if err != nil { // somebody's typing error must not leave the host unwatched
+			log.Error("the settings can't be read, and stay as they were", "error", err)
+			continue
+		}
+		c = next
 		log.Info("settings are read again")
 	}
 }
@@ -264,13 +270,14 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		}
 		return false, err
 	case <-hup:
+		again = true
 		cancel()
-		<-done
-		return true, nil
 	case <-ctx.Done():
-		<-done
-		return false, nil
 	}
+	if err := <-done; err != nil {
+		log.Error("not all could be kept, and is read again", "error", err)
+	}
+	return again, nil
 }
 
 // stateDir is where the watcher keeps how far it has come: the service
@@ -297,7 +304,7 @@ const hostWatchState = "/var/lib/sshnotify-watch"
 // replayFile reads a file in event time, and queues nothing.
 func (o *watchOptions) replayFile(ctx context.Context) error {
 	a := o.app
-	c, err := a.settings()
+	c, err := a.settingsWithoutSecrets()
 	if err != nil {
 		return err
 	}

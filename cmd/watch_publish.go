@@ -3,7 +3,9 @@ package cmd
 import (
 	"log/slog"
 	"net/netip"
+	"os/user"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/enrich"
@@ -19,6 +21,7 @@ type publisher struct {
 	c     config.Publish
 	book  *publish.Book
 	place func(netip.Addr) (network, country string, asn uint32)
+	ours  func(user string) bool // an account of this host
 	log   *slog.Logger
 	wrote time.Time
 }
@@ -32,7 +35,7 @@ func newPublisher(c config.Config, dir string, place func(netip.Addr) (string, s
 		return nil
 	}
 	return &publisher{
-		c: c.Publish, place: place, log: log,
+		c: c.Publish, place: place, ours: isAccount, log: log,
 		book: publish.NewBook(publish.Options{
 			Path: filepath.Join(dir, "published.json"), PerHour: c.Publish.PerHour, MinAttempts: c.Publish.MinAttempts, Names: c.Publish.Names,
 		}),
@@ -55,7 +58,9 @@ func (p *publisher) ended(f attack.Finding) []event.Event {
 	}
 	if p.c.Names {
 		for _, n := range f.Names.Most {
-			e.Names = append(e.Names, n.Name)
+			if !p.ours(n.Name) {
+				e.Names = append(e.Names, n.Name)
+			}
 		}
 	}
 	ok, why := p.book.Admit(now, e)
@@ -73,6 +78,17 @@ func (p *publisher) ended(f attack.Finding) []event.Event {
 		Remote: event.Remote{IP: f.IP},
 		Note:   &event.Note{Severity: event.Low, Title: title, Text: text, Only: p.c.Destinations, Public: true},
 	}}
+}
+
+// isAccount reports whether a name, in any case, is that of an account that this
+// host knows itself. Every host has root.
+func isAccount(name string) bool {
+	if name == "root" {
+		return false
+	}
+	_, err := user.Lookup(name)
+	_, lower := user.Lookup(strings.ToLower(name))
+	return err == nil || lower == nil
 }
 
 // page writes the page and the feed.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -88,7 +89,12 @@ func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.Book, error)
 
 func (s *watchStore) save(w *watch.Watcher) error {
 	e := w.Attacks
-	t, err := renameio.NewPendingFile(filepath.Join(s.dir, attacksFile), renameio.WithPermissions(0o600))
+	// The book first: an attack that ended is then in it, and where a kill comes
+	// between the two, in the engine as well, and is entered once.
+	if err := state.Write(filepath.Join(s.dir, bookFile), *w.Book); err != nil {
+		return err
+	}
+	t, err := renameio.NewPendingFile(filepath.Join(s.dir, attacksFile), renameio.WithPermissions(0o600), renameio.WithTempDir(s.dir))
 	if err != nil {
 		return err
 	}
@@ -97,9 +103,6 @@ func (s *watchStore) save(w *watch.Watcher) error {
 		return err
 	}
 	if err := t.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	if err := state.Write(filepath.Join(s.dir, bookFile), *w.Book); err != nil {
 		return err
 	}
 	if err := state.Write(filepath.Join(s.dir, statsFile), w.Stats()); err != nil {
@@ -122,7 +125,7 @@ func (s *watchStore) share(e *attack.Engine) error {
 	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	return renameio.WriteFile(file, data, 0o644)
+	return renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(s.dir))
 }
 
 // builtinPlace asks the built-in database; nil where it can't be read.
@@ -174,6 +177,23 @@ func liveSources() []config.Source {
 	return usualSources(func(path string) bool { _, err := os.Stat(path); return err == nil }, err == nil && running == nil)
 }
 
+// ofThisMachine adds to each alternative of the journal's matches that the entry
+// is this machine's own.
+func ofThisMachine(matches []string, id string) []string {
+	id = strings.TrimSpace(id)
+	if len(id) != 32 {
+		return matches
+	}
+	var out []string
+	for _, m := range matches {
+		if m == "+" {
+			out = append(out, "_MACHINE_ID="+id)
+		}
+		out = append(out, m)
+	}
+	return append(out, "_MACHINE_ID="+id)
+}
+
 func openSources(c config.Config, dir string, log *slog.Logger) (out []source.Source, err error) {
 	named := c.Sources
 	if len(named) == 0 {
@@ -191,7 +211,11 @@ func openSources(c config.Config, dir string, log *slog.Logger) (out []source.So
 		}
 	}()
 	for _, n := range named {
-		o := source.Options{Name: n.Name, StateDir: dir, Log: log, Path: n.Path, Matches: n.Match, Group: n.Group}
+		o := source.Options{Name: n.Name, StateDir: dir, Log: log, Path: n.Path, Group: n.Group}
+		if n.Type == config.SourceJournal {
+			// --follow alone shows this boot only; --merge shows other machines too.
+			o.JournalArgs, o.Matches = []string{"--merge"}, ofThisMachine(n.Match, machineID())
+		}
 		open := map[string]func(source.Options) (source.Source, error){
 			config.SourceFile: source.OpenFile, config.SourceJournal: source.OpenJournal, config.SourcePipe: source.OpenPipe,
 		}[n.Type]

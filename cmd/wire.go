@@ -20,7 +20,15 @@ import (
 // settings reads the settings file: the one that was named, or the default one
 // if there is one. A named file that is missing is an error, never "no
 // destination".
-func (a *app) settings() (config.Config, error) {
+func (a *app) settings() (config.Config, error) { return a.settingsWith(config.Options{}) }
+
+// settingsWithoutSecrets are for the watcher, which sends nothing: its user need
+// not be able to read any.
+func (a *app) settingsWithoutSecrets() (config.Config, error) {
+	return a.settingsWith(config.Options{WithoutSecrets: true})
+}
+
+func (a *app) settingsWith(o config.Options) (config.Config, error) {
 	path := a.configFile
 	if path == "" {
 		found, ok := config.Find(a.places)
@@ -29,7 +37,7 @@ func (a *app) settings() (config.Config, error) {
 		}
 		path = found
 	}
-	c, err := config.Load(path)
+	c, err := config.LoadWith(path, o)
 	if err != nil {
 		return c, &settingsError{err}
 	}

@@ -15,13 +15,15 @@ type Options struct {
 	// Services are the services that are asked over HTTP, by their types. Nil:
 	// those of Services.
 	Services map[string]ServiceForm
+	// WithoutSecrets reads no secret, for who needs none: all of them are zero.
+	WithoutSecrets bool
 }
 
 // LoadWith reads the settings file at path, and then conf.d/*.toml beside it in
 // the order of their names. That there is no such file is an error. Errors
 // lists all that is wrong; the Config is then not to be used.
 func LoadWith(path string, o Options) (Config, error) {
-	l := loader{services: o.Services}
+	l := loader{services: o.Services, withoutSecrets: o.WithoutSecrets}
 	more, err := confD(path)
 	if e, ok := errors.AsType[*Error](err); ok {
 		l.errs = append(l.errs, e)
@@ -49,7 +51,8 @@ type loader struct {
 	errs  []*Error
 	told  map[string]bool // files that were said to be open to others
 
-	services map[string]ServiceForm
+	services       map[string]ServiceForm
+	withoutSecrets bool
 }
 
 // add takes the next settings file.

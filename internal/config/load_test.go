@@ -468,3 +468,20 @@ func TestTopKeys(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
+
+// The watcher's user can read no secret, and needs none.
+func TestLoadWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config.toml")
+	text := "[destination.slack]\nwebhook_url_file = \"credential:slack\"\n[provider.abuseipdb]\napi_key_file = \"/nowhere/key\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil {
+		t.Error("secrets that are not there are not missed")
+	}
+	c, err := LoadWith(file, Options{WithoutSecrets: true})
+	if err != nil || len(c.Destinations) != 1 || !c.Destinations[0].WebhookURL.IsZero() {
+		t.Errorf("%+v, %v", c.Destinations, err)
+	}
+}

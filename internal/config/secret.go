@@ -17,6 +17,10 @@ func (t *table) secret(key string, inlineIsSecret func(string) bool) (outbound.S
 	case inline != nil && file != nil:
 		t.fail(file, "leave one of them out", "%s is set as well", key)
 		return outbound.Secret{}, file
+	case t.withoutSecrets && inline != nil:
+		return outbound.Secret{}, inline
+	case t.withoutSecrets && file != nil:
+		return outbound.Secret{}, file
 	case inline != nil:
 		return t.inlineSecret(inline, inlineIsSecret), inline
 	case file != nil:

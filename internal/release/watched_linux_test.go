@@ -32,8 +32,6 @@ func TestWatchedHost(t *testing.T) {
 	if got := g.run("systemctl", "is-active", "sshnotify-watch"); got != "active\n" {
 		t.Errorf("the watcher is %s", got)
 	}
-	// A source is there once it has been looked at.
-	g.eventually("doctor that is content with the watcher", func() bool { return len(g.doctor()) == 0 })
 
 	// Somebody tries names, and then gets in.
 	for _, user := range []string{"admin", "oracle", "git", "test", "deploy", "pi"} {
@@ -52,6 +50,8 @@ func TestWatchedHost(t *testing.T) {
 	if !strings.Contains(all.String(), "CRITICAL") || !strings.Contains(all.String(), "&gt;alice&lt;") {
 		t.Errorf("messages:\n%s", all.String())
 	}
+
+	g.eventually("doctor that is content with the watcher", func() bool { return len(g.doctor()) == 0 })
 
 	// What somebody could do who broke the watcher.
 	pid := strings.TrimSpace(g.run("systemctl", "show", "-p", "MainPID", "--value", "sshnotify-watch"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -15,6 +16,7 @@ import (
 const (
 	maxBook     = 5000
 	digestLines = 39
+	lineNames   = 20 // names that are kept of a line
 )
 
 // Book has the attacks that the next daily digest tells. Its fields are its
@@ -23,48 +25,88 @@ type Book struct {
 	V       int       `json:"v"`
 	Due     time.Time `json:"due"` // when the digest is to be made
 	Attacks []Line    `json:"attacks,omitempty"`
-	More    int       `json:"more,omitempty"` // attacks that found no room
+	// Of attackers that found no room.
+	More         int `json:"more,omitempty"` // attacks
+	MoreAttempts int `json:"more_attempts,omitempty"`
 }
 
 // Line is one attacker of a day.
 type Line struct {
-	Who      string       `json:"who"` // the address, network or account
+	Who      string       `json:"who"` // the address (of IPv6 its /64), network or account
 	IP       netip.Addr   `json:"ip,omitzero"`
+	Attack   string       `json:"attack"` // the last one's
+	Attacks  int          `json:"attacks"`
 	Attempts int          `json:"attempts"`
 	Names    attack.Tally `json:"names"`
 	First    time.Time    `json:"first"`
 	Last     time.Time    `json:"last"`
 }
 
+// against is what the line of an account begins with.
+const against = "against "
+
 func (b *Book) add(f attack.Finding) {
 	who := f.Network.String()
 	switch {
 	case f.By == attack.ByUser:
-		who = "against " + f.User
-	case f.By == attack.ByAddress && f.IP.IsValid():
-		who = f.IP.String()
+		who = against + f.User
+	case f.By == attack.ByAddress && f.Network.IsSingleIP():
+		who = f.Network.Addr().String()
 	}
 	for i := range b.Attacks {
-		if l := &b.Attacks[i]; l.Who == who {
-			l.Attempts += f.Attempts
-			l.Last = f.Last
-			if len(f.Names.Most) > len(l.Names.Most) {
-				l.Names = f.Names
-			}
+		l := &b.Attacks[i]
+		if l.Who != who {
+			continue
+		}
+		if l.Attack == f.Attack { // the book was kept, and after a kill it ends again
 			return
 		}
+		l.Attack, l.IP = f.Attack, f.IP
+		l.Attacks++
+		l.Attempts += f.Attempts
+		l.Names = merge(l.Names, f.Names)
+		if f.First.Before(l.First) {
+			l.First = f.First
+		}
+		if f.Last.After(l.Last) {
+			l.Last = f.Last
+		}
+		return
 	}
 	if len(b.Attacks) >= maxBook {
 		b.More++
+		b.MoreAttempts += f.Attempts
 		return
 	}
-	b.Attacks = append(b.Attacks, Line{Who: who, IP: f.IP, Attempts: f.Attempts, Names: f.Names, First: f.First, Last: f.Last})
+	b.Attacks = append(b.Attacks, Line{
+		Who: who, IP: f.IP, Attack: f.Attack, Attacks: 1, Attempts: f.Attempts, Names: f.Names, First: f.First, Last: f.Last,
+	})
+}
+
+// merge adds up two tallies.
+func merge(a, b attack.Tally) attack.Tally {
+	out := attack.Tally{Most: slices.Clone(a.Most), Rest: a.Rest + b.Rest}
+	for _, c := range b.Most {
+		if i := slices.IndexFunc(out.Most, func(x attack.Count) bool { return x.Name == c.Name }); i >= 0 {
+			out.Most[i].N += c.N
+		} else {
+			out.Most = append(out.Most, c)
+		}
+	}
+	slices.SortFunc(out.Most, func(a, b attack.Count) int {
+		return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Name, b.Name))
+	})
+	for _, c := range out.Most[min(len(out.Most), lineNames):] {
+		out.Rest += c.N
+	}
+	out.Most = out.Most[:min(len(out.Most), lineNames)]
+	return out
 }
 
 // digest queues the day's attacks when it is time.
 func (w *Watcher) digest(now time.Time) error {
 	b := w.Book
-	if b == nil || w.Each {
+	if b == nil || w.Each && len(b.Attacks) == 0 { // the settings may have been others when they were noted
 		return nil
 	}
 	if b.Due.IsZero() || b.Due.Sub(now) > 25*time.Hour { // the first day, or the clock was set back
@@ -80,7 +122,10 @@ func (w *Watcher) digest(now time.Time) error {
 		}
 	}
 	*b = Book{V: 1, Due: w.nextDue(now)}
-	return w.save()
+	if err := w.save(); err != nil {
+		w.Log.Error("what is counted can't be kept", "error", err)
+	}
+	return nil
 }
 
 // nextDue is the next time of the digest, by the wall clock.
@@ -98,16 +143,31 @@ func (w *Watcher) nextDue(now time.Time) time.Time {
 	return now.Add(24 * time.Hour)
 }
 
+// digestEvent makes the digest, of as many lines as an event has room for:
+// names of four bytes a character may be long.
 func (w *Watcher) digestEvent(now time.Time) event.Event {
-	b := w.Book
-	lines := slices.Clone(b.Attacks)
+	lines := slices.Clone(w.Book.Attacks)
 	slices.SortStableFunc(lines, func(x, y Line) int { return cmp.Compare(y.Attempts, x.Attempts) })
+	e := w.digestOf(lines, digestLines, now)
+	for n := digestLines / 2; n > 0; n /= 2 {
+		if _, err := e.Encode(); err == nil {
+			break
+		}
+		e = w.digestOf(lines, n, now)
+	}
+	return e
+}
+
+// digestOf gives each of the first so many a line, and adds up the others.
+func (w *Watcher) digestOf(lines []Line, most int, now time.Time) event.Event {
+	b := w.Book
 	e := event.Event{
 		ID: eventID("digest", w.Host, b.Due.UTC().Format(time.RFC3339)), Kind: event.KindAttack, Time: now.UTC(),
 		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, Span: &event.Span{First: lines[0].First, Last: lines[0].Last},
 	}
-	attempts, rest := 0, 0
+	attacks, attempts, rest := b.More, b.MoreAttempts, b.MoreAttempts
 	for i, l := range lines {
+		attacks += l.Attacks
 		attempts += l.Attempts
 		if l.First.Before(e.Span.First) {
 			e.Span.First = l.First
@@ -115,21 +175,27 @@ func (w *Watcher) digestEvent(now time.Time) event.Event {
 		if l.Last.After(e.Span.Last) {
 			e.Span.Last = l.Last
 		}
-		if i >= digestLines {
+		if i >= most {
 			rest += l.Attempts
 			continue
 		}
-		row := event.Row{User: l.Who, Host: w.Host, Kind: event.KindAttempt, Count: l.Attempts, Severity: event.Low, Reason: tally(l.Names, 4)}
-		if w.Place != nil && l.IP.IsValid() {
-			if network, country, _ := w.Place(l.IP); network+country != "" {
-				row.Reason = fmt.Sprintf("%s %s; %s", network, country, row.Reason)
-			}
-		}
-		e.Rows = append(e.Rows, row)
+		e.Rows = append(e.Rows, event.Row{User: l.Who, Host: w.Host, Kind: event.KindAttempt, Count: l.Attempts, Severity: event.Low, Reason: w.about(l)})
 	}
-	if n := len(lines) - digestLines + b.More; n > 0 {
+	if n := max(0, len(lines)-most) + b.More; n > 0 {
 		e.Rows = append(e.Rows, event.Row{User: fmt.Sprintf("%d more", n), Host: w.Host, Kind: event.KindAttempt, Count: rest, Severity: event.Low})
 	}
-	e.Note = &event.Note{Severity: event.Low, Title: fmt.Sprintf("%d attacks, %d attempts", len(lines)+b.More, attempts), Text: "the daily digest of attacks"}
+	e.Note = &event.Note{Severity: event.Low, Title: number(attacks, "attack") + ", " + number(attempts, "attempt"), Text: "the daily digest of attacks"}
 	return e
+}
+
+// about says where an attacker's address belongs, and what was tried. An account
+// has no address of its own.
+func (w *Watcher) about(l Line) string {
+	var parts []string
+	if w.Place != nil && l.IP.IsValid() && !strings.HasPrefix(l.Who, against) {
+		network, country, _ := w.Place(l.IP)
+		parts = append(parts, strings.TrimSpace(network+" "+country))
+	}
+	parts = append(parts, tally(l.Names, 4))
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
 }

@@ -90,7 +90,12 @@ func (w *Watcher) attackEvent(f attack.Finding) event.Event {
 	switch f.By {
 	case attack.ByUser:
 		e.User = f.User
-		who = fmt.Sprintf("against %s from %d addresses", f.User, len(f.Addresses.Most))
+		who = against + f.User
+		if n := len(f.Addresses.Most); f.Addresses.Rest > 0 {
+			who += fmt.Sprintf(" from more than %d addresses", n)
+		} else if n > 0 {
+			who += " from " + plural(n, "address", "addresses")
+		}
 	case attack.ByNetwork:
 		who = "from the network " + f.Network.String()
 	}
@@ -141,11 +146,15 @@ func (w *Watcher) clock(t time.Time) string {
 	return t.In(zone).Format("2 Jan 15:04:05 MST")
 }
 
-func failures(n int) string {
+func failures(n int) string { return number(n, "failure") }
+
+func number(n int, of string) string { return plural(n, of, of+"s") }
+
+func plural(n int, one, several string) string {
 	if n == 1 {
-		return "1 failure"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d failures", n)
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 // tally is "root ×200, admin ×14, …".

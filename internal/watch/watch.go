@@ -85,14 +85,19 @@ type given struct {
 	batch source.Batch
 }
 
-// Run reads the sources until ctx ends, or until each has come to its end.
+// Run reads the sources until ctx ends, or until each has come to its end. When
+// ctx ends it closes them, and takes what they hold already: what was written
+// into a pipe is nowhere else. With an error nothing is written down of what is
+// counted, because what led to it is read again.
 func (w *Watcher) Run(ctx context.Context, sources []source.Source) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan given)
+	over := make(chan struct{})
+	defer close(over)
 	var readers sync.WaitGroup
 	for _, s := range sources {
-		readers.Go(func() { w.read(ctx, s, batches) })
+		readers.Go(func() { w.read(ctx, s, batches, over) })
 	}
 	go func() {
 		readers.Wait()
@@ -105,17 +110,17 @@ func (w *Watcher) Run(ctx context.Context, sources []source.Source) error {
 		select {
 		case g, open := <-batches:
 			if !open {
+				if err := w.drain(ctx, sources); err != nil {
+					return err
+				}
 				return w.save()
 			}
-			if err := w.Take(g.batch); err != nil {
-				return errors.Join(err, w.save())
-			}
-			if err := g.from.Commit(g.batch); err != nil {
-				w.Log.Error("a position can't be kept", "source", g.from.Name(), "error", err)
+			if err := w.take(g); err != nil {
+				return err
 			}
 		case <-tick.C:
 			if err := w.Tick(w.now()); err != nil {
-				return errors.Join(err, w.save())
+				return err
 			}
 		}
 		if now := w.now(); now.Sub(saved) >= saveEvery {
@@ -125,6 +130,40 @@ func (w *Watcher) Run(ctx context.Context, sources []source.Source) error {
 			}
 		}
 	}
+}
+
+// take commits a batch once all that came of it is kept.
+func (w *Watcher) take(g given) error {
+	if err := w.Take(g.batch); err != nil {
+		return err
+	}
+	if err := g.from.Commit(g.batch); err != nil {
+		w.Log.Error("a position can't be kept", "source", g.from.Name(), "error", err)
+	}
+	return nil
+}
+
+// drain takes what sources hold that were told to end.
+func (w *Watcher) drain(ctx context.Context, sources []source.Source) error {
+	if ctx.Err() == nil {
+		return nil // they came to their ends
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, s := range sources {
+		if err := s.Close(); err != nil {
+			w.Log.Error("a position can't be kept", "source", s.Name(), "error", err)
+		}
+		for {
+			b, err := s.Read(ctx)
+			if err != nil {
+				break
+			}
+			if err := w.take(given{s, b}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (w *Watcher) now() time.Time {
@@ -141,7 +180,9 @@ func (w *Watcher) save() error {
 	return w.Save(w)
 }
 
-func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given) {
+// read hands on what a source gives. What it gave is taken also when ctx has
+// ended meanwhile.
+func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given, over <-chan struct{}) {
 	for {
 		b, err := s.Read(ctx)
 		if err != nil {
@@ -152,7 +193,7 @@ func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given) {
 		}
 		select {
 		case to <- given{s, b}:
-		case <-ctx.Done():
+		case <-over:
 			return
 		}
 	}
