@@ -65,7 +65,7 @@ func (p *attackers) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error
 // attempts, up to 95, and half of it after 30 days.
 func attackerScore(attempts int, ago time.Duration) int {
 	score := min(95, 70+4*math.Log2(max(1, float64(attempts)/5)))
-	return int(score * (1 - 0.5*min(1, max(0, ago.Hours()/(30*24)))))
+	return int(math.Round(score * (1 - 0.5*min(1, max(0, ago.Hours()/(30*24))))))
 }
 
 // refresh reads the file again where it has changed, at most once a second.

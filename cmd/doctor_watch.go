@@ -59,6 +59,8 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 		x.add(name, install.Warn, start, "%s: how it stands can't be read: %v", what, err)
 	case !st.There && s.Type == config.SourceFile:
 		x.add(name, install.Fail, look, "%s: not there", what)
+	case st.Dropped > 0:
+		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
 	case st.Err != "":
 		x.add(name, install.Fail, look, "%s: %s", what, st.Err)
 	case st.Lines == 0 && s.Type == config.SourcePipe:
@@ -67,8 +69,6 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 		x.add(name, install.OK, "", "%s: no line has come yet", what)
 	case st.Lines == 0:
 		x.add(name, install.Warn, look, "%s: no line has come yet", what)
-	case st.Dropped > 0:
-		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
 	case st.Behind > farBehind:
 		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d MiB of it are not read yet", what, st.Behind>>20)
 	case st.Behind > stuckBytes && x.now.Sub(st.Saved) > stuckAfter:

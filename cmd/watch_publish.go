@@ -3,7 +3,6 @@ package cmd
 import (
 	"log/slog"
 	"net/netip"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/publish"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 )
@@ -86,9 +86,9 @@ func isAccount(name string) bool {
 	if name == "root" {
 		return false
 	}
-	_, err := user.Lookup(name)
-	_, lower := user.Lookup(strings.ToLower(name))
-	return err == nil || lower == nil
+	// By the password file alone: a name service may be far away.
+	host := login.Live()
+	return host.HomeOf(name) != "" || host.HomeOf(strings.ToLower(name)) != ""
 }
 
 // page writes the page and the feed.

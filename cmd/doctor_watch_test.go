@@ -1,0 +1,130 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+// standing writes how a source stands where the source of that name keeps it:
+// one that reads a line shows where.
+func standing(t *testing.T, dir, name string, st source.Status) {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("a line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := source.OpenFile(source.Options{Name: name, Path: log, StateDir: dir, FromStart: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := src.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(src.Commit(b), src.Close()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(dir, "source-*.json"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	data, err := json.Marshal(map[string]any{"v": 1, "position": struct{}{}, "status": st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(all[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDoctorOfSources(t *testing.T) {
+	now := time.Now()
+	well := source.Status{Kind: "file", There: true, Readable: true, Lines: 1000, LastLine: now.Add(-time.Minute), Saved: now.Add(-time.Minute)}
+	with := func(change func(*source.Status)) *source.Status { st := well; change(&st); return &st }
+	file, pipe, journal := config.Source{Name: "auth", Type: config.SourceFile}, config.Source{Name: "snort", Type: config.SourcePipe}, config.Source{Name: "journal", Type: config.SourceJournal}
+	ofPipe := func(change func(*source.Status)) *source.Status {
+		return with(func(st *source.Status) { st.Kind = "pipe"; change(st) })
+	}
+	ofJournal := func(change func(*source.Status)) *source.Status {
+		return with(func(st *source.Status) { st.Kind = "journal"; change(st) })
+	}
+	nothing := func(*source.Status) {}
+	for name, c := range map[string]struct {
+		of    config.Source
+		st    *source.Status // nil: it never ran
+		size  int            // of the file; below 0: it is not there
+		stat  watch.Stat
+		state install.State
+		text  string
+		hint  string
+	}{
+		"all is well":                        {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "1000 lines, the last read ", ""},
+		"the last understood":                {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "understood is of 2026-11-20 02:10:00", ""},
+		"nobody watches":                     {file, nil, 0, watch.Stat{}, install.Warn, "nobody has watched it yet", "sshnotify watch"},
+		"the file is gone":                   {file, &well, -1, watch.Stat{}, install.Fail, "not there", "ls -l "},
+		"it can't be read":                   {file, with(func(st *source.Status) { st.Err = "permission denied" }), 0, watch.Stat{}, install.Fail, "permission denied", "ls -l "},
+		"no line yet":                        {file, with(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, install.Warn, "no line has come yet", "ls -l "},
+		"nobody understands":                 {file, &well, 0, watch.Stat{Lines: 1000, Unknown: 1000}, install.Warn, "1000 lines, of which none was understood", `sshnotify watch --explain "$(tail -n 1 `},
+		"few lines, that nobody understands": {file, with(func(st *source.Status) { st.Lines = 5 }), 0, watch.Stat{Lines: 5, Unknown: 5}, install.OK, "5 lines", ""},
+		"far behind":                         {file, &well, farBehind + 1, watch.Stat{}, install.Warn, "64 MiB of it are not read yet", "systemctl status"},
+		"a line that is not complete":        {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100, watch.Stat{}, install.OK, "1000 lines", ""},
+		"it is being read":                   {file, &well, 100_000, watch.Stat{}, install.OK, "1000 lines", ""},
+		"the watcher is dead":                {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100_000, watch.Stat{}, install.Warn, "97 KiB of it are not read", "sshnotify watch"},
+
+		"a pipe is well":            {pipe, ofPipe(nothing), 0, watch.Stat{}, install.OK, "1000 lines", ""},
+		"nothing wrote to the pipe": {pipe, ofPipe(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, install.Warn, "nothing was ever written to it", "ls -l "},
+		"the pipe was renamed":      {pipe, ofPipe(func(st *source.Status) { st.There, st.Err = false, "is not a named pipe" }), 0, watch.Stat{}, install.Fail, "is not a named pipe", "ls -l "},
+		"lines were dropped": {pipe, ofPipe(func(st *source.Status) {
+			st.Dropped, st.Err = 12, "lines came faster than they were taken, and were dropped"
+		}),
+			0, watch.Stat{}, install.Warn, "12 lines came faster", "systemctl status"},
+
+		"the journal is well":            {journal, ofJournal(nothing), 0, watch.Stat{}, install.OK, "the journal: 1000 lines", ""},
+		"the journal can't be read":      {journal, ofJournal(func(st *source.Status) { st.Err = "no journal files were opened" }), 0, watch.Stat{}, install.Fail, "no journal files", "journalctl -n 5"},
+		"nobody understands the journal": {journal, ofJournal(nothing), 0, watch.Stat{Lines: 1000, Unknown: 1000}, install.Warn, "none was understood", `"$(journalctl -n 1 -o cat)"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if c.of.Type != config.SourceJournal {
+				c.of.Path = filepath.Join(dir, "a log")
+				if c.size >= 0 {
+					if err := os.WriteFile(c.of.Path, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Truncate(c.of.Path, int64(c.size)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			states := filepath.Join(dir, "sources")
+			if c.st != nil {
+				st := *c.st
+				st.Name, st.Path = c.of.Name, c.of.Path
+				standing(t, states, c.of.Name, st)
+			}
+			x := examination{setup: &setup{}, app: &app{}, now: now}
+			x.watchedSource(c.of, states, c.stat)
+			if len(x.out) != 1 {
+				t.Fatalf("%+v", x.out)
+			}
+			r := x.out[0]
+			if r.State != c.state || r.Name != "source "+c.of.Name || !strings.Contains(r.Message, c.text) || !strings.Contains(r.Hint, c.hint) || (r.Hint == "") != (c.hint == "") {
+				t.Errorf("%+v", r)
+			}
+			if strings.Contains(r.Hint, "a log") && !strings.Contains(r.Hint, "a log'") {
+				t.Errorf("a hint that can't be pasted: %s", r.Hint)
+			}
+		})
+	}
+}

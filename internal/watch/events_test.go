@@ -1,0 +1,327 @@
+package watch
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
+)
+
+var night = time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)
+
+// post is a watcher whose events are looked at.
+type post struct {
+	*Watcher
+	t      *testing.T
+	events []event.Event // as stored
+	fail   error         // of Put, while it is set
+	saves  int
+	said   strings.Builder
+	clock  time.Time
+}
+
+func newPost(t *testing.T) *post {
+	t.Helper()
+	p := &post{t: t, clock: night}
+	attacks, err := attack.New(attack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Watcher = &Watcher{
+		Settings: Settings{Host: "db1.example.com", DigestAt: 9 * time.Hour},
+		Parser:   parse.New(parse.Options{Now: func() time.Time { return p.clock }}), Attacks: attacks, Book: &Book{},
+		Put: p.put, Log: slog.New(slog.NewTextHandler(&p.said, nil)),
+		Save: func(*Watcher) error { p.saves++; return nil },
+		Now:  func() time.Time { return p.clock },
+	}
+	return p
+}
+
+func (p *post) put(e event.Event) error {
+	if p.fail != nil {
+		return p.fail
+	}
+	data, err := e.Encode()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stored, err := event.Decode(data)
+	if err != nil {
+		p.t.Fatalf("%v: %s", err, data)
+	}
+	p.events = append(p.events, stored)
+	return nil
+}
+
+// takes reads lines of a log, each of which begins with its time.
+func (p *post) takes(lines ...string) {
+	p.t.Helper()
+	if err := p.Take(batch(lines...)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func batch(lines ...string) (b source.Batch) {
+	for _, l := range lines {
+		b.Lines = append(b.Lines, line.Line{Source: "auth", Text: l})
+	}
+	return b
+}
+
+// failed are n wrong passwords, a second apart.
+func failed(at time.Time, n int, user, from string) (lines []string) {
+	for i := range n {
+		t := at.Add(time.Duration(i) * time.Second)
+		lines = append(lines, sshd(t, 1000*at.Minute()+i, "Failed password for %s from %s port 4000 ssh2", user, from))
+	}
+	return lines
+}
+
+func sshd(at time.Time, pid int, format string, args ...any) string {
+	return fmt.Sprintf("%s db1 sshd[%d]: %s", at.Format(time.RFC3339), pid, fmt.Sprintf(format, args...))
+}
+
+func (p *post) titles() (all []string) {
+	for _, e := range p.events {
+		all = append(all, e.Note.Title)
+	}
+	return all
+}
+
+func tallied(pairs ...any) (t attack.Tally) {
+	for i := 0; i < len(pairs); i += 2 {
+		t.Most = append(t.Most, attack.Count{Name: pairs[i].(string), N: pairs[i+1].(int)})
+	}
+	return t
+}
+
+func TestEvents(t *testing.T) {
+	ip := netip.MustParseAddr("203.0.113.7")
+	by := func(k attack.Kind) attack.Finding {
+		return attack.Finding{
+			Kind: k, Time: night.Add(time.Minute), Attack: "a1", By: attack.ByAddress, IP: ip, Network: netip.MustParsePrefix("203.0.113.7/32"),
+			Attempts: 214, First: night, Last: night.Add(time.Minute), Names: tallied("root", 200, "admin", 14), Services: tallied("sshd", 214),
+		}
+	}
+	change := func(f attack.Finding, how func(*attack.Finding)) attack.Finding { how(&f); return f }
+	login := attack.Finding{
+		Kind: attack.SuccessAfter, Time: night.Add(time.Hour), Attack: "l1", User: "root", IP: ip, Port: 4000, Service: "sshd", Method: "password",
+		FromAddress: 7, First: night, Names: tallied("root", 7),
+	}
+	for name, c := range map[string]struct {
+		found    attack.Finding
+		severity event.Severity
+		title    string
+		text     string
+		user     string
+		service  string
+	}{
+		"an address attacks": {by(attack.Begun), event.Medium, "Attack from 203.0.113.7: 214 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: root ×200, admin ×14", "", "sshd"},
+		"it ends": {by(attack.Ended), event.Low, "End of the attack from 203.0.113.7: 214 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: root ×200, admin ×14", "", "sshd"},
+		"more names than are shown": {change(by(attack.Ended), func(f *attack.Finding) {
+			f.Names = tallied("a", 9, "b", 8, "c", 7, "d", 6, "e", 5, "f", 4, "g", 3, "h", 2, "i", 1)
+		}), event.Low, "End of the attack from 203.0.113.7: 214 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: a ×9, b ×8, c ×7, d ×6, e ×5, f ×4, g ×3, h ×2, …", "", "sshd"},
+		"a network": {change(by(attack.Begun), func(f *attack.Finding) {
+			f.By, f.Network, f.Addresses = attack.ByNetwork, netip.MustParsePrefix("203.0.113.0/24"), tallied("203.0.113.7", 5)
+		}), event.Medium, "Attack from the network 203.0.113.0/24: 214 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: root ×200, admin ×14; from: 203.0.113.7 ×5", "", "sshd"},
+		"an account": {change(by(attack.Begun), func(f *attack.Finding) {
+			f.By, f.User, f.Names, f.Addresses, f.Attempts = attack.ByUser, "alice", attack.Tally{}, tallied("203.0.113.7", 3, "203.0.113.8", 2), 5
+		}), event.Medium, "Attack against alice from 2 addresses: 5 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; from: 203.0.113.7 ×3, 203.0.113.8 ×2", "alice", "sshd"},
+		"an account, from more addresses than are kept": {change(by(attack.Ended), func(f *attack.Finding) {
+			f.By, f.User, f.Addresses = attack.ByUser, "alice", attack.Tally{Most: tallied("203.0.113.7", 3, "203.0.113.8", 2).Most, Rest: 209}
+		}), event.Low, "End of the attack against alice from more than 2 addresses: 214 failures",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; from: 203.0.113.7 ×3, 203.0.113.8 ×2, …", "alice", "sshd"},
+		"an account, from this host": {change(by(attack.Begun), func(f *attack.Finding) {
+			f.By, f.User, f.IP, f.Network, f.Names, f.Attempts, f.Services = attack.ByUser, "root", netip.Addr{}, netip.Prefix{}, attack.Tally{}, 1, tallied("sudo", 1)
+		}), event.Medium, "Attack against root: 1 failure", "20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC", "root", "sudo"},
+		"somebody got in": {login, event.Critical, "got in after 7 failures",
+			"7 failures from this address; since 20 Nov 02:10:00 UTC; tried: root ×7", "root", "sshd"},
+		"into an account under attack": {change(login, func(f *attack.Finding) { f.FromAddress, f.AgainstUser, f.Names = 0, 1, attack.Tally{} }),
+			event.Critical, "got in after 1 failure", "1 failure for this user; since 20 Nov 02:10:00 UTC", "root", "sshd"},
+		"both": {change(login, func(f *attack.Finding) { f.AgainstUser = 30 }), event.Critical, "got in after 30 failures",
+			"7 failures from this address; 30 failures for this user; since 20 Nov 02:10:00 UTC; tried: root ×7", "root", "sshd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			p.Each, p.Labels = true, map[string]string{"env": "prod"}
+			if err := p.found(c.found); err != nil {
+				t.Fatal(err)
+			}
+			want := event.Event{
+				V: 1, Kind: event.KindAttack, Time: c.found.Time, Host: "db1.example.com", Labels: p.Labels, Via: event.ViaWatch,
+				User: c.user, Service: c.service, Remote: event.Remote{IP: c.found.IP, Port: c.found.Port},
+				Auth: event.Auth{Method: c.found.Method}, Note: &event.Note{Severity: c.severity, Title: c.title, Text: c.text},
+			}
+			if d := cmp.Diff([]event.Event{want}, p.events, cmpopts.IgnoreFields(event.Event{}, "ID"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+				t.Error(d)
+			}
+			if !event.ValidID(p.events[0].ID) {
+				t.Errorf("the id %q", p.events[0].ID)
+			}
+		})
+	}
+}
+
+// What is found again, after a kill or in a replay, is the same event; an
+// attack's begin, its end and a login are three.
+func TestEventIDs(t *testing.T) {
+	ids := func() map[string]bool {
+		p := newPost(t)
+		p.Each = true
+		out := map[string]bool{}
+		for _, id := range []string{"a1", "a2"} {
+			for _, k := range []attack.Kind{attack.Begun, attack.Ended, attack.SuccessAfter} {
+				if err := p.found(attack.Finding{Kind: k, Attack: id, Time: night}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, e := range p.events {
+			out[e.ID] = true
+		}
+		return out
+	}
+	first := ids()
+	if len(first) != 6 {
+		t.Errorf("6 events have %d ids", len(first))
+	}
+	if d := cmp.Diff(first, ids()); d != "" {
+		t.Error(d)
+	}
+}
+
+// Names that move what is seen are written out, and no title grows without an
+// end.
+func TestHostileNames(t *testing.T) {
+	for _, name := range []string{"a\nb", "\x1b[2J", "\u202eroot", strings.Repeat("\U0001f600", 4000), "a\xff"} {
+		p := newPost(t)
+		p.Each = true
+		f := attack.Finding{Kind: attack.Begun, By: attack.ByUser, User: name, Attack: "a", Time: night, Names: tallied(name, 3), Addresses: tallied(name, 3), Services: tallied(name, 1)}
+		for _, f.Kind = range []attack.Kind{attack.Begun, attack.Ended, attack.SuccessAfter} {
+			if err := p.found(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, e := range p.events {
+			if all := e.User + e.Service + e.Note.Title + e.Note.Text; !utf8.ValidString(all) || strings.ContainsAny(all, "\n\x1b\u202e") || len(e.Note.Title) > 1000 {
+				t.Errorf("%.20q: %.300q", name, all)
+			}
+		}
+	}
+}
+
+func TestEachOrDigest(t *testing.T) {
+	attacked := append(failed(night, 6, "root", "203.0.113.7"), sshd(night.Add(time.Minute), 9, "Accepted password for root from 203.0.113.7 port 4000 ssh2"))
+	for name, c := range map[string]struct {
+		each bool
+		want []string
+		book int
+	}{
+		"each":   {true, []string{"Attack from 203.0.113.7: 5 failures", "got in after 6 failures", "End of the attack from 203.0.113.7: 6 failures"}, 0},
+		"digest": {false, []string{"got in after 6 failures"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			p.Each = c.each
+			published := 0
+			p.Published = func(f attack.Finding) []event.Event {
+				published++
+				return []event.Event{{ID: event.NewID(), Kind: event.KindAttack, Time: night, Note: &event.Note{Title: "published"}}}
+			}
+			p.takes(attacked...)
+			if published != 0 {
+				t.Error("an attack that goes on is published")
+			}
+			if err := p.Tick(night.Add(20 * time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Tick(night.Add(40 * time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, title := range p.titles() {
+				if title != "published" {
+					got = append(got, title)
+				}
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+			if published != 1 || len(p.events) != len(c.want)+1 {
+				t.Errorf("published %d times, %d events", published, len(p.events))
+			}
+			if len(p.Book.Attacks) != c.book {
+				t.Errorf("the book: %+v", p.Book)
+			}
+		})
+	}
+}
+
+func TestIgnoredUsers(t *testing.T) {
+	p := newPost(t)
+	p.Each = true
+	p.Ignored = func(user string) bool { return user == "backup" }
+	p.takes(failed(night, 30, "backup", "203.0.113.7")...)
+	p.takes(sshd(night.Add(time.Minute), 7, "Accepted password for backup from 203.0.113.7 port 4000 ssh2"))
+	if len(p.events) > 0 {
+		t.Errorf("told: %q", p.titles())
+	}
+	p.takes(failed(night.Add(2*time.Minute), 5, "root", "203.0.113.7")...)
+	if d := cmp.Diff([]string{"Attack from 203.0.113.7: 5 failures"}, p.titles()); d != "" {
+		t.Error(d)
+	}
+	if s := p.Stats()["auth"]; s.Lines != 36 || s.Parsed["sshd"] != 36 {
+		t.Errorf("they are counted as lines all the same: %+v", s)
+	}
+}
+
+// A match is told under its line's name; one that Tick gives under its time.
+func TestMatches(t *testing.T) {
+	told := func() []event.Event {
+		p := newPost(t)
+		high := event.High
+		e, err := pattern.New([]pattern.Pattern{{Name: "disk", Match: regexp.MustCompile("disk"), Title: "disk full", Severity: &high, Destinations: []string{"oncall"}}}, pattern.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Patterns = e
+		p.takes(sshd(night, 1, "disk 1 is full"), sshd(night.Add(time.Second), 1, "disk 2 is full"))
+		if err := p.Tick(night.Add(2 * time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		return p.events
+	}
+	got := told()
+	if len(got) != 2 || got[0].ID == got[1].ID || !strings.Contains(got[1].Note.Text, "disk 2") {
+		t.Fatalf("%+v", got)
+	}
+	e := got[0]
+	if e.Kind != event.KindMatch || e.Via != event.ViaWatch || e.Service != "disk" || e.Note.Severity != event.High ||
+		e.Note.Title != "disk full" || len(e.Note.Only) != 1 || !e.Time.Equal(night) {
+		t.Errorf("%+v, %+v", e, e.Note)
+	}
+	for i, again := range told() {
+		if again.ID != got[i].ID {
+			t.Errorf("the same lines gave %s, then %s", got[i].ID, again.ID)
+		}
+	}
+}
