@@ -21,6 +21,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
@@ -277,7 +278,6 @@ func TestWatchStore(t *testing.T) {
 	}
 	book.Due = at
 	w := &watch.Watcher{Attacks: engine, Book: book}
-	t.Setenv("TMPDIR", "/nowhere") // what is being written stands beside what it replaces
 	if err := s.save(w); err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +306,30 @@ func TestWatchStore(t *testing.T) {
 	engine, book, err = s.load(attack.Options{})
 	if err != nil || engine == nil || book == nil || !strings.Contains(said.String(), "counted anew") {
 		t.Errorf("%v, %s", err, said.String())
+	}
+}
+
+// A kill between the book and the engine must find an attack that ended in both,
+// not in neither: then it is entered once, and in the digest.
+func TestWatchStoreKeepsTheBookFirst(t *testing.T) {
+	dir := t.TempDir()
+	s := &watchStore{dir: dir, log: unheard()}
+	engine, book, err := s.load(attack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book.More = 7
+	if err := os.MkdirAll(filepath.Join(dir, attacksFile, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.save(&watch.Watcher{Attacks: engine, Book: book}); err == nil {
+		t.Error("the engine was not kept, and that is no error")
+	}
+	if b := state.Read[watch.Book](filepath.Join(dir, bookFile)); b.More != 7 {
+		t.Errorf("the book: %+v", b)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 }
 

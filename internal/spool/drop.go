@@ -184,7 +184,7 @@ func admit(name string, data []byte) (string, []byte, error) {
 		return "", nil, fmt.Errorf("a watcher tells no %s", e.Kind)
 	case e.Via != event.ViaWatch:
 		return "", nil, fmt.Errorf("it came in by %q", e.Via)
-	case len(e.Rows) > 0 && (e.Kind != event.KindAttack || slices.ContainsFunc(e.Rows, func(r event.Row) bool { return r.Kind != event.KindAttack })):
+	case len(e.Rows) > 0 && (e.Kind != event.KindAttack || slices.ContainsFunc(e.Rows, func(r event.Row) bool { return r.Kind != event.KindAttempt })):
 		return "", nil, errors.New("it passes for a digest of logins")
 	}
 	e.ID = droppedID(e.ID)

@@ -27,7 +27,7 @@ func attack() event.Event {
 		ID: event.NewID(), Kind: event.KindAttack, Time: time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC), Host: "db1.example.com",
 		Via: event.ViaWatch, Remote: event.Remote{IP: netip.MustParseAddr("203.0.113.7")},
 		Note: &event.Note{Severity: event.Medium, Text: "214 failures"},
-		Rows: []event.Row{{User: "203.0.113.7", Kind: event.KindAttack, Count: 214}},
+		Rows: []event.Row{{User: "203.0.113.7", Kind: event.KindAttempt, Count: 214}},
 	}
 }
 
@@ -144,9 +144,9 @@ func TestDropAdmitsNoForgery(t *testing.T) {
 	asSelf := attack()
 	asSelf.Kind, asSelf.Via = event.KindAlert, event.ViaSelf
 	digest := attack()
-	digest.Kind, digest.Rows = event.KindAlert, []event.Row{{User: "root", Kind: event.KindAttack, Count: 1}}
+	digest.Kind, digest.Rows = event.KindAlert, []event.Row{{User: "root", Kind: event.KindAttempt, Count: 1}}
 	logins := attack()
-	logins.Rows = []event.Row{{User: "203.0.113.7", Kind: event.KindAttack, Count: 5}, {User: "root", Count: 1}}
+	logins.Rows = []event.Row{{User: "203.0.113.7", Kind: event.KindAttempt, Count: 5}, {User: "root", Count: 1}}
 	other := attack()
 	name := event.NewID() + ".json"
 	good := attack()

@@ -28,6 +28,9 @@ type Book struct {
 	// Of attackers that found no room.
 	More         int `json:"more,omitempty"` // attacks
 	MoreAttempts int `json:"more_attempts,omitempty"`
+	// Told are the attempts that earlier digests told of attacks that go on, by
+	// the attack.
+	Told map[string]int `json:"told,omitempty"`
 }
 
 // Line is one attacker of a day.
@@ -45,7 +48,11 @@ type Line struct {
 // against is what the line of an account begins with.
 const against = "against "
 
+// add notes what of an attack no digest has told.
 func (b *Book) add(f attack.Finding) {
+	if f.Attempts -= b.Told[f.Attack]; f.Attempts <= 0 {
+		return
+	}
 	who := f.Network.String()
 	switch {
 	case f.By == attack.ByUser:
@@ -115,13 +122,23 @@ func (w *Watcher) digest(now time.Time) error {
 	if now.Before(b.Due) {
 		return nil
 	}
+	told := map[string]int{}
+	if !w.Each {
+		// Some never pause.
+		for _, f := range w.Attacks.Ongoing() {
+			if len(told) < maxBook {
+				b.add(f)
+				told[f.Attack] = f.Attempts
+			}
+		}
+	}
 	if len(b.Attacks) > 0 {
 		// The id is the day's: a kill after it was kept leads here again.
 		if err := w.Put(w.digestEvent(now)); err != nil {
 			return err
 		}
 	}
-	*b = Book{V: 1, Due: w.nextDue(now)}
+	*b = Book{V: 1, Due: w.nextDue(now), Told: told}
 	if err := w.save(); err != nil {
 		w.Log.Error("what is counted can't be kept", "error", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 )
 
 // over is an attack that has ended.
@@ -206,17 +207,68 @@ func TestDigestIsMadeOnce(t *testing.T) {
 	}
 }
 
+// Three failures every ten minutes, for days: the attack never ends, and each
+// digest tells what is new of it.
+func TestDigestTellsAttacksThatGoOn(t *testing.T) {
+	p := newPost(t)
+	p.clock = night
+	if err := p.Tick(night); err != nil {
+		t.Fatal(err)
+	}
+	at, n := night, 0
+	for ; at.Before(night.Add(72 * time.Hour)); at = at.Add(10 * time.Minute) {
+		for range 3 {
+			n++
+			for _, f := range p.Attacks.Take(parse.Result{
+				Parser: "sshd", Outcome: parse.Failure, Time: at, Service: "sshd", IP: netip.MustParseAddr("203.0.113.7"), User: "root", Count: 1,
+			}) {
+				if err := p.found(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		p.clock = at
+		if err := p.Tick(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := 0
+	for _, e := range p.events {
+		for _, r := range e.Rows {
+			if r.User == "203.0.113.7" {
+				told += r.Count
+			}
+		}
+	}
+	if len(p.events) != 3 {
+		t.Errorf("%d digests of three days: %q", len(p.events), p.titles())
+	}
+	for _, f := range p.Attacks.Close() {
+		if err := p.found(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range p.Book.Attacks {
+		if l.Who == "203.0.113.7" {
+			told += l.Attempts
+		}
+	}
+	if told < n-5 || told > n {
+		t.Errorf("told are %d of %d attempts", told, n)
+	}
+}
+
 // A spool that takes nothing keeps the book as it is; a disk that keeps nothing
 // is said, and ends nobody.
 func TestDigestThatFails(t *testing.T) {
 	p := newPost(t)
 	p.Book.Due = night
 	p.Book.add(over(0, "203.0.113.7", 9, attack.Tally{}))
-	p.fail = errFull
+	p.failing(errFull)
 	if err := p.Tick(night); err == nil || len(p.Book.Attacks) != 1 {
 		t.Errorf("error %v, %+v", err, p.Book)
 	}
-	p.fail = nil
+	p.failing(nil)
 	p.Save = func(*Watcher) error { return errFull }
 	if err := p.Tick(night); err != nil || len(p.events) != 1 || !strings.Contains(p.said.String(), "no space left") {
 		t.Errorf("error %v, %d events, %s", err, len(p.events), p.said.String())

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -28,7 +29,8 @@ type post struct {
 	*Watcher
 	t      *testing.T
 	events []event.Event // as stored
-	fail   error         // of Put, while it is set
+	mu     sync.Mutex
+	fail   error // of Put, while it is set
 	saves  int
 	said   strings.Builder
 	clock  time.Time
@@ -51,7 +53,16 @@ func newPost(t *testing.T) *post {
 	return p
 }
 
+// failing has every Put fail from now on; nil: none.
+func (p *post) failing(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
+}
+
 func (p *post) put(e event.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.fail != nil {
 		return p.fail
 	}

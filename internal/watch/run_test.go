@@ -174,7 +174,7 @@ func TestWhatCouldNotBeQueuedIsToldLater(t *testing.T) {
 		if p.saves != 1 || s.commits() != 1 {
 			t.Fatalf("%d saves, %d batches", p.saves, s.commits())
 		}
-		p.fail = errFull
+		p.failing(errFull)
 		got := batch("nonsense", sshd(night.Add(time.Minute), 9, "Accepted password for root from 203.0.113.7 port 4000 ssh2"))
 		s.in <- got
 		if err := <-done; !errors.Is(err, errFull) {
@@ -210,7 +210,7 @@ func TestAnEndThatCouldNotBeQueuedIsToldLater(t *testing.T) {
 		s.in <- batch(failed(now, 6, "root", "203.0.113.7")...)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		p.fail = errFull
+		p.failing(errFull)
 		if err := <-done; !errors.Is(err, errFull) {
 			t.Fatalf("the error %v", err)
 		}
@@ -321,7 +321,7 @@ func TestPublishedIsQueued(t *testing.T) {
 	if d := cmp.Diff([]string{"public 203.0.113.71"}, p.titles()); d != "" {
 		t.Error(d)
 	}
-	p.fail = errFull
+	p.failing(errFull)
 	if err := p.found(over(2, "203.0.113.8", 5, attack.Tally{})); !errors.Is(err, errFull) || len(p.Book.Attacks) != 1 {
 		t.Errorf("error %v, %d in the book", err, len(p.Book.Attacks))
 	}

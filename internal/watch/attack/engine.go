@@ -272,6 +272,20 @@ func (g *Engine) end(e *entry, t int64, unfinished bool) Finding {
 	return f
 }
 
+// Ongoing gives the attacks that have begun and not ended, as they are now: of
+// kind Begun, with all of their attempts so far.
+func (g *Engine) Ongoing() []Finding {
+	var out []Finding
+	for _, e := range g.list {
+		if e.attack != nil {
+			f := g.finding(Begun, e)
+			f.Time = at(e.last)
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 func (g *Engine) finding(k Kind, e *entry) Finding {
 	a := e.attack
 	return Finding{

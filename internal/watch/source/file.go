@@ -214,6 +214,7 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 			s.truncated(i, &b)
 			return Batch{}, true, nil
 		}
+		before := f.split.next
 		err := f.read(&b)
 		switch {
 		case errors.Is(err, errChanged) && !s.opt.Once:
@@ -229,7 +230,7 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 		default:
 			f.failing = false
 		}
-		if len(b.Lines) == 0 && f.drained() && s.finished(i, now) {
+		if len(b.Lines) == 0 && f.drained() && f.split.next == before && s.finished(i, now) {
 			// The line that has no end yet will have none.
 			f.split.flush(&b)
 			b.from = f.key(s.opt.Name)
@@ -242,7 +243,7 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 			b.from = f.key(s.opt.Name)
 			return s.give(b), false, nil
 		}
-		if !f.drained() {
+		if !f.drained() || f.split.next != before {
 			return Batch{}, true, nil // a piece of a long line
 		}
 	}
