@@ -34,6 +34,7 @@ type watchOptions struct {
 	explain      string
 	json         bool
 	showUnparsed bool
+	stdin        bool
 }
 
 func newWatchCmd(a *app) *cobra.Command {
@@ -56,14 +57,17 @@ what became of the lines. With --explain it says what it makes of one line.`,
 
   sshnotify watch --explain "$(tail -n 1 /var/log/auth.log)"
 
+  # what another program writes
+  tcpdump -l port 23 | sshnotify watch --stdin
+
   # what sshnotify-watch.service runs
   sshnotify watch --config /etc/sshnotify/config.toml --spool /var/spool/sshnotify`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			replay, explain := c.Flags().Changed("replay"), c.Flags().Changed("explain")
 			switch {
-			case replay && explain:
-				return &usageError{errors.New("--replay and --explain can't both be meant")}
+			case replay && explain, o.stdin && (replay || explain):
+				return &usageError{errors.New("of --replay, --explain and --stdin only one can be meant")}
 			case explain:
 				return o.explainLine()
 			case replay:
@@ -79,6 +83,7 @@ what became of the lines. With --explain it says what it makes of one line.`,
 	f.StringVar(&o.replay, "replay", "", "read `FILE` once (- for standard input) and print what it would have raised")
 	f.StringVar(&o.explain, "explain", "", "say what is made of a `LINE`")
 	f.BoolVar(&o.json, "json", false, "print JSON, an object a line")
+	f.BoolVar(&o.stdin, "stdin", false, "watch standard input, and nothing else, until its end")
 	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: the commonest forms of lines that were not understood")
 	return c
 }
@@ -251,7 +256,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 			}
 		}()
 	}
-	sources, err := openSources(c, filepath.Join(dir, "sources"), log)
+	sources, err := o.sources(c, filepath.Join(dir, "sources"))
 	if err != nil {
 		return false, err
 	}
@@ -278,6 +283,19 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		log.Error("not all could be kept, and is read again", "error", err)
 	}
 	return again, nil
+}
+
+// sources opens what is to be watched.
+func (o *watchOptions) sources(c config.Config, dir string) ([]source.Source, error) {
+	log := o.app.logger()
+	if !o.stdin {
+		return openSources(c, dir, log)
+	}
+	s, err := source.OpenReader(o.app.in, source.Options{Name: "standard input", Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return []source.Source{s}, nil
 }
 
 // stateDir is where the watcher keeps how far it has come: the service
