@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ const (
 	hostEnd  = "198.51.100.1"
 	guestEnd = "198.51.100.2"
 )
+
+// guests counts them: each has a name of its own.
+var guests atomic.Int32
 
 // guest is a whole Debian in a container: systemd, logind, sshd, PAM, all of
 // them real. Slack is a stand-in in this process.
@@ -69,7 +73,7 @@ func newGuest(t *testing.T) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(slack.Close)
-	g := &guest{t: t, slack: slack, name: fmt.Sprintf("sn%d", os.Getpid()%1e6)}
+	g := &guest{t: t, slack: slack, name: fmt.Sprintf("sn%d%c", os.Getpid()%1e6, 'a'+guests.Add(1)%26)}
 	// Not below the test's own folder: a guest that does not end would keep it
 	// from being removed.
 	if g.dir, err = os.MkdirTemp("", "sshnotify-guest-"); err != nil {
@@ -128,6 +132,7 @@ func (g *guest) account() {
 // boot starts the guest and waits until all of it is up.
 func (g *guest) boot() {
 	g.t.Helper()
+	g.unplug()
 	g.boots = exec.Command("systemd-nspawn", "--boot", "--register=no", "--keep-unit", "--private-network",
 		"--network-veth", "--console=pipe", "--machine="+g.name, "--directory="+g.dir)
 	g.boots.Stdout, g.boots.Stderr = &g.said, &g.said
@@ -136,6 +141,10 @@ func (g *guest) boot() {
 	}
 	g.up()
 }
+
+// unplug takes away the wire to an earlier guest, or boot, which the kernel may
+// keep for some time after its end.
+func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Run() }
 
 // up waits for the guest's init, and connects it.
 func (g *guest) up() {
@@ -169,6 +178,7 @@ func (g *guest) off() {
 	if g.init > 0 {
 		unix.Kill(g.init, unix.SIGKILL)
 	}
+	g.unplug()
 }
 
 // reboot has the guest boot anew, in its own time. The container ends, as
