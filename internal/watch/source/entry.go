@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -142,10 +143,14 @@ func (e entry) program() string {
 // systemFolders are where only root can put a program.
 var systemFolders = []string{"/usr/", "/bin/", "/sbin/", "/opt/", "/nix/store/", "/gnu/store/", "/snap/"}
 
-var cursorForm = regexp.MustCompile(`^[0-9A-Za-z=;]{1,512}$`)
+// It is made when it is first asked for: every login's hook would pay for it.
+var cursorForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z=;]+$`) })
+
+// maxCursor is far above the length of any cursor.
+const maxCursor = 512
 
 // validCursor says whether c can be given back to journalctl.
-func validCursor(c string) bool { return cursorForm.MatchString(c) }
+func validCursor(c string) bool { return len(c) <= maxCursor && cursorForm().MatchString(c) }
 
 // cursorTime is when the entry of a cursor was written, in microseconds.
 func cursorTime(c string) (us int64, ok bool) {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type rotated struct {
 
 // turn is what rotation adds to a name: .1, -20261121, -2026-11-21-02,
 // .2026-11-21T02:15:04, and .gz after it.
-var turn = regexp.MustCompile(`^[-._](?:\d[-_.:T\d]*)$`)
+var turn = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-._](?:\d[-_.:T\d]*)$`) })
 
 // rotatedOf lists what path's writer, or logrotate, made of it, oldest first.
 // What is compressed in another way than gzip is left out.
@@ -61,7 +62,7 @@ func rotatedOf(path string) []rotated {
 // logrotate's or savelog's numbers or dates before or after its extension.
 func turnedFrom(base, name string) bool {
 	name = strings.TrimSuffix(name, ".gz")
-	if rest, ok := strings.CutPrefix(name, base); ok && turn.MatchString(rest) {
+	if rest, ok := strings.CutPrefix(name, base); ok && turn().MatchString(rest) {
 		return true
 	}
 	ext := filepath.Ext(base)
@@ -70,7 +71,7 @@ func turnedFrom(base, name string) bool {
 	}
 	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(base, ext))
 	rest, ends := strings.CutSuffix(rest, ext)
-	return ok && ends && turn.MatchString(rest)
+	return ok && ends && turn().MatchString(rest)
 }
 
 // open opens what was rotated.
