@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -86,8 +87,8 @@ window, and takes dead letters back. Without an ID it means all. A worker that r
 type entry struct {
 	deliver.Record
 	ID       string       `json:"id"`
-	Ref      string       `json:"ref"` // as much of the id as is clear
 	Folder   spool.Folder `json:"folder"`
+	Ref      string       `json:"ref"` // as much of the id as is clear
 	Progress []string     `json:"progress,omitempty"`
 	Held     time.Time    `json:"held_until,omitzero"` // for its repeat window
 	Problem  string       `json:"problem,omitempty"`   // why it is no event, or can't be read
@@ -95,6 +96,7 @@ type entry struct {
 	Content  string       `json:"content,omitempty"`   // the beginning of it, cleaned; for show
 	// readable says that it can be retried: it is an event, whatever else is wrong.
 	readable bool
+	foreign  bool // it has an event's name, and is no file
 	file     spool.File
 }
 
@@ -143,7 +145,7 @@ func (e *entry) read(s *spool.Spool) {
 		if e.Problem = s.Why(e.file); e.Problem == "" {
 			e.Problem = "no event of ours"
 			if _, err := s.Peek(e.file); errors.Is(err, spool.ErrForeign) {
-				e.Problem = event.Clean(errors.Unwrap(err).Error(), maxProblem)
+				e.Problem = event.Clean(bare(err).Error(), maxProblem)
 			}
 		}
 		e.Event.Time = e.file.Time
@@ -163,11 +165,21 @@ func (e *entry) read(s *spool.Spool) {
 	if err != nil {
 		e.Record = deliver.Record{}
 		e.Event.Time = e.file.Time
-		e.Problem = event.Clean(cmp.Or(why, err.Error()), maxProblem)
+		e.Problem = event.Clean(cmp.Or(why, bare(err).Error()), maxProblem)
+		e.foreign = errors.Is(err, spool.ErrForeign)
 		return
 	}
 	e.readable = true
 	e.Problem = why
+}
+
+// bare leaves out the path, which the list's own column tells.
+func bare(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // maxProblem is how much of a problem is shown, in characters.
@@ -256,10 +268,10 @@ func (e *entry) state() string {
 	switch {
 	case e.File != "" && e.Folder == spool.InFailed:
 		s = "refused"
-	case e.File != "":
-		s = "no event"
 	case e.Folder == spool.InFailed:
 		s = "dead letter"
+	case e.File != "" || e.foreign:
+		s = "no event"
 	case !e.Held.IsZero():
 		s = "held until " + clock(e.Held, time.Now())
 	}
