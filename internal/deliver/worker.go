@@ -160,6 +160,9 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 		}
 		w.startLookups(sending)
 		wake := min(digest, w.readAgain(time.Now()))
+		if w.reload {
+			return true, nil
+		}
 		wake = min(wake, w.startSends(sending, time.Now()))
 		if w.Alive != nil && len(w.ledger.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))

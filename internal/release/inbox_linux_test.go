@@ -60,7 +60,7 @@ func TestInboxHost(t *testing.T) {
 	if out := g.run("sshnotify", "queue", "--json"); json.Unmarshal([]byte(out), &listed) != nil || listed.File == "" || strings.ContainsAny(out, "\x1b\u202e") {
 		t.Fatalf("queue --json: %q", out)
 	}
-	if out := g.run("sshnotify", "queue"); !regexp.MustCompile(`(?m)^` + listed.Ref + ` .* refused$`).MatchString(out) || strings.ContainsAny(out, "\x1b\u202e") {
+	if out := g.run("sshnotify", "queue"); !regexp.MustCompile(`(?m)^`+listed.Ref+` .* refused$`).MatchString(out) || strings.ContainsAny(out, "\x1b\u202e") {
 		t.Errorf("queue: %q", out)
 	}
 	if out, err := g.try("sshnotify", "queue", "retry", listed.Ref); err == nil || !strings.Contains(out, "queue drop "+listed.Ref) {

@@ -79,6 +79,9 @@ type Options struct {
 	Host bool
 	// Passwd is where the service's user is looked up; empty for /etc/passwd.
 	Passwd string
+	// Fault decides on each system call, by its name and path, before it is made:
+	// an error fails it. It is for tests; nil otherwise.
+	Fault func(op, path string) error
 }
 
 // Spool is one queue on disk. It may be used concurrently, by any number of
@@ -103,6 +106,7 @@ func Open(o Options) *Spool {
 		limit: limits{Limit, LimitBytes},
 		over:  limits{OverflowLimit, OverflowLimitBytes},
 		drop:  limits{DropLimit, DropLimitBytes},
+		fault: o.Fault,
 	}
 }
 
