@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type deliverOptions struct {
 	spoolDir string
 	once     bool
 	follow   bool
+	flush    bool
 	syslog   bool
 }
 
@@ -42,7 +44,9 @@ func newDeliverCmd(a *app) *cobra.Command {
 has arrived, waiting for retries. With --once it makes one attempt at all that
 is due. With --follow it stays for good, for a service manager: SIGHUP reloads
 the settings, SIGTERM ends it after the message under way. One worker works a
-spool at a time.`,
+spool at a time. With --flush nothing is held back: repeats go without waiting
+for their window, and the digest of usual logins without waiting for its time. A
+worker that runs already is asked to do so, and waited for.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
 		Example: `  # send what waits, now, from a timer or by hand
   sshnotify deliver --once
@@ -56,6 +60,7 @@ spool at a time.`,
 	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work (default: that of the settings)")
 	f.BoolVar(&o.once, "once", false, "make one attempt at all that is due, then go")
 	f.BoolVar(&o.follow, "follow", false, "stay, for a service manager")
+	f.BoolVar(&o.flush, "flush", false, "hold nothing back for a repeat window or the daily digest")
 	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
 	return c
 }
@@ -76,6 +81,20 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		}
 		return err
 	}
+	if o.flush && o.follow {
+		return &usageError{errors.New("--flush and --follow can't both be meant")}
+	}
+	if o.flush {
+		// Before this process becomes the service, which may ask nothing of itself.
+		if s := spool.Open(spoolOptions(o.app.spoolDir(o.spoolDir, c), o.app.uid)); s.Busy() {
+			if err := deliver.Ask(s, deliver.Request{Op: deliver.OpFlush}); err != nil {
+				return err
+			}
+			if awaitFlush(ctx, s); s.Busy() {
+				return anyWaiting(s)
+			}
+		}
+	}
 	job, err := o.job(c)
 	if err != nil {
 		return err
@@ -91,6 +110,50 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	return anyWaiting(job.Spool)
 }
 
+const (
+	// flushLimit is longer than an attempt takes at a slow destination.
+	flushLimit = 45 * time.Second
+	flushLook  = 100 * time.Millisecond
+)
+
+// awaitFlush waits until a worker has tried all that is in a spool, or has gone.
+func awaitFlush(ctx context.Context, s *spool.Spool) {
+	ctx, cancel := context.WithTimeout(ctx, flushLimit)
+	defer cancel()
+	for s.Busy() && untried(s) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(flushLook):
+		}
+	}
+}
+
+// untried reports whether a request or an event waits in a spool that no worker
+// has tried, or failed to try.
+func untried(s *spool.Spool) bool {
+	files, err := s.Waiting()
+	if err != nil {
+		return false
+	}
+	for _, f := range files {
+		switch {
+		case f.Folder == spool.InFailed:
+		case f.IsWorkers() && !strings.HasPrefix(f.Name, "msg-"):
+			return true
+		case f.IsEvent():
+			b, err := s.Peek(f)
+			if err != nil {
+				continue
+			}
+			if r, err := deliver.DecodeRecord(b); err == nil && !r.Tried() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // anyWaiting gives deliver.ErrWaiting if an event is in the spool.
 func anyWaiting(s *spool.Spool) error {
 	files, err := s.Waiting()
@@ -98,7 +161,7 @@ func anyWaiting(s *spool.Spool) error {
 		return err
 	}
 	for _, f := range files {
-		if f.Folder != spool.InFailed {
+		if f.Folder != spool.InFailed && (f.IsEvent() || f.IsWorkers()) {
 			return deliver.ErrWaiting
 		}
 	}
@@ -121,7 +184,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	}
 	name, _ := os.Hostname() // without one, a note of our own names no host
 	j := deliver.Job{
-		Spool: s, StateDir: stateDir, Hostname: name, Log: log,
+		Spool: s, Flush: o.flush, StateDir: stateDir, Hostname: name, Log: log,
 		Alarm: func(text string) {
 			if err := sys.Send(syslog.Warning, text); err != nil && !o.syslog {
 				log.Warn(text)

@@ -1,10 +1,12 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -30,8 +32,10 @@ func newQueueCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "queue",
 		Short: "List what waits in the spool, and what was given up",
-		Long: long(`queue lists the events that wait, and the dead letters. An event is named by its
-id, or by as much of its beginning as is clear; a message's "ref" is one.`,
+		Long: long(`queue lists the events that wait, the dead letters, and files that are no events
+of ours. Each is named by its id, or by as much of its beginning as is clear; a
+message's "ref" is one. An event that repeats one that was told is held until
+its window ends (group.window); retry sends it at once.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify queue
   sshnotify queue show 7K3F
@@ -59,8 +63,8 @@ id, or by as much of its beginning as is clear; a message's "ref" is one.`,
 	}
 	retry := &cobra.Command{
 		Use: "retry [ID…]", Short: "Try again now, dead letters too",
-		Long: long(`retry makes waiting events due at once, and takes dead letters back. Without an ID
-it means all. A worker that runs is asked to do it; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Long: long(`retry makes waiting events due at once, also those that are held for their repeat
+window, and takes dead letters back. Without an ID it means all. A worker that runs is asked to do it; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue retry 7K3F",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -70,7 +74,7 @@ it means all. A worker that runs is asked to do it; otherwise one is started.`, 
 	retry.Flags().BoolVar(&o.noWorker, "no-worker", false, "start no worker: a service delivers")
 	drop := &cobra.Command{
 		Use: "drop ID…", Short: "Remove events without telling them",
-		Long:    long("drop removes events from the spool, waiting or given up, and tells nobody.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Long:    long("drop removes events from the spool, waiting or given up, and files that are no\nevents, and tells nobody.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue drop 7K3F 9QXA",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return o.request(c.Context(), deliver.OpDrop, args) },
@@ -79,16 +83,28 @@ it means all. A worker that runs is asked to do it; otherwise one is started.`, 
 	return c
 }
 
-// entry is an event in the spool, as --json lists it.
+// entry is a file in the spool, as --json lists it.
 type entry struct {
 	deliver.Record
 	ID       string       `json:"id"`
 	Folder   spool.Folder `json:"folder"`
+	Ref      string       `json:"ref"` // as much of the id as is clear
 	Progress []string     `json:"progress,omitempty"`
-	Problem  string       `json:"problem,omitempty"` // why it can't be read
+	Held     time.Time    `json:"held_until,omitzero"` // for its repeat window
+	Problem  string       `json:"problem,omitempty"`   // why it is no event, or can't be read
+	File     string       `json:"file,omitempty"`      // of what is no event: its name, cleaned
+	Content  string       `json:"content,omitempty"`   // the beginning of it, cleaned; for show
+	// readable says that it can be retried: it is an event, whatever else is wrong.
+	readable bool
+	foreign  bool // it has an event's name, and is no file
+	file     spool.File
 }
 
-// open gives the spool, and reads what is in it: the oldest event first.
+// maxContent is how much of a foreign file is shown, in characters.
+const maxContent = 1000
+
+// open gives the spool, and reads what is in it: the oldest event first. What
+// can be read comes with an error, too.
 func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	c, err := o.app.settings()
 	if err != nil {
@@ -96,34 +112,112 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	}
 	s := spool.Open(spoolOptions(o.app.spoolDir(o.spoolDir, c), o.app.uid))
 	files, err := s.Waiting()
-	if err != nil {
-		return c, s, nil, err
+	strange, strangeErr := s.Strange()
+	if err == nil {
+		err = strangeErr
 	}
+	now := time.Now()
+	holds := deliver.ReadHolds(o.app.stateDir(c), s.Dir(), c.Group.Window, now)
 	var all []entry
-	for _, f := range files {
-		id, isEvent := strings.CutSuffix(f.Name, ".json")
-		if !isEvent || !event.ValidID(id) && f.Folder != spool.InFailed {
-			continue // a message or a request of the worker's, or foreign
+	for _, f := range append(files, strange...) {
+		if f.IsWorkers() {
+			continue // a message or a request
 		}
-		e := entry{ID: id, Folder: f.Folder}
-		b, err := s.Peek(f)
-		if err == nil {
-			e.Record, err = deliver.DecodeRecord(b)
-		}
-		if err != nil {
-			e.Problem = err.Error()
-			e.Event.Time = f.Time
+		e := entry{ID: f.ID(), Folder: f.Folder, file: f}
+		e.read(s)
+		if e.readable && f.Folder != spool.InFailed {
+			e.Held = holds.Until(e.Record)
 		}
 		e.Progress = e.Record.Progress()
 		all = append(all, e)
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return a.Event.Time.Compare(b.Event.Time) })
-	return c, s, all, nil
+	giveRefs(all)
+	return c, s, all, err
+}
+
+// read fills in what a file holds. Only the worker's own folders hold records:
+// anybody else's file that looks like one is an event at most.
+func (e *entry) read(s *spool.Spool) {
+	var err error
+	if !e.file.IsEvent() {
+		e.File = e.file.Show()
+		if e.Problem = s.Why(e.file); e.Problem == "" {
+			e.Problem = "no event of ours"
+			if _, err := s.Peek(e.file); errors.Is(err, spool.ErrForeign) {
+				e.Problem = event.Clean(bare(err).Error(), maxProblem)
+			}
+		}
+		e.Event.Time = e.file.Time
+		return
+	}
+	b, err := s.Peek(e.file)
+	if err == nil && e.Folder != spool.InCur && e.Folder != spool.InFailed {
+		e.Record.V = event.Version
+		e.Event, err = event.Decode(b)
+	} else if err == nil {
+		e.Record, err = deliver.DecodeRecord(b)
+	}
+	if err == nil && e.Event.ID+".json" != e.file.Name {
+		err = fmt.Errorf("it holds the event %s", e.Event.ID)
+	}
+	why := s.Why(e.file)
+	if err != nil {
+		e.Record = deliver.Record{}
+		e.Event.Time = e.file.Time
+		e.Problem = event.Clean(cmp.Or(why, bare(err).Error()), maxProblem)
+		e.foreign = errors.Is(err, spool.ErrForeign)
+		return
+	}
+	e.readable = true
+	e.Problem = why
+}
+
+// bare leaves out the path, which the list's own column tells.
+func bare(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// maxProblem is how much of a problem is shown, in characters.
+const maxProblem = 300
+
+// giveRefs finds for each id the shortest beginning that is clear, of four
+// characters at least.
+func giveRefs(all []entry) {
+	ids := make([]string, 0, len(all))
+	for _, e := range all {
+		ids = append(ids, e.ID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	common := func(a, b string) int {
+		n := 0
+		for n < min(len(a), len(b)) && a[n] == b[n] {
+			n++
+		}
+		return n
+	}
+	for i := range all {
+		e := &all[i]
+		n := len(event.Ref(e.ID))
+		at, _ := slices.BinarySearch(ids, e.ID)
+		if at > 0 {
+			n = max(n, common(ids[at-1], e.ID)+1)
+		}
+		if at+1 < len(ids) {
+			n = max(n, common(ids[at+1], e.ID)+1)
+		}
+		e.Ref = e.ID[:min(n, len(e.ID))]
+	}
 }
 
 func (o *queueOptions) list() error {
 	_, _, all, err := o.open()
-	if err != nil {
+	if err != nil && len(all) == 0 {
 		return err
 	}
 	a := o.app
@@ -134,7 +228,7 @@ func (o *queueOptions) list() error {
 				return err
 			}
 		}
-		return nil
+		return err
 	}
 	if len(all) == 0 {
 		fmt.Fprintln(a.out, "nothing waits")
@@ -143,13 +237,16 @@ func (o *queueOptions) list() error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "REF\tTIME (UTC)\tWHAT\tSTATE")
 	for _, e := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", event.Ref(e.ID), e.Event.Time.UTC().Format(time.DateTime), e.what(), e.state())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Ref, e.Event.Time.UTC().Format(time.DateTime), e.what(), e.state())
 	}
-	return w.Flush()
+	return errors.Join(w.Flush(), err)
 }
 
 func (e *entry) what() string {
-	if e.Problem != "" {
+	if e.File != "" {
+		return fmt.Sprintf("file %q: %s", e.File, event.Clean(e.Problem, 80))
+	}
+	if !e.readable {
 		return "can't be read: " + event.Clean(e.Problem, 80)
 	}
 	if n := e.Event.Note; n != nil {
@@ -168,8 +265,18 @@ func (e *entry) what() string {
 
 func (e *entry) state() string {
 	s := "waiting"
-	if e.Folder == spool.InFailed {
+	switch {
+	case e.File != "" && e.Folder == spool.InFailed:
+		s = "refused"
+	case e.Folder == spool.InFailed:
 		s = "dead letter"
+	case e.File != "" || e.foreign:
+		s = "no event"
+	case !e.Held.IsZero():
+		s = "held until " + clock(e.Held, time.Now())
+	}
+	if e.readable && e.Problem != "" {
+		s += "; " + event.Clean(e.Problem, 80)
 	}
 	if len(e.Progress) > 0 {
 		s += "; " + strings.Join(e.Progress, "; ")
@@ -177,20 +284,35 @@ func (e *entry) state() string {
 	return s
 }
 
-// find gives the one event that an id, or the beginning of one, names.
+// clock writes a time to come as the list's own column does: in UTC, with the
+// day where it is another one.
+func clock(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	// A minute that has begun is over before it is due.
+	if up := t.Truncate(time.Minute); up.Before(t) {
+		t = up.Add(time.Minute)
+	}
+	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
+		return t.Format("2006-01-02 15:04")
+	}
+	return t.Format("15:04")
+}
+
+// find gives the one file that an id, or the beginning of one, names.
 func find(all []entry, name string) (entry, error) {
 	var found []entry
 	prefix := strings.ToUpper(name)
 	for _, e := range all {
-		switch n := len(found); {
-		case !strings.HasPrefix(e.ID, prefix) && e.ID != name:
-		case n > 0 && found[n-1].ID == e.ID:
-			// A second report of a login that waits already: the first has a record.
-			if len(e.Parts) > 0 {
-				found[n-1] = e
-			}
-		default:
+		if name == "" || !strings.HasPrefix(e.ID, prefix) && e.File != name {
+			continue
+		}
+		at := slices.IndexFunc(found, func(x entry) bool { return x.ID == e.ID })
+		switch {
+		case at < 0:
 			found = append(found, e)
+		case len(e.Parts) > 0:
+			// A second report of a login that waits already: the first has a record.
+			found[at] = e
 		}
 	}
 	switch {
@@ -207,14 +329,29 @@ func find(all []entry, name string) (entry, error) {
 	return entry{}, withHint(err, "give more of the id: "+strings.Join(ids, ", "))
 }
 
+// findIn is find among what could be read: what could not is an error only if
+// it may be what is looked for.
+func findIn(all []entry, name string, unread error) (entry, error) {
+	e, err := find(all, name)
+	if err != nil && unread != nil {
+		err = errors.Join(err, unread)
+	}
+	return e, err
+}
+
 func (o *queueOptions) show(name string) error {
-	_, _, all, err := o.open()
+	_, s, all, err := o.open()
+	if err != nil && len(all) == 0 {
+		return err
+	}
+	e, err := findIn(all, name, err)
 	if err != nil {
 		return err
 	}
-	e, err := find(all, name)
-	if err != nil {
-		return err
+	if !e.readable {
+		if b, err := s.Peek(e.file); err == nil {
+			e.Content = event.Clean(string(b[:min(len(b), 4*maxContent)]), maxContent)
+		}
 	}
 	enc := json.NewEncoder(o.app.out)
 	if !o.json {
@@ -227,17 +364,19 @@ func (o *queueOptions) show(name string) error {
 // process in its place.
 func (o *queueOptions) request(ctx context.Context, op string, args []string) error {
 	c, s, all, err := o.open()
-	if err != nil {
+	if err != nil && len(all) == 0 {
 		return err
 	}
+	unread := err
 	r := deliver.Request{Op: op}
 	for _, arg := range args {
-		e, err := find(all, arg)
+		e, err := findIn(all, arg, unread)
 		if err != nil {
 			return err
 		}
-		if !event.ValidID(e.ID) {
-			return withHint(fmt.Errorf("%q is no event of ours", arg), "look at it, and remove the file by hand")
+		if op == deliver.OpRetry && !e.readable && e.Folder != spool.InCur {
+			return withHint(fmt.Errorf("%s is no event, and can't be tried again: %s", e.Ref, e.Problem),
+				"look at it: sshnotify queue show "+e.Ref, "remove it: sshnotify queue drop "+e.Ref)
 		}
 		r.IDs = append(r.IDs, e.ID)
 	}

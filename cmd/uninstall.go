@@ -8,13 +8,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/install"
-	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
 type uninstallOptions struct {
@@ -38,9 +41,11 @@ func newUninstallCmd(a *app) *cobra.Command {
 		Long: long(`uninstall takes out of the account, or with --system out of the host, just what
 install put in. What its owner has changed since stays, and so do settings,
 history and the queue, unless --purge is given. Events that wait are delivered
-first, as far as they can be; those that can't are named before --purge throws
-them away, which it does after a question, or with --yes.`,
-			exits(exitDone, exitFailed, exitUsage)),
+first, as far as they can be, and so is what is held for its repeat window or
+the daily digest. Those that can't be are named with the reason: without --purge
+they stay, and the exit status is 75; --purge throws them away after a question,
+or with --yes.`,
+			exits(exitDone, exitFailed, exitUsage, exitAgain)),
 		Example: `  sshnotify uninstall --dry-run
   sshnotify uninstall --purge
   sudo sshnotify uninstall --system`,
@@ -88,6 +93,7 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 		}
 	}
 	o.sendWaiting(ctx, s)
+	left := o.nameLeft(s)
 	p, lost, err := o.mindQueue(ctx, s, q)
 	if err != nil {
 		return o.hinted(err)
@@ -98,13 +104,23 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 	}
 	if o.json {
 		doc := newResult(r)
-		doc.Queued = lost
+		if doc.Queued = lost; !o.purge {
+			doc.Queued = left
+		}
 		if err != nil {
 			doc.Error = err.Error()
+		}
+		if err == nil && anyLeft(left) {
+			return errors.Join(&silentError{exitAgain}, o.document(doc))
 		}
 		return errors.Join(o.hinted(err), o.document(doc))
 	}
 	o.showReport(r, err)
+	if err == nil && anyLeft(left) {
+		return withHint(fmt.Errorf("%s: %w", s.spool, deliver.ErrWaiting),
+			"send them: "+shellLine("sshnotify", "deliver", "--flush", "--config", s.config, "--spool", s.spool),
+			"throw them away: "+shellLine("rm", "-r", "--", s.spool))
+	}
 	if err == nil && p.Empty() {
 		o.say("nothing to do: it is not set up")
 	}
@@ -129,8 +145,10 @@ func (o *uninstallOptions) plan(ctx context.Context, s *setup, dropQueue bool) (
 // waiting is an event that is in the queue still.
 type waiting struct {
 	ID    string `json:"id"`
+	Ref   string `json:"ref"`
 	What  string `json:"what"`
 	State string `json:"state"`
+	dead  bool
 }
 
 // queued names what is in a set-up's spool.
@@ -139,29 +157,69 @@ func (o *uninstallOptions) queued(s *setup) []waiting {
 	_, _, all, _ := queue.open() // it comes with all that can be read
 	var out []waiting
 	for _, e := range all {
-		out = append(out, waiting{e.ID, e.what(), e.state()})
+		if e.File == "" { // what is no event is nobody's loss
+			out = append(out, waiting{e.ID, e.Ref, e.what(), e.state(), e.Folder == spool.InFailed})
+		}
 	}
 	return out
 }
 
 // sendWaiting has the worker deliver what can be delivered now.
 func (o *uninstallOptions) sendWaiting(ctx context.Context, s *setup) {
-	if s.image() || s.broken != nil || !s.there {
+	if s.image() || !s.there {
 		return
 	}
 	n := 0
 	for _, w := range o.queued(s) {
-		if w.State != "dead letter" {
+		if !w.dead {
 			n++
 		}
 	}
-	if n == 0 {
+	switch {
+	case s.broken != nil && n > 0:
+		o.warn(fmt.Sprintf("what waits can't be sent, because the settings are wrong: %v", s.broken))
 		return
+	case s.broken != nil:
+		return
+	case n > 0:
+		o.say("what waits is sent first: %d", n)
+	case s.settings.Notify != config.NotifyUnusual:
+		return // there is no digest to come
 	}
-	o.say("what waits is sent first: %d", n)
 	if err := o.deliver(ctx, s); err != nil {
 		o.warn(fmt.Sprintf("not all could be sent: %v", err))
 	}
+}
+
+// nameLeft names what could not be sent, where it stays in the queue.
+func (o *uninstallOptions) nameLeft(s *setup) []waiting {
+	if o.purge {
+		return nil // named with the question
+	}
+	left := o.queued(s)
+	if len(left) > 0 && !o.json {
+		fmt.Fprintf(o.app.err, "sshnotify: warning: %s keeps what could not be sent:\n", s.spool)
+		o.name(left)
+	}
+	return left
+}
+
+// maxNamed is how many events are named.
+const maxNamed = 100
+
+func (o *uninstallOptions) name(all []waiting) {
+	for _, w := range all[:min(len(all), maxNamed)] {
+		fmt.Fprintf(o.app.err, "  %s  %s: %s\n", w.Ref, w.What, w.State)
+	}
+	if more := len(all) - maxNamed; more > 0 {
+		fmt.Fprintf(o.app.err, "  and %d more: sshnotify queue\n", more)
+	}
+}
+
+// anyLeft reports whether somebody waits to be told; a dead letter was given up
+// before.
+func anyLeft(all []waiting) bool {
+	return slices.ContainsFunc(all, func(w waiting) bool { return !w.dead })
 }
 
 // deliverLimit is longer than one attempt at a destination takes, with the
@@ -177,7 +235,7 @@ func (o *uninstallOptions) deliverOnce(ctx context.Context, s *setup) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliverLimit)
 	defer cancel()
-	c := exec.CommandContext(ctx, exe, "deliver", "--once", "--config", s.config, "--spool", s.spool, "--log-level", "error")
+	c := exec.CommandContext(ctx, exe, "deliver", "--once", "--flush", "--config", s.config, "--spool", s.spool, "--log-level", "error")
 	var said bytes.Buffer
 	c.Stderr = &said
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -203,9 +261,7 @@ func (o *uninstallOptions) mindQueue(ctx context.Context, s *setup, q *asker) (i
 	lost := o.queued(s)
 	if !o.json {
 		fmt.Fprintf(o.app.err, "sshnotify: warning: %v:\n", queued)
-		for _, w := range lost {
-			fmt.Fprintf(o.app.err, "  %s  %s: %s\n", event.Ref(w.ID), w.What, w.State)
-		}
+		o.name(lost)
 	}
 	drop := o.yes
 	if q != nil {
@@ -215,7 +271,7 @@ func (o *uninstallOptions) mindQueue(ctx context.Context, s *setup, q *asker) (i
 	}
 	if !drop {
 		return p, nil, withHint(fmt.Errorf("nothing was changed: %w", queued),
-			"send them: "+shellLine("sshnotify", "deliver", "--config", s.config, "--spool", s.spool), "throw them away: the same command with --yes", "or keep them: leave --purge out")
+			"send them: "+shellLine("sshnotify", "deliver", "--flush", "--config", s.config, "--spool", s.spool), "throw them away: the same command with --yes", "or keep them: leave --purge out")
 	}
 	p, err = o.plan(ctx, s, true)
 	return p, lost, err

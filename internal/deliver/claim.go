@@ -13,9 +13,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/state"
 )
 
-// loadCur takes up what an earlier worker had claimed. hurry makes due at once
-// what was put off.
-func (w *worker) loadCur(hurry bool) error {
+// loadCur takes up what an earlier worker had claimed.
+func (w *worker) loadCur(h hurry) error {
 	names, err := w.q.List()
 	if err != nil {
 		return err
@@ -30,10 +29,10 @@ func (w *worker) loadCur(hurry bool) error {
 			drops = append(drops, name)
 		} else {
 			w.carryOut(name)
-			hurry = hurry || err == nil
 		}
 	}
-	w.reload = false // it is being done
+	h.join(w.asked)
+	w.reload, w.asked = false, hurry{} // it is being done
 	if names, err = w.q.List(); err != nil {
 		return err
 	}
@@ -41,34 +40,55 @@ func (w *worker) loadCur(hurry bool) error {
 	for _, name := range names {
 		if id, ok := idOfFile(name); ok {
 			w.take(id, name)
-		} else if strings.HasPrefix(name, messagePrefix) {
+		} else if isMessage(name) {
 			messages = append(messages, name)
+		} else if !isRequest(name) {
+			w.refuse(name, errors.New("no hook and no worker gives such a name"))
 		}
 	}
 	for _, name := range messages {
 		w.takeMessage(name)
 	}
-	if hurry {
-		w.hurry()
-	}
+	w.hurry(h)
 	w.evaluateNew()
 	for _, name := range drops {
 		w.carryOut(name)
 	}
+	w.sayRefused(time.Now())
 	return nil
 }
 
+// hurry is what need not wait any longer.
+type hurry struct {
+	due bool     // all that was put off after a failure
+	all bool     // and all that is held for its repeat window
+	ids []string // these events alone, for either reason
+}
+
+func (h *hurry) join(more hurry) {
+	h.due, h.all = h.due || more.due, h.all || more.all
+	h.ids = append(h.ids, more.ids...)
+}
+
+func (h hurry) has(it *item) bool { return h.all || slices.Contains(h.ids, it.e.ID) }
+
 // hurry makes due what an earlier worker put off, but not what a destination
 // itself asked for by Retry-After.
-func (w *worker) hurry() {
+func (w *worker) hurry(h hurry) {
 	for _, it := range w.items {
+		rushed := h.has(it)
+		it.rushed = it.rushed || rushed
 		for i := range it.parts {
-			it.parts[i].Next = state.Hold{}
+			if h.due || rushed {
+				it.parts[i].Next = state.Hold{}
+			}
 		}
 	}
 	for _, o := range w.outlets {
 		for _, m := range o.failed {
-			m.Next = state.Hold{}
+			if h.due || slices.ContainsFunc(m.items, h.has) {
+				m.Next = state.Hold{}
+			}
 		}
 	}
 }
@@ -103,20 +123,16 @@ func (w *worker) claim() error {
 	if errors.Is(err, spool.ErrLost) {
 		return err
 	}
-	if err != nil {
-		w.Log.Error("not all that is new can be claimed", "error", err)
-	}
+	w.unclaimed, w.inbox = apart(err)
 	w.full(more)
-	w.unclaimed = err
+	w.sayBlocked(err, time.Now())
 	w.claimed += len(names)
-	for _, f := range w.q.Foreign() {
-		w.Log.Warn("something in the spool is no event of ours", "file", f.Path, "type", f.Type, "kept_as", f.Moved)
-	}
 	for _, name := range names {
 		if id, ok := idOfFile(name); ok {
 			w.take(id, name)
 		}
 	}
+	w.sayRefused(time.Now())
 	w.evaluateNew()
 	// Requests may be about events that were claimed together with them.
 	for _, name := range names {
@@ -135,11 +151,14 @@ func (w *worker) full(more bool) {
 	w.moreNew = more
 }
 
-// take reads one event of cur/ into memory. What can't be read is kept in
-// failed/, and said.
+// take reads one event of cur/ into memory. What is no event is kept in
+// failed/, and said; what can't be read now is tried again.
 func (w *worker) take(id, name string) {
 	b, err := w.q.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if w.inTrouble(name, err) {
 		return
 	}
 	var r Record
@@ -157,11 +176,7 @@ func (w *worker) take(id, name string) {
 		err = fmt.Errorf("it holds the event %s", r.Event.ID)
 	}
 	if err != nil {
-		w.Log.Error("a file in the spool is no event; it is kept in failed/", "file", name, "error", err)
-		w.Alarm(fmt.Sprintf("%s in the spool can't be read (%v); it is kept in failed/", name, err))
-		if err := w.q.Fail(name, nil); err != nil {
-			w.Log.Error("it could not be moved", "file", name, "error", err)
-		}
+		w.refuse(name, err)
 		return
 	}
 	// A dead letter that was taken back has parts; a second report has none.
@@ -170,8 +185,9 @@ func (w *worker) take(id, name string) {
 		w.remove(name)
 		return
 	}
-	it := &item{e: r.Event, parts: r.Parts, sorted: len(r.Parts) > 0}
+	it := &item{e: r.Event, parts: r.Parts, sorted: len(r.Parts) > 0, rushed: w.Flush}
 	w.items[id] = it
+	w.rejoin(it)
 	w.fresh = append(w.fresh, it)
 	if r.Event.Kind == event.KindLogin && r.Event.Session.PID != 0 {
 		w.sessions[key(r.Event.Session)] = it

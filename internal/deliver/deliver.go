@@ -113,8 +113,11 @@ type Digest struct {
 
 // Job is one run of a worker.
 type Job struct {
-	Spool    *spool.Spool
-	Mode     Mode
+	Spool *spool.Spool
+	Mode  Mode
+	// Flush: nothing is held for its repeat window, and the digest of usual
+	// logins is made now.
+	Flush    bool
 	StateDir string
 	Hostname string // the kernel's, for sshnotify's own notes
 	// Load gives the settings: once at the start, and again for every value
@@ -195,8 +198,9 @@ func Run(ctx context.Context, j Job) error {
 // says how many events are left, and how many files were claimed.
 func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, claimed int, err error) {
 	first := true
+	var h hurry
 	for {
-		w, err := newWorker(j, q, *set, !first)
+		w, err := newWorker(j, q, *set, h)
 		if err != nil {
 			return 0, claimed, err
 		}
@@ -207,7 +211,10 @@ func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, cl
 		reload, err := w.run(ctx)
 		claimed += w.claimed
 		if err != nil || !reload {
-			return len(w.items) + len(w.newer), claimed, err
+			return len(w.items) + len(w.newer) + len(w.unread), claimed, err
+		}
+		if h = w.asked; !w.reload {
+			h.due = true // a reload of the settings, by a signal
 		}
 		if j.Status != nil {
 			j.Status(Reloading)

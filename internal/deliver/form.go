@@ -29,6 +29,7 @@ type cluster struct {
 	items    []*item
 	severity event.Severity
 	first    time.Time
+	free     bool          // it must not be held
 	held     time.Duration // how long the key's group is still open; 0: it is not
 }
 
@@ -71,8 +72,11 @@ func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
 		if it.e.Time.Before(c.first) {
 			c.first = it.e.Time
 		}
-		if g := o.groups[k]; it.verdict.Severity > g.severity {
-			c.held = 0 // worse than what was told: not a mere repeat
+		if g := o.groups[k]; it.verdict.Severity > g.severity || it.rushed {
+			c.free = true // worse than what was told: not a mere repeat
+		}
+		if c.free {
+			c.held = 0
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *cluster) int {

@@ -153,6 +153,11 @@ func (w *worker) makeDigest(now time.Time) time.Duration {
 		return w.nextDigest.Sub(now)
 	}
 	due := w.digestDue(now)
+	if w.Flush && w.nextDigest.IsZero() {
+		if err := w.queueDigest(now, now); err != nil {
+			w.Log.Error("the digest of usual logins can't be made", "error", err)
+		}
+	}
 	local := due.In(w.set.zone())
 	w.nextDigest = time.Date(local.Year(), local.Month(), local.Day()+1, 0, int(w.set.DigestAt/time.Minute), 0, 0, local.Location())
 	if err := w.queueDigest(now, due); err != nil {

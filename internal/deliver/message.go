@@ -3,6 +3,7 @@ package deliver
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"iter"
 	"slices"
 	"time"
@@ -117,6 +118,13 @@ func (w *worker) writeItem(it *item) error {
 // takeMessage takes up a message that an earlier worker wrote down.
 func (w *worker) takeMessage(name string) {
 	b, err := w.q.Read(name)
+	if w.inTrouble(name, err) {
+		// Whether its events have been told is in there.
+		if w.unsure.IsZero() {
+			w.unsure = time.Now().Add(unsureFor)
+		}
+		return
+	}
 	var m message
 	if err == nil {
 		err = json.Unmarshal(b, &m)
@@ -128,9 +136,9 @@ func (w *worker) takeMessage(name string) {
 		err = errors.New("it is no message")
 	}
 	if err != nil {
-		w.Log.Error("a message in the spool can't be read; its events go anew", "file", name, "error", err)
-		if err := w.q.Fail(name, nil); err != nil {
-			w.Log.Error("it could not be moved", "file", name, "error", err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			w.Log.Error("a message in the spool can't be read; its events go anew", "file", name, "error", err)
+			w.refuse(name, err)
 		}
 		return
 	}
@@ -138,6 +146,9 @@ func (w *worker) takeMessage(name string) {
 		for _, id := range slices.Concat(m.Members, m.Along) {
 			if it := w.items[id]; it != nil {
 				it.ensurePart(m.Dest).Done = m.Done
+				if it.stage == ready { // it is taken up late
+					w.recast(it)
+				}
 			}
 		}
 		w.doneMessages = append(w.doneMessages, &m)
@@ -152,6 +163,14 @@ func (w *worker) takeMessage(name string) {
 	m.items, m.along = w.waiting(m.Dest, m.Members), w.waiting(m.Dest, m.Along)
 	for it := range m.all() {
 		it.ensurePart(m.Dest).msg = &m
+	}
+	o.fresh = slices.DeleteFunc(o.fresh, func(it *item) bool { return it.part(o.name).msg != nil })
+	if len(m.items) == 0 && slices.ContainsFunc(m.Members, w.isUnread) {
+		for it := range m.all() {
+			it.part(m.Dest).msg = nil
+		}
+		w.again(name) // with them
+		return
 	}
 	if len(m.items) == 0 {
 		w.remove(name) // what it counted along goes anew
@@ -172,7 +191,7 @@ func (w *worker) waiting(dest string, ids []string) []*item {
 		if it == nil {
 			continue
 		}
-		if p := it.part(dest); p == nil || p.pending() {
+		if p := it.part(dest); p == nil || p.pending() && p.msg == nil {
 			out = append(out, it)
 		}
 	}
@@ -184,7 +203,7 @@ func (w *worker) waiting(dest string, ids []string) []*item {
 func (w *worker) sweepMessages() {
 	w.doneMessages = slices.DeleteFunc(w.doneMessages, func(m *message) bool {
 		for _, id := range slices.Concat(m.Members, m.Along) {
-			if w.items[id] != nil {
+			if w.items[id] != nil || w.isUnread(id) {
 				return false
 			}
 		}

@@ -21,6 +21,7 @@ type item struct {
 	stage   stage
 	parts   []part // one for each destination that must get it
 	sorted  bool   // the parts are all there are, from an earlier worker
+	rushed  bool   // its repeat window does not hold it
 	login   *told  // of a logout: its login, if it is known
 	after   *item  // of a logout: its login, if that is still to be told somewhere
 }
@@ -140,11 +141,24 @@ func DecodeRecord(b []byte) (Record, error) {
 	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Parts: r.Parts}, err
 }
 
+// Tried reports whether each destination has the event or has failed to take it.
+func (r Record) Tried() bool {
+	for _, p := range r.Parts {
+		if p.pending() && p.Error == "" {
+			return false
+		}
+	}
+	return len(r.Parts) > 0
+}
+
+// maxError is how much of a destination's answer is shown, in characters.
+const maxError = 300
+
 // Progress says in words how far a record is with each destination.
 func (r Record) Progress() []string {
 	var out []string
 	for _, p := range r.Parts {
-		s := p.Dest + ": "
+		s := event.Clean(p.Dest, maxError) + ": "
 		switch {
 		case !p.Done.IsZero():
 			s += "done"
@@ -154,7 +168,7 @@ func (r Record) Progress() []string {
 			s += "waiting"
 		}
 		if p.Error != "" && p.Done.IsZero() {
-			s += " (" + p.Error + ")"
+			s += " (" + event.Clean(p.Error, maxError) + ")"
 		}
 		out = append(out, s)
 	}
@@ -172,17 +186,19 @@ func eventFile(id string) string { return id + eventSuffix }
 
 func messageFile(id string) string { return messagePrefix + id + eventSuffix }
 
-// Request is what `queue retry` and `queue drop` ask of a running worker.
+// Request is what `queue retry`, `queue drop` and `deliver --flush` ask of a
+// running worker.
 type Request struct {
 	V   int      `json:"v"`
-	Op  string   `json:"op"` // retry or drop
+	Op  string   `json:"op"`
 	IDs []string `json:"ids,omitempty"`
 }
 
 // The operations of a Request.
 const (
-	OpRetry = "retry" // without ids: all
-	OpDrop  = "drop"
+	OpRetry = "retry" // without ids: all; dead letters too
+	OpDrop  = "drop"  // ids of foreign files too: see spool.File
+	OpFlush = "flush" // as Job.Flush
 )
 
 // Ask leaves a request for the worker of a spool.
@@ -204,7 +220,7 @@ func decodeRequest(b []byte) (Request, error) {
 	if r.V > event.Version {
 		return r, event.ErrNewer
 	}
-	if r.Op != OpRetry && r.Op != OpDrop {
+	if r.Op != OpRetry && r.Op != OpDrop && r.Op != OpFlush {
 		return r, errors.New("an unknown request")
 	}
 	for _, id := range r.IDs {
@@ -215,10 +231,14 @@ func decodeRequest(b []byte) (Request, error) {
 	return r, nil
 }
 
-// isRequest reports whether a file of cur/ is neither an event nor a message.
+// isRequest reports whether a file of cur/ is a request by its name.
 func isRequest(name string) bool {
 	_, isEvent := idOfFile(name)
-	return !isEvent && !strings.HasPrefix(name, messagePrefix)
+	return !isEvent && spool.Claimable(name)
+}
+
+func isMessage(name string) bool {
+	return strings.HasPrefix(name, messagePrefix) && strings.HasSuffix(name, eventSuffix)
 }
 
 func idOfFile(name string) (id string, ok bool) {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -21,34 +23,64 @@ func (w *worker) readRequest(name string) (Request, error) {
 	return r, err
 }
 
-// carryOut does what a request file asks for.
+// carryOut does what a request file asks for. What the disk keeps from being
+// done is asked for again.
 func (w *worker) carryOut(name string) {
-	defer w.remove(name)
 	r, err := w.readRequest(name)
+	if w.inTrouble(name, err) {
+		return
+	}
 	if err != nil {
-		w.Log.Error("a request is not understood", "file", name, "error", err)
+		w.remove(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			w.Log.Error("a request is not understood", "file", name, "error", err)
+		}
 		return
 	}
 	w.Log.Info("asked by sshnotify queue", "op", r.Op, "ids", len(r.IDs))
-	if r.Op == OpRetry {
-		err = w.retry(r.IDs)
-	} else {
-		err = w.drop(r.IDs)
+	var undone []string
+	switch r.Op {
+	case OpRetry:
+		undone, err = w.retry(r.IDs)
+	case OpDrop:
+		undone, err = w.drop(r.IDs)
+	case OpFlush:
+		w.reload = true
+		w.asked.join(hurry{due: true, all: true})
+		if w.set.Memory != nil {
+			now := time.Now()
+			err = w.queueDigest(now, now)
+		}
 	}
 	if err != nil {
 		w.Log.Error("a request was not carried out", "op", r.Op, "error", err)
 	}
+	if len(undone) == 0 {
+		w.remove(name)
+		return
+	}
+	r.V, r.IDs = event.Version, undone
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = w.q.Write(name, b)
+	}
+	if err != nil {
+		w.Log.Error("a request can't be written down", "error", err)
+	}
+	w.again(name)
 }
 
-// retry takes dead letters back into cur/, all of them where no ids are given.
+// retry takes dead letters back into cur/, all of them where no ids are given,
+// and gives the ids of those that it must try again.
 // What waits becomes due by loading everything anew, with the settings that
 // have perhaps been mended: a worker that a hook started has no other way to
 // hear of that.
-func (w *worker) retry(ids []string) error {
+func (w *worker) retry(ids []string) (undone []string, err error) {
 	w.reload = true
+	w.asked.join(hurry{due: len(ids) == 0, all: len(ids) == 0, ids: ids})
 	dead, err := w.q.Failed()
 	if err != nil {
-		return err
+		return ids, err
 	}
 	var errs []error
 	for _, name := range dead {
@@ -58,24 +90,39 @@ func (w *worker) retry(ids []string) error {
 		}
 		if err := revive(w.q, name); err != nil { // the others go all the same
 			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
+			if !errors.Is(err, errNoEvent) {
+				undone = append(undone, id)
+			}
 		}
 	}
-	return errors.Join(errs...)
+	return undone, errors.Join(errs...)
 }
+
+// errNoEvent is a dead letter that another try is no use for.
+var errNoEvent = errors.New("it is no event")
 
 // revive takes a dead letter back into cur/, with all its tries before it. One
 // that waits there already was not moved for good before a kill.
 func revive(q *spool.Queue, name string) error {
 	if _, err := q.Read(name); err == nil {
 		return q.Drop(name)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	var trouble *spool.TroubleError
 	b, err := q.ReadFailed(name)
+	if err != nil && !errors.As(err, &trouble) {
+		return fmt.Errorf("%w: %w", errNoEvent, err)
+	}
 	if err != nil {
 		return err
 	}
 	r, err := DecodeRecord(b)
+	if err == nil && eventFile(r.Event.ID) != name {
+		err = fmt.Errorf("it holds the event %s", r.Event.ID)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoEvent, err)
 	}
 	for i := range r.Parts {
 		if r.Parts[i].Dead {
@@ -86,39 +133,42 @@ func revive(q *spool.Queue, name string) error {
 	if b, err = it.record(); err != nil {
 		return err
 	}
-	if err := q.Retry(name); err != nil {
+	// Written there before it goes here: a kill in between leaves both, and the
+	// dead letter gives way.
+	if err := q.Write(name, b); err != nil {
 		return err
 	}
-	return q.Write(name, b)
+	return q.Drop(name)
 }
 
-// drop ends events without telling them, dead letters too.
-func (w *worker) drop(ids []string) error {
-	dead, err := w.q.Failed()
-	if err != nil {
-		return err
-	}
+// drop ends events without telling them, dead letters and foreign files too,
+// wherever they are, and gives the ids of those that it must try again.
+func (w *worker) drop(ids []string) (undone []string, err error) {
+	var errs []error
 	for _, id := range ids {
-		if slices.Contains(dead, eventFile(id)) {
-			if err := w.q.Drop(eventFile(id)); err != nil {
-				return fmt.Errorf("%s: %w", event.Ref(id), err)
+		if it := w.items[id]; it != nil && !w.discard(it) {
+			continue
+		}
+		delete(w.unread, eventFile(id))
+		delete(w.newer, eventFile(id))
+		if _, err := w.q.Discard(id); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
+			if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
+				undone = append(undone, id)
 			}
 		}
-		if it := w.items[id]; it != nil {
-			w.discard(it)
-		}
 	}
-	return nil
+	return undone, errors.Join(errs...)
 }
 
-// discard ends a waiting event. One that is in a message under way stays: it
-// may be told already.
-func (w *worker) discard(it *item) {
+// discard ends a waiting event, and reports whether it did. One that is in a
+// message under way stays: it may be told already.
+func (w *worker) discard(it *item) bool {
 	for i := range it.parts {
 		if m := it.parts[i].msg; m != nil && it.parts[i].pending() {
 			if o := w.outlet(it.parts[i].Dest); o != nil && o.inflight == m {
 				w.Log.Warn("an event is being sent and can't be dropped", "id", it.e.ID)
-				return
+				return false
 			}
 		}
 	}
@@ -130,6 +180,7 @@ func (w *worker) discard(it *item) {
 	it.parts, it.stage = nil, ready
 	w.finish(it, true)
 	w.release(it)
+	return true
 }
 
 // forget takes an event out of all that waits, and gives the messages that
@@ -156,10 +207,10 @@ func (o *outlet) forget(it *item) (empty []*message) {
 	return empty
 }
 
-// Carry carries out a request where no worker runs, under the lock q. A retry
-// is left for the next worker, which has the list of what was told.
+// Carry carries out a request where no worker runs, under the lock q. Any but a
+// drop is left for the next worker, which has the list of what was told.
 func Carry(q *spool.Queue, r Request) error {
-	if r.Op == OpRetry {
+	if r.Op != OpDrop {
 		r.V = event.Version
 		b, err := json.Marshal(r)
 		if err != nil {
@@ -167,21 +218,11 @@ func Carry(q *spool.Queue, r Request) error {
 		}
 		return q.Write(spool.RequestName(event.NewID()), b)
 	}
-	if _, _, err := q.Claim(maxItems); err != nil {
-		return err
-	}
-	dead, err := q.Failed()
-	if err != nil {
-		return err
-	}
+	var errs []error
 	for _, id := range r.IDs {
-		err := q.Remove(eventFile(id))
-		if slices.Contains(dead, eventFile(id)) {
-			err = q.Drop(eventFile(id))
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", event.Ref(id), err)
+		if _, err := q.Discard(id); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -40,9 +40,13 @@ type outcome struct {
 // them has something to do.
 func (w *worker) startSends(ctx context.Context, now time.Time) time.Duration {
 	wake := forever
-	settling := now.Before(w.settle)
+	settle := w.settle
+	if w.unsure.After(settle) {
+		settle = w.unsure
+	}
+	settling := now.Before(settle)
 	if settling {
-		wake = w.settle.Sub(now)
+		wake = settle.Sub(now)
 	}
 	for _, o := range w.outlets {
 		m, wait := o.next(now, w.set.Window, settling)

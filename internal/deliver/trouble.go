@@ -33,14 +33,17 @@ func (w *worker) sayDead(o *outlet, m *message) {
 }
 
 // note makes an event of sshnotify's own, for every destination but the one
-// that it is about.
+// that it is about; nil: for all of them.
 func (w *worker) note(about *outlet, now time.Time, s event.Severity, title, text string) {
-	if len(w.outlets) < 2 {
-		return
-	}
 	e := event.Event{
 		ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: w.set.Host, Via: event.ViaSelf,
-		Note: &event.Note{Severity: s, Title: title, Text: text, Except: about.name},
+		Note: &event.Note{Severity: s, Title: title, Text: text},
+	}
+	if about != nil {
+		if len(w.outlets) < 2 {
+			return
+		}
+		e.Note.Except = about.name
 	}
 	if e.Host == "" {
 		e.Host = w.Hostname

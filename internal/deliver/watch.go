@@ -8,7 +8,7 @@ import (
 )
 
 // Watch gives a value whenever something may be new in one of the folders.
-// Folders that are not there are left to the slow poll. The function that it
+// Folders that are not there, or closed, are left to the slow poll. The function that it
 // returns ends the watch.
 func Watch(dirs []string) (<-chan struct{}, func(), error) {
 	w, err := fsnotify.NewWatcher()
@@ -16,7 +16,8 @@ func Watch(dirs []string) (<-chan struct{}, func(), error) {
 		return nil, nil, err
 	}
 	for _, d := range dirs {
-		if err := w.Add(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// The watcher may close its own, and must not slow the others down.
+		if err := w.Add(d); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 			return nil, nil, errors.Join(err, w.Close())
 		}
 	}

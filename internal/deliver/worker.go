@@ -18,6 +18,9 @@ const (
 	// watchedPollEvery is the same beside a notice: one may be missed, and the
 	// overflow folder may not exist yet.
 	watchedPollEvery = 20 * time.Second
+	// claimPatience is how long a worker that is to go comes back for what it
+	// can't claim.
+	claimPatience = 5 * time.Minute
 	// sessionsEvery is how often sessions without a logout are looked for.
 	sessionsEvery = 15 * time.Second
 	// sweepEvery is how often what was told long ago is forgotten.
@@ -46,11 +49,17 @@ type worker struct {
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
 
-	fresh       []*item // taken, and not evaluated yet
-	claimed     int     // how many files, so far
-	moreNew     bool    // new/ held more than fits
-	unclaimed   error   // why the last look at new/ left something there
-	reload      bool    // somebody asked for another try, with settings that may be mended
+	fresh       []*item            // taken, and not evaluated yet
+	claimed     int                // how many files, so far
+	moreNew     bool               // new/ held more than fits
+	unclaimed   error              // why the last look at new/ left something there
+	inbox       error              // the same of the watcher's inbox, which keeps nothing else waiting
+	blocked     time.Time          // since when one of them is so; zero: neither is
+	saidBlocked string             // what was logged of it
+	reload      bool               // somebody asked for another try, with settings that may be mended
+	asked       hurry              // of whoever asked
+	unread      map[string]*unread // files of cur/ that could not be read, and are tried again
+	unsure      time.Time          // until when nothing new is sent, because a message can't be read; zero: it is
 	lookups     map[netip.Addr][]*item
 	lookupQueue []netip.Addr
 	running     int // look-ups
@@ -58,6 +67,7 @@ type worker struct {
 	sent        chan outcome
 	settle      time.Time          // until when a backlog waits for its look-ups; zero: it does not
 	behind      map[string][]*item // logouts that wait for the login with this id
+	refused     *refusalsDoc       // as on disk; nil: not read
 	newer       map[string]bool    // events of a newer sshnotify that were reported
 	nextLook    time.Time          // for dead sessions
 	nextSweep   time.Time
@@ -72,8 +82,8 @@ type finding struct {
 	facts event.Facts
 }
 
-// newWorker takes up what is in cur/. hurry makes due at once what was put off.
-func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error) {
+// newWorker takes up what is in cur/. h makes due at once what was put off.
+func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 	now := time.Now()
 	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
 	if err != nil {
@@ -89,6 +99,7 @@ func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error
 		sessions: make(map[event.Session]*item),
 		behind:   make(map[string][]*item),
 		newer:    make(map[string]bool),
+		unread:   make(map[string]*unread),
 	}
 	for _, t := range set.Targets {
 		w.outlets = append(w.outlets, newOutlet(t, j.StateDir, now))
@@ -101,7 +112,7 @@ func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error
 			}
 		}
 	}
-	if err := w.loadCur(hurry); err != nil {
+	if err := w.loadCur(h); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return w, nil
@@ -148,12 +159,16 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		w.startLookups(sending)
-		wake := min(digest, w.startSends(sending, time.Now()))
+		wake := min(digest, w.readAgain(time.Now()))
+		if w.reload {
+			return true, nil
+		}
+		wake = min(wake, w.startSends(sending, time.Now()))
 		if w.Alive != nil && len(w.ledger.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
 		if w.done() {
-			return false, w.unclaimed
+			return false, errors.Join(w.unclaimed, w.inbox)
 		}
 		timer := time.NewTimer(wake)
 		select {
@@ -184,6 +199,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 // sweep forgets what is not needed any more.
 func (w *worker) sweep(now time.Time) {
 	w.sweepMessages()
+	w.sayRefused(now)
 	if now.Before(w.nextSweep) {
 		return
 	}
@@ -209,6 +225,9 @@ func (w *worker) done() bool {
 		if o.inflight != nil {
 			return false
 		}
+	}
+	if w.Mode == UntilEmpty && (len(w.unread) > 0 || !w.blocked.IsZero() && time.Since(w.blocked) < claimPatience) {
+		return false
 	}
 	if len(w.items) == 0 {
 		return true

@@ -25,7 +25,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	helpers := map[string]func(dir string) error{"put": putForEver, "work": workForEver, "service": beService, "watcher": beWatcher, "dropworker": beDropWorker}
+	helpers := map[string]func(dir string) error{"put": putForEver, "work": workForEver, "service": beService, "watcher": func(dir string) error { return beWatcher(dir, serviceID) }, "stranger": func(dir string) error { return beWatcher(dir) }, "dropworker": beDropWorker}
 	if run := helpers[os.Getenv(helperEnv)]; run != nil {
 		if err := run(os.Getenv(helperDirEnv)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

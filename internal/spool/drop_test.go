@@ -50,14 +50,20 @@ func dropSpool(t *testing.T) *Spool {
 			t.Fatal(err)
 		}
 	}
+	if o.UID == 0 {
+		if err := os.Chown(filepath.Join(o.Dir, dropName, tmpName), watcherID, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 
-// asWatcher is the same spool for a process that is neither root nor the
-// service.
+// asWatcher is the same spool for the owner of watch/tmp.
 func asWatcher(s *Spool) *Spool {
 	w := *s
-	w.o.UID = watcherID
+	if w.o.UID == 0 {
+		w.o.UID = watcherID
+	}
 	return &w
 }
 
@@ -192,6 +198,25 @@ func TestDropAdmitsNoForgery(t *testing.T) {
 	}
 }
 
+// The inbox is for the owner of watch/tmp, whoever may open it besides: root, a
+// hook that su or sudo runs, the service.
+func TestInboxIsTheWatchersAlone(t *testing.T) {
+	for situation, uid := range map[string]int{"root": 0, "the service": serviceID, "a user": 1000} {
+		s := dropSpool(t)
+		if os.Geteuid() != 0 {
+			if uid == 0 {
+				continue // who this test is, is the watcher
+			}
+		}
+		s.o.UID = uid
+		name := newEvent()
+		where, err := s.Put(name, content(name))
+		if got := files(t, s.o.Dir, newName); err != nil || where != s.o.Dir || len(got) != 1 || len(files(t, s.o.Dir, dropName, newName)) > 0 {
+			t.Errorf("%s puts into %s: %v, new/ holds %q", situation, where, err, got)
+		}
+	}
+}
+
 // More than JSON of an event: how far a destination is with it, which only the
 // worker may say.
 func TestDropKeepsTheEventAlone(t *testing.T) {
@@ -299,6 +324,12 @@ func TestDropSurvivesFailures(t *testing.T) {
 // The real owners and modes: the watcher writes in its drop and the service
 // claims from it, but not as the watcher's file.
 func TestWatcherAndService(t *testing.T) {
+	for name, groups := range map[string][]int{"in the group": {serviceID}, "outside the group": nil} {
+		t.Run(name, func(t *testing.T) { watcherAndService(t, groups) })
+	}
+}
+
+func watcherAndService(t *testing.T, groups []int) {
 	o := hostTree(t)
 	if _, _, err := Open(o).Owner(); err != nil { // which makes the folders
 		t.Fatal(err)
@@ -307,14 +338,21 @@ func TestWatcherAndService(t *testing.T) {
 		name string
 		uid  int
 		mode fs.FileMode
-	}{{"", 0, 0o750}, {tmpName, watcherID, 0o700 | fs.ModeSetgid}, {newName, 0, 0o770 | fs.ModeSetgid}} {
+	}{{"", 0, 0o751}, {tmpName, watcherID, 0o700 | fs.ModeSetgid}, {newName, map[bool]int{true: watcherID}[groups == nil], 0o770 | fs.ModeSetgid}} {
 		p := filepath.Join(o.Dir, dropName, d.name)
 		if err := errors.Join(os.Mkdir(p, 0o700), os.Chown(p, d.uid, serviceID), os.Chmod(p, d.mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	base := filepath.Dir(o.Dir)
-	if out, err := helper(t.Context(), "watcher", base).Output(); err != nil {
+	who := "watcher"
+	if groups == nil {
+		who = "stranger" // it passes through folders that it can't read
+		if err := os.Chmod(o.Dir, 0o751); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := helper(t.Context(), who, base).Output(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if got := look(t, o.Dir)["watch/new/ID.json"]; got != "63124:63123 -rw-r-----" {
@@ -333,8 +371,8 @@ func TestWatcherAndService(t *testing.T) {
 	}
 }
 
-func beWatcher(base string) error {
-	if err := errors.Join(syscall.Setgroups([]int{serviceID}), syscall.Setgid(watcherID), syscall.Setuid(watcherID)); err != nil {
+func beWatcher(base string, groups ...int) error {
+	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(watcherID), syscall.Setuid(watcherID)); err != nil {
 		return err
 	}
 	syscall.Umask(0o077)

@@ -1,0 +1,109 @@
+package deliver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+const (
+	// refusedEvery is how often refused files are said. Whoever can put one can
+	// put thousands.
+	refusedEvery = time.Hour
+	// maxRefusedKnown is how many of those that were said are remembered: one
+	// that stays where it is is met by every worker.
+	maxRefusedKnown = 1000
+)
+
+// refusalsDoc is what later workers must know of what was said.
+type refusalsDoc struct {
+	Said      time.Time `json:"said,omitzero"`
+	Pending   int       `json:"pending,omitempty"` // refused since, and not said yet
+	Known     []string  `json:"known,omitempty"`   // ids
+	InboxSaid time.Time `json:"inbox_said,omitzero"`
+}
+
+func (w *worker) refusals() (string, refusalsDoc) {
+	sum := sha256.Sum256([]byte(w.Spool.Dir()))
+	path := filepath.Join(w.StateDir, "refused-"+hex.EncodeToString(sum[:4])+".json")
+	if w.refused == nil {
+		doc := state.Read[refusalsDoc](path)
+		w.refused = &doc
+	}
+	return path, *w.refused
+}
+
+func (w *worker) keepRefusals(path string, doc refusalsDoc) {
+	w.refused = &doc
+	if err := state.Write(path, doc); err != nil {
+		w.Log.Warn("what was said of refused files can't be kept", "error", err)
+	}
+}
+
+// sayRefused says what the spool refused since the last call, in the system log
+// and by all destinations: the first at once, and more an hour later.
+func (w *worker) sayRefused(now time.Time) {
+	path, doc := w.refusals()
+	before := doc.Pending
+	var first spool.Foreign
+	for _, f := range w.q.Foreign() {
+		if !f.Removed && slices.Contains(doc.Known, f.ID) {
+			continue
+		}
+		if doc.Known = append(doc.Known, f.ID); len(doc.Known) > maxRefusedKnown {
+			doc.Known = slices.Clone(doc.Known[len(doc.Known)-maxRefusedKnown:])
+		}
+		if doc.Pending++; doc.Pending <= maxDeadSaid {
+			w.Log.Warn("something in the spool is no event of ours", "file", f.Path, "why", f.Why, "ref", event.Ref(f.ID), "kept_as", f.Moved)
+		}
+		if first.ID == "" {
+			first = f
+		}
+	}
+	due := now.Sub(doc.Said).Abs() >= refusedEvery
+	if doc.Pending == 0 || !due {
+		if doc.Pending != before {
+			w.keepRefusals(path, doc)
+		}
+		return
+	}
+	var text string
+	switch n := doc.Pending; {
+	case first.ID == "":
+		text = fmt.Sprintf("%d files in the queue were no events of ours. See sshnotify queue.", n)
+	default:
+		text = fmt.Sprintf("%s is no event of ours: %s.", inWords(first), first.Why)
+		if first.Removed {
+			text += " Too many are kept already, so it was removed."
+		} else {
+			ref := event.Ref(first.ID)
+			text += fmt.Sprintf(" It is kept: sshnotify queue show %s, then sshnotify queue drop %[1]s.", ref)
+		}
+		if n > 1 {
+			text += fmt.Sprintf(" And %d more: sshnotify queue lists them.", n-1)
+		}
+	}
+	doc.Said, doc.Pending = now.UTC(), 0
+	w.keepRefusals(path, doc)
+	w.Alarm(text)
+	w.note(nil, now, event.High, "sshnotify refused a file in its queue", text)
+}
+
+// inWords says what was found, and where.
+func inWords(f spool.Foreign) string {
+	name := fmt.Sprintf("%q", filepath.Base(f.Path))
+	switch f.Folder {
+	case spool.InDrop:
+		return name + " in the watcher's inbox"
+	case spool.InOverflow:
+		return name + " in the overflow folder"
+	}
+	return name + " in " + string(f.Folder) + "/"
+}
