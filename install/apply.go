@@ -155,16 +155,25 @@ func (h Host) applyRun(ctx context.Context, c Change) (func(context.Context) err
 	if h.Run == nil {
 		return nil, errNoCommands
 	}
-	if _, err := h.Run(ctx, c.Command); err != nil {
-		return nil, err
-	}
-	if len(c.Undo.Args) == 0 {
-		return nil, nil
-	}
-	return func(ctx context.Context) error {
+	undo := func(ctx context.Context) error {
 		_, err := h.Run(ctx, c.Undo)
 		return err
-	}, nil
+	}
+	_, err := h.Run(ctx, c.Command)
+	if err == nil && c.proof != nil {
+		err = c.proof(h)
+	}
+	switch {
+	case err != nil && len(c.Undo.Args) > 0:
+		// It may have done half of its work: a service that does not come up is
+		// enabled all the same, and started again and again. That it has done
+		// nothing is no error.
+		_ = undo(context.WithoutCancel(ctx))
+		return nil, err
+	case err != nil || len(c.Undo.Args) == 0:
+		return nil, err
+	}
+	return undo, nil
 }
 
 func (h Host) applyWrite(c Change, was file) (func(context.Context) error, error) {

@@ -137,14 +137,19 @@ func PlanSystemUninstall(ctx context.Context, h Host, places Places, u UndoOptio
 }
 
 func (t *takeout) pamOut() error {
+	asked, done := false, false // of pam-auth-update
 	for _, name := range t.h.pamNames() {
 		f, err := t.h.read(path.Join(pamDirs[0], name))
 		if err != nil || !f.exists || !bytes.Contains(f.data, []byte("sshnotify")) {
 			continue
 		}
-		if strings.HasPrefix(name, "common-") && t.h.exists("/usr/share/pam-configs/sshnotify") {
-			t.note("%s: pam-auth-update put the hook there: pam-auth-update --disable sshnotify", f.path)
-			continue
+		if strings.HasPrefix(name, "common-") {
+			if !asked {
+				asked, done = true, t.profileOut()
+			}
+			if done {
+				continue
+			}
 		}
 		if err := t.cutFrom(f.path, cutHook, "the hook goes"); err != nil {
 			return err
