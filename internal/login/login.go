@@ -33,7 +33,7 @@ type Host struct {
 	Root     string // every path is joined to it; "/" in production
 	PID      int    // the hook's own
 	PPID     int
-	UID      int                    // the effective one: pam_exec keeps the real one of whoever called su
+	UID      int                    // the effective one
 	Environ  func() []string        // second best to /proc/self/environ; nil: os.Environ
 	Hostname func() (string, error) // nil: os.Hostname
 	Probe    func(pid int) error    // kill(2) with signal 0, which does nothing; nil: all succeed

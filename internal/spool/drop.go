@@ -5,10 +5,13 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -16,9 +19,9 @@ import (
 // The drop is the host's second way in, for the watcher, which reads what
 // strangers write into logs and is neither root nor the service:
 //
-//	watch/     root:sshnotify 0750
+//	watch/     root:sshnotify 0751
 //	watch/tmp/ the watcher's own, 2700
-//	watch/new/ root:sshnotify 2770
+//	watch/new/ the watcher's own, 2770
 //
 // Whoever may write in tmp/ and new/ can forge a login, remove one that waits,
 // and ask for events to be dropped; so the watcher must not. What it puts into
@@ -38,6 +41,9 @@ const (
 	// dropMost is how many files are claimed from the drop at a time. Each is a
 	// write to disk, and logins wait for none but these.
 	dropMost = 100
+	// dropLook is how many entries of the drop are looked at at a time, whatever
+	// they are: whoever owns it could make them faster than they are read.
+	dropLook = 4 * dropMost
 	// dropRoom is how many files cur/ may hold for the drop to be claimed from.
 	// It is half of what the worker holds in memory: a flood of matches leaves
 	// the other half to logins.
@@ -53,17 +59,45 @@ func (s *Spool) putDrop(drop folder, name string, data []byte) error {
 	return s.publish(drop, name, data, s.drop)
 }
 
-// openDrop gives the drop; ok is false where there is none, or where this
-// process is not to use it.
-func (s *Spool) openDrop(root folder) (drop folder, ok bool, err error) {
+// openDrop gives the drop; ok is false where this process is not to use it. That
+// is for the owner of watch/tmp alone, whoever may open it besides: a hook that
+// su or sudo runs, the service, and root above all put elsewhere.
+func (s *Spool) openDrop() (drop folder, ok bool, err error) {
 	if !s.o.Host || s.o.UID == 0 {
 		return folder{}, false, nil
 	}
-	drop, err = root.folder(dropName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return folder{}, false, nil
+	drop, err = openPassage(filepath.Join(s.o.Dir, dropName), s.fault)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			err = nil
+		}
+		return folder{}, false, err
 	}
-	return drop, err == nil, err
+	st, err := drop.lstat(tmpName)
+	if err == nil && uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == s.o.UID {
+		return drop, true, nil
+	}
+	drop.close()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return folder{}, false, err
+}
+
+// DropError is what keeps the drop from being claimed. Its folders are the
+// watcher's, who may close them, so that it is no reason to do anything else
+// otherwise.
+type DropError struct{ Err error }
+
+func (e *DropError) Error() string { return e.Err.Error() }
+func (e *DropError) Unwrap() error { return e.Err }
+
+// failDrop keeps the first error of the drop; there may be one a file.
+func (c *claim) failDrop(err error) {
+	if c.drop == nil {
+		c.drop = &DropError{err}
+		c.fail(c.drop)
+	}
 }
 
 // fromDrop claims what waits in the drop of root, if there is one.
@@ -78,7 +112,7 @@ func (c *claim) fromDrop(root folder) {
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.fail(err)
+		c.failDrop(err)
 	}
 }
 
@@ -89,14 +123,17 @@ type dropped struct {
 }
 
 func (c *claim) copyDropped(ready folder) error {
-	q, seen := c.q, 0
+	q, seen, looked := c.q, 0, 0
 	var copied []dropped
 	err := ready.each(func(e fs.DirEntry) bool {
 		name := e.Name()
+		looked++
 		switch {
+		case looked > dropLook:
+			return false
 		case strings.HasPrefix(name, "."):
 		case !e.Type().IsRegular():
-			q.left(ready, e)
+			q.left(ready, InDrop, e)
 		case len(c.names)+len(copied) >= c.limit:
 			c.more = true
 			return false
@@ -108,8 +145,7 @@ func (c *claim) copyDropped(ready folder) error {
 			if ok {
 				copied = append(copied, d)
 			} else if err != nil {
-				c.fail(err)
-				q.left(ready, e)
+				c.failDrop(err)
 			}
 		}
 		return true
@@ -131,7 +167,7 @@ func (c *claim) copyDropped(ready folder) error {
 				c.names = append(c.names, d.to)
 			}
 		default:
-			c.fail(gone)
+			c.failDrop(gone)
 			if !d.twice {
 				c.undo(d.to)
 			}
@@ -141,25 +177,32 @@ func (c *claim) copyDropped(ready folder) error {
 }
 
 // copyOne copies a file of the drop into cur/. What is no event that a watcher
-// may tell goes to failed/; ok is false then.
+// may tell is refused; ok is false then.
 func (q *Queue) copyOne(ready folder, name string) (d dropped, ok bool, err error) {
 	data, err := ready.read(name)
-	switch {
+	if errors.Is(err, fs.ErrPermission) {
+		// Not of those that come and go, where its mode says so.
+		if st, e := ready.lstat(name); e == nil && isRegular(st) && int(st.Uid) != os.Geteuid() && st.Mode&0o044 == 0 {
+			return d, false, q.refuse(ready, InDrop, name, err)
+		}
+	}
+	var trouble *TroubleError
+	switch err = q.bear(InDrop, name, err); {
 	case errors.Is(err, fs.ErrNotExist):
 		return d, false, nil
-	case errors.Is(err, ErrForeign), errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrUnexpectedEOF):
-		return d, false, q.keep(ready, name)
-	case err != nil:
+	case errors.As(err, &trouble):
 		return d, false, err
+	case err != nil:
+		return d, false, q.refuse(ready, InDrop, name, err)
 	}
 	to, data, err := admit(name, data)
 	if err != nil {
-		return d, false, q.keep(ready, name)
+		return d, false, q.refuse(ready, InDrop, name, err)
 	}
 	d = dropped{from: name, to: to}
-	if _, err := q.cur.lstat(to); err == nil {
-		d.twice = true
-		return d, true, nil
+	if there, err := q.has(to); err != nil || there {
+		d.twice = there
+		return d, there, err
 	}
 	// Replaces nothing, because the name was free and this is the one worker.
 	if err := q.store(q.cur, to, data); err != nil {
@@ -198,7 +241,10 @@ func admit(name string, data []byte) (string, []byte, error) {
 // stays, by which people know it (event.Ref).
 func droppedID(id string) string {
 	sum := sha256.Sum256([]byte("watch\x00" + id))
-	hashed := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding).EncodeToString(sum[:16])
+	hashed := base32ID.EncodeToString(sum[:16])
 	ref := event.Ref(id)
 	return ref + hashed[len(ref):]
 }
+
+// base32ID writes 16 bytes as an id (event.ValidID).
+var base32ID = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)

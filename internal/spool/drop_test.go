@@ -50,14 +50,20 @@ func dropSpool(t *testing.T) *Spool {
 			t.Fatal(err)
 		}
 	}
+	if o.UID == 0 {
+		if err := os.Chown(filepath.Join(o.Dir, dropName, tmpName), watcherID, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 
-// asWatcher is the same spool for a process that is neither root nor the
-// service.
+// asWatcher is the same spool for the owner of watch/tmp.
 func asWatcher(s *Spool) *Spool {
 	w := *s
-	w.o.UID = watcherID
+	if w.o.UID == 0 {
+		w.o.UID = watcherID
+	}
 	return &w
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sshnotify/sshnotify/internal/event"
 )
 
 // folder is an open folder. What is in it is named relative to its descriptor
@@ -24,10 +26,9 @@ type folder struct {
 // do runs one system call: again where a signal interrupted it, which happens
 // on network file systems.
 func (d folder) do(op, name string, call func() error) error {
-	path := filepath.Join(d.path, name)
 	if d.fault != nil {
-		if err := d.fault(op, path); err != nil {
-			return &fs.PathError{Op: op, Path: path, Err: err}
+		if err := d.fault(op, filepath.Join(d.path, name)); err != nil {
+			return &fs.PathError{Op: op, Path: d.shown(name), Err: err}
 		}
 	}
 	for {
@@ -41,8 +42,17 @@ func (d folder) do(op, name string, call func() error) error {
 		if pe, ok := err.(*fs.PathError); ok { // of os.File, which names the path too
 			err = pe.Err
 		}
-		return &fs.PathError{Op: op, Path: path, Err: err}
+		return &fs.PathError{Op: op, Path: d.shown(name), Err: err}
 	}
+}
+
+// maxShown is how much of a stranger's file name is shown, in characters.
+const maxShown = 80
+
+// shown gives the path of something inside d as it may stand in a line of text:
+// anybody may have chosen the name.
+func (d folder) shown(name string) string {
+	return filepath.Join(d.path, event.Clean(name, maxShown))
 }
 
 // openFolder opens a folder by its path; links on the way are followed, since
@@ -50,6 +60,13 @@ func (d folder) do(op, name string, call func() error) error {
 func openFolder(path string, fault func(op, path string) error) (folder, error) {
 	d := folder{path: path, fault: fault}
 	return d.openat(unix.AT_FDCWD, path, 0)
+}
+
+// openPassage opens a folder that this process may only have the right to pass
+// through. Nothing can be read or made by what it gives, only opened.
+func openPassage(path string, fault func(op, path string) error) (folder, error) {
+	d := folder{path: path, fault: fault}
+	return d.openat(unix.AT_FDCWD, path, oPassage|unix.O_NOFOLLOW)
 }
 
 func (d folder) openat(at int, name string, flags int) (folder, error) {

@@ -150,6 +150,8 @@ func (q *Queue) takeOver() error {
 		return err
 	}
 	q.note(true)
+	q.loadTroubles()
+	q.sweepReasons()
 	return nil
 }
 
@@ -175,6 +177,7 @@ func (q *Queue) Unlock() error {
 		return nil
 	}
 	q.note(true)
+	q.keepTroubles()
 	return q.close()
 }
 

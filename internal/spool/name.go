@@ -16,6 +16,10 @@ const (
 	lockName    = ".lock"
 	summaryName = ".summary"
 	tempPrefix  = ".tmp-" // in cur/, of the worker
+	troubleName = ".trouble"
+	whyPrefix   = ".why-" // in failed/: why the file of that name is there
+	// refusedPrefix begins the names of foreign files in failed/; their ids follow.
+	refusedPrefix = "foreign-"
 )
 
 // maxName is the length in bytes of the longest name. The file systems' own

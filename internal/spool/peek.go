@@ -12,22 +12,32 @@ func RequestName(id string) string { return "req-" + id + ".req" }
 // Peek reads a file that Waiting named, without the lock. It may be gone by
 // now: fs.ErrNotExist.
 func (s *Spool) Peek(f File) ([]byte, error) {
-	path, sub := s.o.Dir, string(f.Folder)
-	switch f.Folder {
-	case InOverflow:
-		path, sub = s.o.Overflow, newName
-	case InDrop:
-		path, sub = filepath.Join(s.o.Dir, dropName), newName
-	}
-	root, err := openFolder(path, s.fault)
-	if err != nil {
-		return nil, err
-	}
-	defer root.close()
-	d, err := root.folder(sub)
+	d, err := s.at(f.Folder)
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
 	return d.read(f.Name)
+}
+
+// at opens the folder that holds a file of Waiting's.
+func (s *Spool) at(in Folder) (folder, error) {
+	path, sub := s.place(in)
+	root, err := openFolder(path, s.fault)
+	if err != nil {
+		return folder{}, err
+	}
+	defer root.close()
+	return root.folder(sub)
+}
+
+// place gives a folder's path in two parts: links in the first are followed.
+func (s *Spool) place(in Folder) (path, sub string) {
+	switch in {
+	case InOverflow:
+		return s.o.Overflow, newName
+	case InDrop:
+		return filepath.Join(s.o.Dir, dropName), newName
+	}
+	return s.o.Dir, string(in)
 }

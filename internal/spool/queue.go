@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
+
+	"github.com/sshnotify/sshnotify/internal/event"
 )
 
 // Queue is what the one worker may do to a spool. Its methods must not be
@@ -26,6 +29,10 @@ type Queue struct {
 	written summary // as on disk
 	foreign []Foreign
 	seen    map[string]bool // foreign things that were left, by path
+	kept    int             // foreign files in failed/; 0: not counted
+
+	troubles     map[string]trouble // by folder and name
+	troublesKept bool               // they are on disk as they are here
 }
 
 // List gives the names in cur/, sorted: claimed events and requests, those of
@@ -34,7 +41,7 @@ func (q *Queue) List() ([]string, error) {
 	if q.lock == nil {
 		return nil, ErrUnlocked
 	}
-	names, err := q.names(q.cur)
+	names, err := q.names(q.cur, InCur)
 	if err == nil && len(names) != q.sum.count {
 		err = q.recount(false) // somebody else has been in there
 		q.note(true)
@@ -49,16 +56,18 @@ func (q *Queue) Failed() ([]string, error) {
 		return nil, err
 	}
 	defer failed.close()
-	return q.names(failed)
+	return q.names(failed, InFailed)
 }
 
 // Read gives a file of cur/: ErrForeign if it is not a regular file of at most
-// MaxRead bytes. It never blocks.
+// MaxRead bytes; a *TroubleError if it can't be read now, and another error
+// where that has been so for a day. It never blocks.
 func (q *Queue) Read(name string) ([]byte, error) {
 	if err := q.check("read", name); err != nil {
 		return nil, err
 	}
-	return q.cur.read(name)
+	b, err := q.cur.read(name)
+	return b, q.bear(InCur, name, err)
 }
 
 // ReadFailed gives a file of failed/, as Read does.
@@ -71,7 +80,8 @@ func (q *Queue) ReadFailed(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer failed.close()
-	return failed.read(name)
+	b, err := failed.read(name)
+	return b, q.bear(InFailed, name, err)
 }
 
 // Write puts a file into cur/, durably: whoever reads it sees the old content
@@ -128,6 +138,7 @@ func (q *Queue) Fail(name string, data []byte) error {
 		err = q.store(failed, name, data)
 	}
 	if err == nil {
+		q.explain(failed, name, "")
 		// Safe there before it goes here.
 		err = failed.sync()
 	}
@@ -170,6 +181,9 @@ func (q *Queue) Retry(name string) error {
 		q.added(name)
 	}
 	if err == nil {
+		q.explain(failed, name, "")
+	}
+	if err == nil {
 		err = q.cur.sync()
 	}
 	if err == nil {
@@ -191,7 +205,43 @@ func (q *Queue) Drop(name string) error {
 	if err := failed.unlink(name); err != nil {
 		return err
 	}
+	q.explain(failed, name, "")
+	if strings.HasPrefix(name, refusedPrefix) && q.kept > 0 {
+		q.kept--
+	}
 	return failed.sync()
+}
+
+// Refuse makes a dead letter, durably, of a file of cur/ that is not what its
+// name says or that can't be read, as it is, and keeps why.
+func (q *Queue) Refuse(name string, why error) error {
+	st, err := q.cur.lstat(name)
+	if err == nil {
+		err = q.Fail(name, nil)
+	}
+	if err != nil {
+		return err
+	}
+	failed, err := q.failed()
+	if err != nil {
+		return err
+	}
+	defer failed.close()
+	met := Foreign{
+		ID: fileOf(InFailed, name, st).ID(), Folder: InCur, Path: q.cur.shown(name), Moved: name, Why: event.Clean(why.Error(), maxWhy),
+	}
+	q.explain(failed, name, met.Why)
+	q.meet(met)
+	return nil
+}
+
+// has reports whether cur/ holds something of that name.
+func (q *Queue) has(name string) (bool, error) {
+	_, err := q.cur.lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (q *Queue) check(op, name string) error {
@@ -213,14 +263,14 @@ func (q *Queue) failed() (folder, error) {
 
 // names gives the files that a worker may have written, sorted, and reports
 // what else there is.
-func (q *Queue) names(d folder) (names []string, err error) {
+func (q *Queue) names(d folder, in Folder) (names []string, err error) {
 	err = d.each(func(e fs.DirEntry) bool {
 		switch {
 		case strings.HasPrefix(e.Name(), "."):
 		case e.Type().IsRegular() && ValidName(e.Name()):
 			names = append(names, e.Name())
 		default:
-			q.left(d, e)
+			q.left(d, in, e)
 		}
 		return true
 	})
@@ -246,27 +296,37 @@ func (q *Queue) store(to folder, name string, data []byte) error {
 }
 
 // read reads a file whose name may have been given to anything.
-func (d folder) read(name string) ([]byte, error) {
-	foreign := &fs.PathError{Op: "read", Path: name, Err: ErrForeign}
+func (d folder) read(name string) (b []byte, err error) {
 	f, err := d.open(name, unix.O_RDONLY, 0)
 	if err != nil {
-		// A link; a socket or a device that nobody serves.
-		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ENXIO) {
-			return nil, foreign
+		// A link, a socket or a device that nobody serves is refused by the
+		// kernel; but a disk may say the same (ENXIO) of a good file.
+		if st, e := d.lstat(name); e == nil && !isRegular(st) {
+			return nil, &fs.PathError{Op: "read", Path: d.shown(name), Err: fmt.Errorf("%w: it is %s", ErrForeign, kindOf(st))}
 		}
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	err = d.do("read", name, func() error {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return err
+		}
+		if !isRegular(st) {
+			return fmt.Errorf("%w: it is %s", ErrForeign, kindOf(st))
+		}
+		if st.Size > MaxRead {
+			return fmt.Errorf("%w: it is larger than %d bytes", ErrForeign, MaxRead)
+		}
+		b = make([]byte, st.Size)
+		_, err := f.ReadAt(b, 0)
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF // it was made shorter meanwhile
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > MaxRead {
-		return nil, foreign
-	}
-	b := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, b); err != nil {
-		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
 	}
 	return b, nil
 }

@@ -172,7 +172,7 @@ func TestClaimLeavesForeignThings(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]fs.FileMode{link: fs.ModeSymlink, folder: fs.ModeDir, fifo: fs.ModeNamedPipe, socket: fs.ModeSocket, "core\x1b[31m\n": 0}
+	want := map[string]fs.FileMode{link: fs.ModeSymlink, folder: fs.ModeDir, fifo: fs.ModeNamedPipe, socket: fs.ModeSocket, `core\u001b[31m\u000a`: 0}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("foreign (-want +got):\n%s", diff)
 	}

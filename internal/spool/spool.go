@@ -113,9 +113,9 @@ func Open(o Options) *Spool {
 // or Overflow where Dir was full or broken on the host.
 //
 // On the host it is root's to call; the service can't write in tmp/ and adds
-// events of its own by Queue.Write. The watcher, which is neither, puts into
-// watch/, where there is one: attacks, matches and alerts, Via being
-// event.ViaWatch. The worker keeps all else in failed/, and tells these under
+// events of its own by Queue.Write. The watcher, and nobody else, puts into
+// watch/: attacks, matches and alerts, Via being event.ViaWatch. The watcher is
+// who owns watch/tmp, by the effective user id; root never is. The worker keeps all else in failed/, and tells these under
 // another id with the same beginning. There is no overflow for them: with an
 // error, whatever it is, nothing was put, and the watcher tries again later.
 func (s *Spool) Put(name string, data []byte) (where string, err error) {
@@ -125,20 +125,20 @@ func (s *Spool) Put(name string, data []byte) (where string, err error) {
 	if len(data) > event.MaxSize {
 		return "", &fs.PathError{Op: "put", Path: name, Err: syscall.EFBIG}
 	}
+	drop, watcher, err := s.openDrop()
+	if err != nil {
+		return "", err
+	}
+	if watcher {
+		defer drop.close()
+		if err := s.putDrop(drop, name, data); err != nil {
+			return "", err
+		}
+		return s.o.Dir, nil
+	}
 	root, err := s.openDir()
 	if err == nil {
 		defer root.close()
-		drop, there, dropErr := s.openDrop(root)
-		if dropErr != nil {
-			return "", dropErr
-		}
-		if there {
-			defer drop.close()
-			if err := s.putDrop(drop, name, data); err != nil {
-				return "", err
-			}
-			return s.o.Dir, nil
-		}
 		err = s.publish(root, name, data, s.limit)
 	}
 	if err == nil {
