@@ -111,8 +111,8 @@ func (w *world) command(_ context.Context, c Command) ([]byte, error) {
 		w.write(openrcLevel, "-> "+openrcPath)
 	case strings.HasPrefix(line, "rc-update del"):
 		os.Remove(w.real(openrcLevel))
-	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup"}, c.Args[0]) &&
-		!strings.Contains(line, "is-active") && !strings.Contains(line, "status") && !strings.Contains(line, "-l"):
+	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup", "find", "gpasswd"}, c.Args[0]) &&
+		!strings.Contains(line, "is-active") && !strings.Contains(line, "status") && !strings.Contains(line, " show ") && !strings.Contains(line, "-l"):
 	default:
 		if out, ok := w.answers[line]; ok {
 			return []byte(out), nil
