@@ -32,12 +32,12 @@ purge)
 	# settings, and the folders of a queue that is elsewhere.
 	record=/etc/sshnotify/installed.json
 	if [ -f "$record" ]; then
-		sed -n '/^   "path": "\/[^"\\]*",$/{N;/\n   "created": true,$/{N;s|^   "path": "\([^"]*\)".*\n   "\(sha256\|purge\)".*|\2 \1|p;};}' "$record" |
+		sed -n '/^   "path": "\/[^"\\]*",$/{N;/\n   "created": true,$/{N;s#^   "path": "\([^"]*\)".*\n   "\(sha256\|purge\)".*#\2 \1#p;};}' "$record" |
 			while read -r what path; do
 				case "$what $path" in
-				*/../*) ;;
+				*/../* | "purge /etc/"*) ;;
 				"sha256 /etc/sshnotify/"*) rm -f "$path" ;;
-				"purge "*sshnotify*) if [ "$path" != /etc/sshnotify ] && [ ! -L "$path" ]; then rm -rf "$path"; fi ;;
+				"purge "*sshnotify*) if [ ! -L "$path" ]; then rm -rf "$path"; fi ;;
 				esac
 			done
 	fi
