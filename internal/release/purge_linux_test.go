@@ -44,7 +44,7 @@ func (g *guest) unowned() string {
 	return g.run("find", "/", "/run", "/tmp", "/dev/shm", "-xdev", "(", "-nouser", "-o", "-nogroup", ")")
 }
 
-// untold says what of sshnotify is left on a host without it.
+// gone says what of sshnotify is left on a host without it.
 func (g *guest) gone(before map[string]string) {
 	g.t.Helper()
 	if diff := cmp.Diff(before, g.etc()); diff != "" {
@@ -61,7 +61,7 @@ func (g *guest) gone(before map[string]string) {
 			g.t.Errorf("%s is left", left)
 		}
 	}
-	if out, _ := g.try("grep", "-rl", "sshnotify", "/etc", "/var/lib/pam", "/usr/share/pam-configs"); out != "" {
+	if out, _ := g.try("grep", "-rl", "sshnotify", "/etc/pam.d", "/etc/passwd", "/etc/group", "/var/lib/pam", "/usr/share/pam-configs"); out != "" {
 		g.t.Errorf("names sshnotify still:\n%s", out)
 	}
 }
