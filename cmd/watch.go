@@ -35,6 +35,8 @@ type watchOptions struct {
 	json         bool
 	showUnparsed bool
 	stdin        bool
+	settingsFile string // of writeSettings, instead of the settings
+	writeTo      string
 }
 
 func newWatchCmd(a *app) *cobra.Command {
@@ -48,6 +50,9 @@ failures, at once, and for attacks: in the daily digest, or with watch.notify =
 "each" when one begins and when it ends. Lines that a [[pattern]] matches are told
 too. It stays, for a service manager: SIGHUP reloads the settings, SIGTERM ends it.
 It blocks nobody.`,
+			`The service's watcher can't read the settings, which may hold secrets. Before it
+is started, root has --write-settings check them and write what it needs, which
+--settings reads.`,
 			`With --replay it reads a file once, in the time of its lines, queues nothing, and
 prints the alerts that it would have raised, attacks each by itself; at the end
 what became of the lines. With --explain it says what it makes of one line.`,
@@ -60,12 +65,22 @@ what became of the lines. With --explain it says what it makes of one line.`,
   # what another program writes
   tcpdump -l port 23 | sshnotify watch --stdin
 
-  # what sshnotify-watch.service runs
-  sshnotify watch --config /etc/sshnotify/config.toml --spool /var/spool/sshnotify`,
+  # what sshnotify-watch.service runs, the first line as root
+  sshnotify watch --config /etc/sshnotify/config.toml --write-settings /run/sshnotify-watch.json
+  sshnotify watch --settings /run/sshnotify-watch.json --spool /var/spool/sshnotify`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			replay, explain := c.Flags().Changed("replay"), c.Flags().Changed("explain")
+			write := c.Flags().Changed("write-settings")
 			switch {
+			case write && (replay || explain || o.stdin || o.json || o.showUnparsed || o.settingsFile != ""):
+				return &usageError{errors.New("--write-settings does nothing else")}
+			case o.settingsFile != "" && o.app.configFile != "":
+				return &usageError{errors.New("of --settings and --config only one can be meant")}
+			case write && o.writeTo == "":
+				return &usageError{errors.New("--write-settings is empty")}
+			case write:
+				return o.writeSettings()
 			case replay && explain, o.stdin && (replay || explain):
 				return &usageError{errors.New("of --replay, --explain and --stdin only one can be meant")}
 			case explain:
@@ -84,6 +99,8 @@ what became of the lines. With --explain it says what it makes of one line.`,
 	f.StringVar(&o.explain, "explain", "", "say what is made of a `LINE`")
 	f.BoolVar(&o.json, "json", false, "print JSON, an object a line")
 	f.BoolVar(&o.stdin, "stdin", false, "watch standard input, and nothing else, until its end")
+	f.StringVar(&o.settingsFile, "settings", "", "watch what `FILE` says, which --write-settings wrote, and read no settings")
+	f.StringVar(&o.writeTo, "write-settings", "", "check the settings, write what watching needs of them to `FILE`, without any secret, and end")
 	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: the commonest forms of lines that were not understood")
 	return c
 }
@@ -91,7 +108,7 @@ what became of the lines. With --explain it says what it makes of one line.`,
 // explainLine judges one line, without what came before.
 func (o *watchOptions) explainLine() error {
 	a := o.app
-	c, err := a.settingsWithoutSecrets()
+	c, err := o.settings()
 	if err != nil {
 		return err
 	}
@@ -188,7 +205,7 @@ func attackOptions(c config.Config) attack.Options {
 func (o *watchOptions) run(ctx context.Context) error {
 	log := o.app.logger()
 	hup := hangups()
-	c, err := o.app.settingsWithoutSecrets()
+	c, err := o.settings()
 	if err != nil {
 		return err
 	}
@@ -197,7 +214,7 @@ func (o *watchOptions) run(ctx context.Context) error {
 		if err != nil || !again {
 			return err
 		}
-		next, err := o.app.settingsWithoutSecrets()
+		next, err := o.settings()
 		if err != nil { // somebody's typing error must not leave the host unwatched
 			log.Error("the settings can't be read, and stay as they were", "error", err)
 			continue
@@ -322,7 +339,7 @@ const hostWatchState = "/var/lib/sshnotify-watch"
 // replayFile reads a file in event time, and queues nothing.
 func (o *watchOptions) replayFile(ctx context.Context) error {
 	a := o.app
-	c, err := a.settingsWithoutSecrets()
+	c, err := o.settings()
 	if err != nil {
 		return err
 	}

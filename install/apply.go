@@ -2,12 +2,15 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -155,16 +158,25 @@ func (h Host) applyRun(ctx context.Context, c Change) (func(context.Context) err
 	if h.Run == nil {
 		return nil, errNoCommands
 	}
-	if _, err := h.Run(ctx, c.Command); err != nil {
-		return nil, err
-	}
-	if len(c.Undo.Args) == 0 {
-		return nil, nil
-	}
-	return func(ctx context.Context) error {
+	undo := func(ctx context.Context) error {
 		_, err := h.Run(ctx, c.Undo)
 		return err
-	}, nil
+	}
+	_, err := h.Run(ctx, c.Command)
+	if err == nil && c.proof != nil {
+		err = c.proof(h)
+	}
+	switch {
+	case err != nil && len(c.Undo.Args) > 0:
+		// It may have done half of its work: a service that does not come up is
+		// enabled all the same, and started again and again. That it has done
+		// nothing is no error.
+		_ = undo(context.WithoutCancel(ctx))
+		return nil, err
+	case err != nil || len(c.Undo.Args) == 0:
+		return nil, err
+	}
+	return undo, nil
 }
 
 func (h Host) applyWrite(c Change, was file) (func(context.Context) error, error) {
@@ -192,11 +204,37 @@ func (h Host) applyMkdir(c Change) (func(context.Context) error, error) {
 	if err := os.Mkdir(h.real(c.Path), 0o700); err != nil {
 		return nil, h.plain(err)
 	}
-	back := func(context.Context) error { return h.plain(os.Remove(h.real(c.Path))) }
+	back := func(context.Context) error { return h.rmdir(c.Path) }
 	if err := h.setRights(c.Path, c.Mode, uid, gid); err != nil {
 		return nil, errors.Join(err, back(context.Background()))
 	}
 	return back, nil
+}
+
+// rmdir takes away a folder that was made a moment ago, with what the service
+// has put into it since. An event in it stays, and is root's from then on: the
+// folder's user is taken out next, and somebody else may get the number.
+func (h Host) rmdir(dir string) error {
+	name := h.real(dir)
+	err := os.Remove(name)
+	if !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) {
+		return h.plain(err)
+	}
+	kept := false
+	walk := func(p string, d fs.DirEntry, err error) error {
+		kept = kept || err != nil || d.Type().IsRegular() && path.Ext(p) == ".json" &&
+			slices.Contains([]string{"new", "cur", "failed"}, filepath.Base(filepath.Dir(p)))
+		return nil
+	}
+	if err := filepath.WalkDir(name, walk); err != nil || !kept {
+		return h.plain(cmp.Or(err, os.RemoveAll(name)))
+	}
+	return errors.Join(errors.New("an event is in it; it is root's now"), filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return h.plain(err)
+		}
+		return h.plain(h.setOwner(p, h.UID, os.Getegid()))
+	}))
 }
 
 func (h Host) applyRmdir(was file) (func(context.Context) error, error) {

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -104,29 +105,51 @@ func (c *checks) door(d door) {
 		c.add(name, Fail, d.hook.Line(), "%v", inFile(err, f.path))
 		return
 	}
-	found := hooks(session)
-	switch len(found) {
-	case 0:
-		c.add(name, Fail, again, "%s: no line runs the hook", f.path)
+	redo := againFor(d)
+	all := hooks(session)
+	// A line for other services, as that of a profile for all, does nothing here.
+	found := slices.DeleteFunc(slices.Clone(all), func(r pamRule) bool {
+		call, _ := r.call()
+		return !slices.Contains(call.services(), d.name)
+	})
+	switch {
+	case len(all) > 0 && len(found) == 0:
+		c.add(name, Fail, redo, "%s: no line of the hook's tells of %s, which --services must name", f.path, d.name)
 		return
-	case 1:
-	default:
-		c.add(name, Fail, again, "%s: the hook is run %d times", f.path, len(found))
+	case len(found) == 0:
+		c.add(name, Fail, redo, "%s: no line runs the hook", f.path)
+		return
+	case len(found) > 1:
+		c.add(name, Fail, redo, "%s: the hook is run %d times", f.path, len(found))
 		return
 	}
-	if reason := misplaced(auth, session); reason != "" {
-		c.add(name, Fail, again, "%s: %s", f.path, reason)
+	if reason := misplaced(auth, session, found[0]); reason != "" {
+		c.add(name, Fail, redo, "%s: %s", f.path, reason)
 		return
 	}
-	c.hookLine(name, f.path, found[0], d.hook)
+	if call, _ := found[0].call(); len(call.through) > 0 && slices.ContainsFunc(session, readsUserEnv) {
+		c.add(name, Fail, redo, "%s: pam_env.so reads ~/.pam_environment, so that users could have %s load what they like, as root", f.path, call.through[0])
+		return
+	}
+	c.hookLine(name, cmp.Or(found[0].file, f.path), found[0], d)
 }
 
-// misplaced says what is wrong with the place of the one hook in a stack.
-func misplaced(auth, session []pamRule) string {
+// againFor is the command that puts a door's hook right.
+func againFor(d door) string {
+	for s, names := range doors {
+		if s != "sshd" && slices.Contains(names, d.name) {
+			return again + " --services " + s
+		}
+	}
+	return again
+}
+
+// misplaced says what is wrong with the place of a hook in a stack.
+func misplaced(auth, session []pamRule, hook pamRule) string {
 	if slices.ContainsFunc(auth, readsUserEnv) {
 		return "pam_env.so reads ~/.pam_environment in the auth stack: users write the hook's environment"
 	}
-	at := slices.IndexFunc(session, isHook)
+	at := slices.IndexFunc(session, func(r pamRule) bool { return r.file == hook.file && r.span == hook.span })
 	for _, r := range session[:at] {
 		if moves(r) || ends(r) {
 			return fmt.Sprintf("the hook comes behind %s", path.Base(r.module))
@@ -142,26 +165,30 @@ func misplaced(auth, session []pamRule) string {
 
 // hookLine compares the hook that is there with what it should be. Arguments
 // beyond program and spool are a matter of how the host was set up.
-func (c *checks) hookLine(name, file string, r pamRule, want Hook) {
-	at := slices.IndexFunc(r.args, func(a string) bool { return strings.HasPrefix(a, "/") })
-	opts, program, rest := r.args[:at], r.args[at], r.args[at+1:]
+func (c *checks) hookLine(name, file string, r pamRule, d door) {
+	call, _ := r.call()
+	redo := againFor(d)
 	// Where it does not say, root's hook writes to the usual place.
 	spool := DefaultSpool
-	if i := slices.Index(rest, "--spool"); i >= 0 && i+1 < len(rest) {
-		spool = rest[i+1]
+	if v, ok := call.flag("--spool"); ok {
+		spool = v
 	}
-	c.workers = c.workers || !slices.Contains(rest, "--no-worker")
+	c.workers = c.workers || !slices.Contains(call.args, "--no-worker")
 	switch {
 	case r.bracket || r.control != "optional":
-		c.add(name, Fail, again, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)
-	case program != want.Binary:
-		c.add(name, Fail, again, "%s: line %d runs %s, not %s", file, r.row, program, want.Binary)
-	case spool != want.Spool:
-		c.add(name, Fail, again, "%s: line %d writes to %q, not to %s", file, r.row, spool, want.Spool)
-	case slices.Contains(opts, "stdout") || slices.Contains(opts, "seteuid"):
-		c.add(name, Fail, again, "%s: line %d has %v: only quiet is right", file, r.row, opts)
-	case !slices.Contains(opts, "quiet"):
-		c.add(name, Warn, again, "%s: line %d lacks quiet: people see when the hook can't be run", file, r.row)
+		c.add(name, Fail, redo, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)
+	case call.program != d.hook.Binary:
+		c.add(name, Fail, redo, "%s: line %d runs %s, not %s", file, r.row, call.program, d.hook.Binary)
+	case spool != d.hook.Spool:
+		c.add(name, Fail, redo, "%s: line %d writes to %q, not to %s", file, r.row, spool, d.hook.Spool)
+	case slices.Contains(call.options, "stdout"):
+		c.add(name, Fail, redo, "%s: line %d has stdout: what the hook starts would hold people up", file, r.row)
+	case d.hook.AsRoot && !call.asRoot():
+		c.add(name, Fail, redo, "%s: line %d lacks seteuid: the hook runs with the uid of whoever calls %s, who can stop it", file, r.row, d.name)
+	case !slices.Contains(call.options, "quiet"):
+		c.add(name, Warn, redo, "%s: line %d lacks quiet: people see when the hook can't be run", file, r.row)
+	case d.hook.Unlimited && len(call.through) == 0:
+		c.add(name, Warn, redo, "%s: line %d keeps the limits of whoever calls %s, with which the hook may not even start", file, r.row, d.name)
 	default:
 		c.add(name, OK, "", "%s: line %d", file, r.row)
 	}
@@ -169,10 +196,14 @@ func (c *checks) hookLine(name, file string, r pamRule, want Hook) {
 
 // others reports what tells of logins besides.
 func (c *checks) others(f Findings, ds []door) {
-	for _, l := range f.Hooks {
+	for _, l := range c.h.hookRules() {
 		known := slices.ContainsFunc(ds, func(d door) bool { return l.File == path.Join(pamDirs[0], d.name) })
 		if !known && !strings.HasPrefix(path.Base(l.File), "common-") && !isDoor(path.Base(l.File)) {
 			c.add("other hooks", Warn, "", "%s: line %d runs the hook too", l.File, l.Row)
+		}
+		if call, _ := l.rule.call(); !known && call.needsRoot() && !call.asRoot() {
+			c.add("other hooks", Fail, fmt.Sprintf("sudo sed -i '%ds/pam_exec\\.so/& seteuid/' %s", l.Row, quoteShell(l.File)),
+				"%s: line %d lacks seteuid: the hook runs with the uid of whoever becomes another, who can stop it", l.File, l.Row)
 		}
 	}
 	for _, o := range f.OldHooks {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,10 @@ func (c *checks) watch(f Findings, places Places) {
 		c.add("watch user", Fail, againWatch, "no user %s", WatchUser)
 	case u.UID == 0:
 		c.add("watch user", Fail, "userdel "+WatchUser+" && "+againWatch, "%s is root", WatchUser)
+	case c.h.inServiceGroup():
+		c.add("watch user", Fail, "sudo gpasswd -d "+WatchUser+" "+ServiceUser+" && sudo systemctl restart "+watchUnitName, "%s is in the group %s, which may read the secrets", WatchUser, ServiceUser)
+	case c.watchRunsIn(f, ServiceUser):
+		c.add("watch user", Fail, againWatch+" && sudo systemctl restart "+watchUnitName, "%s has SupplementaryGroups=%s, which may read the secrets", watchUnitName, ServiceUser)
 	case len(lacks) > 0:
 		c.add("watch user", Warn, againWatch, "%s is not in the groups %s, whose logs it can't read", WatchUser, strings.Join(lacks, " and "))
 	default:
@@ -27,6 +32,16 @@ func (c *checks) watch(f Findings, places Places) {
 	if folders := watchFolders(places); c.checkFolders("watch folders", againWatch, places, folders) {
 		c.add("watch folders", OK, "", "%s", folders[0].path)
 	}
+}
+
+// watchRunsIn says whether the watcher's unit, with its drop-ins, puts it into a
+// group.
+func (c *checks) watchRunsIn(f Findings, group string) bool {
+	if !f.Running {
+		return false
+	}
+	out, err := c.h.ask(c.ctx, "systemctl", "show", "-p", "SupplementaryGroups", "--value", watchUnitName)
+	return err == nil && slices.Contains(strings.Fields(string(out)), group)
 }
 
 func (c *checks) watchService(f Findings, places Places) {

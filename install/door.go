@@ -48,6 +48,7 @@ func (h Host) doorsFor(services []string, sshd SSHD, base Hook) ([]door, error) 
 		if !slices.Equal(names, []string{"sshd"}) {
 			hook.Args = append(hook.Args, "--services", strings.Join(names, ","))
 		}
+		hook.AsRoot = s != "sshd"
 		for i, name := range names {
 			f, err := h.read(path.Join(pamDirs[0], name))
 			if err != nil {
@@ -56,7 +57,10 @@ func (h Host) doorsFor(services []string, sshd SSHD, base Hook) ([]door, error) 
 			if i > 0 && (!f.exists || includesService(f.data, names[0])) {
 				continue
 			}
-			out = append(out, door{name, hook})
+			one := hook
+			// sshd's limits are root's.
+			one.Unlimited = hook.AsRoot && h.exists(prlimit) && !h.usersWriteEnv(f.data)
+			out = append(out, door{name, one})
 		}
 	}
 	return out, nil
@@ -69,6 +73,22 @@ func includesService(text []byte, name string) bool {
 	return err == nil && slices.ContainsFunc(rules, func(r pamRule) bool {
 		return r.includes() && (r.typ == "" || r.typ == "session") && path.Base(r.module) == name
 	})
+}
+
+// usersWriteEnv says whether users may write PAM's environment of a service, as
+// far as its stack is understood: when the session ends, the hook gets what
+// pam_env read when it began.
+func (h Host) usersWriteEnv(text []byte) bool {
+	rules, err := parsePAM(text)
+	if err != nil {
+		return true
+	}
+	for _, typ := range []string{"auth", "session"} {
+		if rs, err := h.flatten(rules, typ, 0); err != nil || slices.ContainsFunc(rs, readsUserEnv) {
+			return true
+		}
+	}
+	return false
 }
 
 // doorFile reads the file of a door, or says why it can't be edited.
@@ -114,7 +134,7 @@ func (h Host) doorFile(d door) (file, error) {
 // nixRule is the hook in the words of NixOS' configuration
 // (security.pam.services.<name>.rules.session).
 func nixRule(d door) string {
-	args := append([]string{"quiet"}, d.hook.words()...)
+	args := append(d.hook.options(), d.hook.words()...)
 	for i, a := range args {
 		args[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`).Replace(a) + `"`
 	}
@@ -122,20 +142,31 @@ func nixRule(d door) string {
 		"control = \"optional\"; modulePath = \"${pkgs.pam}/lib/security/pam_exec.so\"; args = [ %s ]; };", d.name, d.name, strings.Join(args, " "))
 }
 
-// pam puts the hook into the files of pam.d.
-func (p *planner) pam(ds []door) error {
+// pam puts the hook into the files of pam.d, or where pam-auth-update writes
+// them into a profile of its; profiled says that it did.
+func (p *planner) pam(f Findings, ds []door) (profiled bool, err error) {
 	for _, d := range ds {
-		f, err := p.h.doorFile(d)
-		if err != nil {
-			return err
+		into := p.h.profile(f, d)
+		switch done, err := p.enable(into, d); {
+		case err != nil:
+			return false, err
+		case done:
+			profiled = true
+			continue
+		case into.reason != "":
+			p.note("/etc/pam.d/%s gets a line of its own: %s", d.name, into.reason)
 		}
-		content, err := p.h.setHook(f.data, d.hook)
+		file, err := p.h.doorFile(d)
 		if err != nil {
-			return inFile(err, f.path)
+			return false, err
 		}
-		if err := p.edit(f, content, f.mode, fmt.Sprintf("the hook, in PAM's stack of %s", d.name)); err != nil {
-			return err
+		content, err := p.h.setHook(file.data, d.hook)
+		if err != nil {
+			return false, inFile(err, file.path)
+		}
+		if err := p.edit(file, content, file.mode, fmt.Sprintf("the hook, in PAM's stack of %s", d.name)); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return profiled, nil
 }

@@ -139,10 +139,23 @@ func (h Host) packaged(unit string) string {
 	return ""
 }
 
-// hookLines finds the hook in every file of pam.d. Files that are not
-// understood are passed over: only those that are edited need to be.
 func (h Host) hookLines() []HookLine {
 	var out []HookLine
+	for _, l := range h.hookRules() {
+		out = append(out, l.HookLine)
+	}
+	return out
+}
+
+type hookRule struct {
+	HookLine
+	rule pamRule
+}
+
+// hookRules finds the hook in every file of pam.d. Files that are not
+// understood are passed over: only those that are edited need to be.
+func (h Host) hookRules() []hookRule {
+	var out []hookRule
 	for _, name := range h.pamNames() {
 		f, err := h.read(path.Join(pamDirs[0], name))
 		if err != nil {
@@ -153,7 +166,7 @@ func (h Host) hookLines() []HookLine {
 			continue
 		}
 		for _, r := range hooks(rules) {
-			out = append(out, HookLine{f.path, r.row})
+			out = append(out, hookRule{HookLine{f.path, r.row}, r})
 		}
 	}
 	return out

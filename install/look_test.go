@@ -198,7 +198,8 @@ func TestCheckSystemFindsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := booted(t, "debian12")
+			// With a line of its own: the profile's is the same.
+			w := booted(t, "debian12", map[string]string{profileSaved + "/session": ""})
 			w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
 			c.spoil(w)
 			var bad []CheckResult
@@ -219,9 +220,9 @@ func TestCheckSystemFindsWhatIsWrong(t *testing.T) {
 }
 
 // The profile of pam-auth-update puts the hook into common-session, where
-// doctor finds it.
+// doctor finds it, also if somebody else enabled it.
 func TestCheckSystemSeesTheProfile(t *testing.T) {
-	w := booted(t, "debian12")
+	w := booted(t, "debian12", map[string]string{profileSaved + "/session": ""})
 	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
 	w.write("/etc/pam.d/sshd", fixture(t, "debian12")["/etc/pam.d/sshd"])
 	text := w.content("/etc/pam.d/common-session")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,21 @@ import (
 type Hook struct {
 	Binary, Spool string
 	Args          []string // further arguments, such as --no-worker
+	// AsRoot makes the real uid the effective one (seteuid): under su and sudo
+	// it is the caller's, who could send signals to the hook.
+	AsRoot bool
+	// Unlimited lifts the caller's limits before the program is started: with
+	// few of some, Go ends before main. It must not be used where users write
+	// PAM's environment: unlike the hook, what lifts them heeds LD_PRELOAD.
+	Unlimited bool
 }
+
+// lifted runs its arguments with limits that suit the hook. Where root may not
+// lift a limit, as in some containers, the arguments are run as it is.
+const lifted = prlimit + ` --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024 -- "$@" || exec "$@"`
+
+// prlimit is util-linux' prlimit(1).
+const prlimit = "/usr/bin/prlimit"
 
 // check refuses what can't stand in a line of pam.d.
 func (k Hook) check() error {
@@ -37,7 +52,19 @@ func (k Hook) check() error {
 }
 
 func (k Hook) words() []string {
-	return append([]string{k.Binary, "hook", "--spool", k.Spool}, k.Args...)
+	words := append([]string{k.Binary, "hook", "--spool", k.Spool}, k.Args...)
+	if k.Unlimited {
+		words = append([]string{"/bin/sh", "-c", lifted, "sshnotify"}, words...)
+	}
+	return words
+}
+
+// options are pam_exec's own.
+func (k Hook) options() []string {
+	if k.AsRoot {
+		return []string{"quiet", "seteuid"}
+	}
+	return []string{"quiet"}
 }
 
 // Line is the hook's line, without newline.
@@ -50,21 +77,69 @@ func (k Hook) line(typ, control string) string {
 			words[i] = "[" + strings.ReplaceAll(w, "]", `\]`) + "]"
 		}
 	}
-	return typ + control + "pam_exec.so quiet " + strings.Join(words, " ")
+	return typ + control + "pam_exec.so " + strings.Join(append(k.options(), words...), " ")
 }
 
-// isHook says whether a rule runs sshnotify's hook, from whatever place.
-func isHook(r pamRule) bool {
+// hookCall is what a rule that runs the hook says, in whatever form.
+type hookCall struct {
+	options []string // of pam_exec
+	through []string // what runs the program, such as prlimit; mostly nothing
+	program string
+	args    []string // behind "hook"
+}
+
+// call reads a rule that runs sshnotify's hook, from whatever place and through
+// whatever program.
+func (r pamRule) call() (c hookCall, ok bool) {
 	if r.typ != "session" || !r.is("pam_exec.so") {
-		return false
+		return c, false
 	}
-	for i, a := range r.args {
-		// What follows the first absolute path are the program's arguments.
-		if strings.HasPrefix(a, "/") {
-			return path.Base(a) == "sshnotify" && i+1 < len(r.args) && r.args[i+1] == "hook"
+	// What follows the first absolute path are the program's arguments.
+	at := slices.IndexFunc(r.args, func(a string) bool { return strings.HasPrefix(a, "/") })
+	if at < 0 {
+		return c, false
+	}
+	for i := at; i+1 < len(r.args); i++ {
+		if strings.HasPrefix(r.args[i], "/") && path.Base(r.args[i]) == "sshnotify" && r.args[i+1] == "hook" {
+			return hookCall{r.args[:at], r.args[at:i], r.args[i], r.args[i+2:]}, true
 		}
 	}
-	return false
+	return c, false
+}
+
+// flag gives the value of a flag of the hook's, the last one if there are
+// several.
+func (c hookCall) flag(name string) (value string, ok bool) {
+	for i, a := range c.args {
+		if v, is := strings.CutPrefix(a, name+"="); is {
+			value, ok = v, true
+		} else if a == name && i+1 < len(c.args) {
+			value, ok = c.args[i+1], true
+		}
+	}
+	return value, ok
+}
+
+// services are those that the hook tells of.
+func (c hookCall) services() []string {
+	if v, ok := c.flag("--services"); ok {
+		return strings.Split(v, ",")
+	}
+	return []string{"sshd"}
+}
+
+// asRoot says whether the hook's real uid is its effective one.
+func (c hookCall) asRoot() bool { return slices.Contains(c.options, "seteuid") }
+
+// needsRoot says that the hook may be run for somebody who is not root yet.
+func (c hookCall) needsRoot() bool {
+	return slices.ContainsFunc(c.services(), func(s string) bool { return s != "sshd" })
+}
+
+// isHook says whether a rule runs sshnotify's hook.
+func isHook(r pamRule) bool {
+	_, ok := r.call()
+	return ok
 }
 
 // setHook puts the hook's line into a file of pam.d, so that cutHook gives

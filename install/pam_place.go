@@ -63,6 +63,11 @@ func (h Host) flatten(rules []pamRule, typ string, depth int) ([]pamRule, error)
 			}
 			return nil, err
 		}
+		for i := range inner {
+			if inner[i].file == "" {
+				inner[i].file = f.path
+			}
+		}
 		out = append(out, inner...)
 	}
 	return out, nil

@@ -31,6 +31,7 @@ func (e *PAMError) Error() string {
 type pamRule struct {
 	span
 	row     int
+	file    string // that was included for it; "" for the file itself
 	typ     string // auth, account, password, session; "" for @include
 	dash    bool   // a missing module is not an error
 	control string // in lower case, without brackets

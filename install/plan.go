@@ -43,6 +43,9 @@ type Change struct {
 	Why string
 
 	mayFail bool // a failure is told and does not end the plan
+	// proof says whether a command did what it was run for, where its exit
+	// status does not.
+	proof func(Host) error
 }
 
 // hasText says whether a change is one of a text: of a file, or of a crontab.

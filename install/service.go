@@ -91,9 +91,11 @@ func (p *planner) folders(places Places) error {
 	return nil
 }
 
+// hostFolders are those of the service. The queue can be passed through, to the
+// watcher's part of it (see watchFolders).
 func hostFolders(places Places) []whole {
 	out := []whole{
-		{path: places.Spool, mode: 0o750, owner: readByService, why: "the queue of events"},
+		{path: places.Spool, mode: 0o751, owner: readByService, why: "the queue of events"},
 		{path: places.State, mode: 0o700, owner: ownedByService, why: "history and cache"},
 		{path: RunDir, mode: 0o750, owner: readByService, why: "where hooks write when the queue's disk is full"},
 	}

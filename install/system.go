@@ -140,26 +140,27 @@ func (p *planner) system(f Findings, o SystemOptions) error {
 		return err
 	}
 	// The hook comes last: nothing is told before there is who tells it.
-	if err := p.pam(ds); err != nil {
+	profiled, err := p.pam(f, ds)
+	if err != nil {
 		return err
 	}
-	p.systemNotes(f, ds)
+	p.systemNotes(f, ds, profiled)
 	return nil
 }
 
-func (p *planner) systemNotes(f Findings, ds []door) {
+func (p *planner) systemNotes(f Findings, ds []door, profiled bool) {
 	if f.SSHD.UsePAM == "" {
 		p.note("whether sshd uses PAM could not be found out: it must say UsePAM yes")
 	}
 	for _, l := range f.Hooks {
-		if !slices.ContainsFunc(ds, func(d door) bool { return l.File == path.Join(pamDirs[0], d.name) }) {
+		if !slices.ContainsFunc(ds, func(d door) bool { return l.File == path.Join(pamDirs[0], d.name) }) && (l.File != commonSession || !profiled) {
 			p.note("%s: line %d runs the hook too", l.File, l.Row)
 		}
 	}
 	for _, o := range f.OldHooks {
 		p.note("%s: line %d %s: a login would be told twice", o.File, o.Row, o.What)
 	}
-	if f.PAM == DebianPAM {
+	if f.PAM == DebianPAM && !profiled {
 		p.note("when an update of openssh-server brings another /etc/pam.d/sshd, dpkg asks: keep the line, or install again")
 	}
 }

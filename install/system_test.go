@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// enableProfile is how sshd's stack gets the hook on Debian.
+const enableProfile = "env DEBIAN_FRONTEND=noninteractive pam-auth-update --enable sshnotify"
+
 func systemOptions() SystemOptions {
 	return SystemOptions{Files: []FileText{
 		{Path: "/etc/sshnotify/config.toml", Content: []byte("[destination.slack]\n")},
@@ -43,18 +46,18 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 	}{
 		{
 			"Debian 12", "debian12", nil, nil, nil,
-			[]string{"sshd"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"common-session"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
 			"Debian 12, all doors", "debian12", nil, all, nil,
-			[]string{"login", "sshd", "su", "sudo", "sudo-i"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
 			"Ubuntu 24.04, all doors", "ubuntu2404", nil, all, nil,
-			[]string{"login", "sshd", "su", "sudo", "sudo-i"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
 			"Fedora 42, SELinux on, three doors", "fedora42", map[string]string{"/sys/fs/selinux/enforce": "1"}, []string{"sshd", "sudo", "su"},
@@ -86,8 +89,8 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 		{
 			"Debian 12 without the service", "debian12", map[string]string{"/usr/sbin/useradd": ""}, nil,
 			func(o *SystemOptions) { o.NoService = true },
-			[]string{"sshd"},
-			[]string{"useradd --system --user-group --no-create-home --home-dir /var/lib/sshnotify --shell /sbin/nologin sshnotify"},
+			[]string{"common-session"},
+			[]string{"useradd --system --user-group --no-create-home --home-dir /var/lib/sshnotify --shell /sbin/nologin sshnotify", enableProfile},
 		},
 		{
 			"Debian 12, other places", "debian12", map[string]string{"/opt/sshnotify/bin/sshnotify": "x"}, nil,
@@ -98,8 +101,8 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 				}
 				o.Files = []FileText{{Path: "/opt/sshnotify/etc/config.toml", Content: []byte("x")}}
 			},
-			[]string{"sshd"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"common-session"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -247,7 +250,7 @@ func TestInstallIntoAnImage(t *testing.T) {
 	if target, _ := os.Readlink(w.real(unitWants)); target != unitPath {
 		t.Errorf("started at boot: link to %q", target)
 	}
-	for _, want := range []string{"z /etc/sshnotify/slack.url 0640 root sshnotify -", "d /var/spool/sshnotify 0750 root sshnotify -"} {
+	for _, want := range []string{"z /etc/sshnotify/slack.url 0640 root sshnotify -", "d /var/spool/sshnotify 0751 root sshnotify -"} {
 		if !strings.Contains(w.content(tmpfilesPath), want) {
 			t.Errorf("tmpfiles.d lacks %q", want)
 		}
@@ -285,7 +288,7 @@ func TestInstallWithThePackage(t *testing.T) {
 			t.Errorf("%s was written though the package has it", p)
 		}
 	}
-	want := []string{"systemctl enable --now sshnotify.service"}
+	want := []string{"systemctl enable --now sshnotify.service", enableProfile}
 	if diff := cmp.Diff(want, w.ran); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}

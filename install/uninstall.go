@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -137,14 +139,19 @@ func PlanSystemUninstall(ctx context.Context, h Host, places Places, u UndoOptio
 }
 
 func (t *takeout) pamOut() error {
+	asked, done := false, false // of pam-auth-update
 	for _, name := range t.h.pamNames() {
 		f, err := t.h.read(path.Join(pamDirs[0], name))
 		if err != nil || !f.exists || !bytes.Contains(f.data, []byte("sshnotify")) {
 			continue
 		}
-		if strings.HasPrefix(name, "common-") && t.h.exists("/usr/share/pam-configs/sshnotify") {
-			t.note("%s: pam-auth-update put the hook there: pam-auth-update --disable sshnotify", f.path)
-			continue
+		if strings.HasPrefix(name, "common-") {
+			if !asked {
+				asked, done = true, t.profileOut()
+			}
+			if done {
+				continue
+			}
 		}
 		if err := t.cutFrom(f.path, cutHook, "the hook goes"); err != nil {
 			return err
@@ -198,10 +205,76 @@ func (t *takeout) purgeSystem(places Places) error {
 			return err
 		}
 	}
+	if f, err := t.h.read(watchSettings); err == nil && f.exists {
+		t.gone[f.path] = true
+		t.add(Change{Action: Remove, Path: f.path, Old: f.data, Existed: true, Hidden: true})
+	}
+	if err := t.handOver(path.Dir(places.Config)); err != nil {
+		return err
+	}
+	t.handOverHost()
 	t.userOut(WatchUser, "the watcher's user")
 	t.userOut(ServiceUser, "the service's user")
 	return nil
 }
+
+// handOver makes root's what its owner has put into the settings' folder, and
+// keeps it there: who next gets the number of the service's group would read
+// secrets.
+func (t *takeout) handOver(dir string) error {
+	f, err := t.h.stat(dir)
+	if err != nil || !f.dir {
+		return err
+	}
+	return filepath.WalkDir(t.h.real(f.path), func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return t.h.plain(err)
+		}
+		at := path.Join(f.path, strings.TrimPrefix(name, t.h.real(f.path)))
+		if !d.IsDir() && !d.Type().IsRegular() || t.isGone(at) {
+			return nil
+		}
+		left, err := t.h.stat(at)
+		if err != nil {
+			return err
+		}
+		owner := left.gid
+		if t.h.userName(left.uid) != ServiceUser && t.h.userName(left.uid) != WatchUser && t.h.groupName(owner) != ServiceUser && t.h.groupName(owner) != WatchUser {
+			return nil
+		}
+		t.add(Change{Action: Owning, Path: at, Mode: left.mode.Perm() &^ 0o077, Owner: ownedByRoot, Existed: true, Why: "its group goes"})
+		return nil
+	})
+}
+
+// handOverHost makes root's what the users to be taken out own elsewhere, such
+// as what a pattern's program has written.
+func (t *takeout) handOverHost() {
+	var whose []string
+	for _, name := range []string{WatchUser, ServiceUser} {
+		if _, added := t.rec.findName(kindUser, name); !added || t.h.Run == nil {
+			continue
+		}
+		for _, o := range []struct {
+			flag  string
+			there bool
+		}{{"-user", t.hasUser(name)}, {"-group", t.hasGroup(name)}} {
+			if o.there {
+				whose = append(whose, "-o", o.flag, name)
+			}
+		}
+	}
+	if len(whose) == 0 {
+		return
+	}
+	args := append([]string{"find", "/", "-xdev", "("}, whose[1:]...)
+	t.run("nothing is left to who gets their numbers next", nil, append(args, ")", "-exec", "chown", "-h", "root:root", "{}", "+")...)
+	t.plan.Changes[len(t.plan.Changes)-1].mayFail = true
+}
+
+func (t *takeout) hasUser(name string) bool { _, ok := t.h.UserByName(name); return ok }
+
+func (t *takeout) hasGroup(name string) bool { _, ok := t.h.groupByName(name); return ok }
 
 // userOut takes out a user that was added.
 func (t *takeout) userOut(name, why string) {

@@ -13,20 +13,22 @@ const (
 	watchUnitWants    = "/etc/systemd/system/multi-user.target.wants/sshnotify-watch.service"
 	watchSysusersPath = "/etc/sysusers.d/sshnotify-watch.conf"
 	watchTmpfilesPath = "/etc/tmpfiles.d/sshnotify-watch.conf"
+	watchSettings     = "/run/sshnotify-watch.json" // what root hands over at its start
 )
 
 // logGroups may read logs: adm those in /var/log where a distribution lets it,
 // systemd-journal the journal.
 var logGroups = [...]string{"adm", "systemd-journal"}
 
-// watchFolders are the watcher's way into the queue (see package spool). The
-// watcher writes in tmp/ as itself, and in new/ by the group.
+// watchFolders are the watcher's way into the queue (see package spool), which
+// is its own, but that the service's group may take from it; and its state.
 func watchFolders(places Places) []whole {
-	drop := path.Join(places.Spool, "watch")
+	drop, own := path.Join(places.Spool, "watch"), Owner{WatchUser, ServiceUser}
 	return []whole{
-		{path: drop, mode: 0o750, owner: readByService, why: "where the watcher puts what it finds"},
-		{path: path.Join(drop, "tmp"), mode: 0o700 | setgid, owner: Owner{WatchUser, ServiceUser}},
-		{path: path.Join(drop, "new"), mode: 0o770 | setgid, owner: readByService},
+		{path: drop, mode: 0o751, owner: readByService, why: "where the watcher puts what it finds"},
+		{path: path.Join(drop, "tmp"), mode: 0o700 | setgid, owner: own},
+		{path: path.Join(drop, "new"), mode: 0o770 | setgid, owner: own},
+		{path: WatchState, mode: 0o711, owner: Owner{WatchUser, WatchUser}, why: "how far the watcher has come"},
 	}
 }
 
@@ -101,6 +103,21 @@ func (p *planner) watchUser(places Places) (added bool, err error) {
 	return true, nil
 }
 
+// inServiceGroup says whether the watcher is a member of the service's group,
+// which may read its secrets.
+func (h Host) inServiceGroup() bool {
+	return slices.ContainsFunc(h.entries("/etc/group", 4), func(f []string) bool {
+		return f[0] == ServiceUser && slices.Contains(strings.Split(f[3], ","), WatchUser)
+	})
+}
+
+// leaveGroup takes the watcher out of the service's group.
+func (p *planner) leaveGroup() {
+	if p.h.inServiceGroup() {
+		p.run("the watcher reads no secrets", nil, "gpasswd", "-d", WatchUser, ServiceUser)
+	}
+}
+
 // watch puts the watcher's service in and has it started. changed says that its
 // program or its settings are others now.
 func (p *planner) watch(f Findings, places Places, changed bool) error {
@@ -109,8 +126,14 @@ func (p *planner) watch(f Findings, places Places, changed bool) error {
 		return err
 	}
 	if added {
+		p.leaveGroup()
 		before := len(p.plan.Changes)
-		for _, d := range watchFolders(places) {
+		folders := watchFolders(places)
+		if f.Running {
+			// systemd would make it, and would not take it away when this is undone.
+			folders = append(folders, whole{path: WatchRunDir, mode: 0o710, owner: Owner{WatchUser, WatchUser}})
+		}
+		for _, d := range folders {
 			if err := p.folder(d.path, d.mode, d.owner, d.why, true); err != nil {
 				return err
 			}

@@ -27,9 +27,10 @@ func watchOptions() SystemOptions {
 }
 
 const (
-	enableWatch  = "systemctl enable --now sshnotify-watch.service"
-	sysusersHost = "systemd-sysusers /etc/sysusers.d/sshnotify.conf"
-	sysusersOwn  = "systemd-sysusers /etc/sysusers.d/sshnotify-watch.conf"
+	disableProfile = "env DEBIAN_FRONTEND=noninteractive pam-auth-update --remove sshnotify"
+	enableWatch    = "systemctl enable --now sshnotify-watch.service"
+	sysusersHost   = "systemd-sysusers /etc/sysusers.d/sshnotify.conf"
+	sysusersOwn    = "systemd-sysusers /etc/sysusers.d/sshnotify-watch.conf"
 )
 
 // The host, its watcher, and back: the same bytes, owners and modes.
@@ -44,7 +45,7 @@ func TestPromiseUninstallTakesTheWatcherOut(t *testing.T) {
 	}{
 		{
 			"all at once", Places{}, []string{"adm", "systemd-journal"}, false,
-			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch},
+			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile},
 		},
 		{
 			"on a host that tells of logins already", Places{}, []string{"adm", "systemd-journal"}, true,
@@ -56,7 +57,7 @@ func TestPromiseUninstallTakesTheWatcherOut(t *testing.T) {
 		},
 		{
 			"other places", elsewhere, []string{"adm", "systemd-journal"}, false,
-			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch},
+			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,7 +125,7 @@ func TestUninstallKeepsTheWatchersState(t *testing.T) {
 	w.write(WatchState+"/positions.json", "{}")
 	w.ran = nil
 	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t))
-	want := []string{"systemctl disable --now sshnotify-watch.service", "systemctl disable --now sshnotify.service", "systemctl daemon-reload"}
+	want := []string{disableProfile, "systemctl disable --now sshnotify-watch.service", "systemctl disable --now sshnotify.service", "systemctl daemon-reload"}
 	if diff := cmp.Diff(want, w.ran); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
@@ -164,7 +165,7 @@ func TestWatcherTakesUpANewProgram(t *testing.T) {
 		watch      bool
 		ran        []string
 	}{
-		{"first", "one", true, []string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch}},
+		{"first", "one", true, []string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile}},
 		{"with --watch", "two", true, []string{"systemctl restart sshnotify.service", "systemctl restart sshnotify-watch.service"}},
 		{"without --watch", "three", false, []string{"systemctl restart sshnotify.service", "systemctl try-restart sshnotify-watch.service"}},
 		{"nothing new", "three", false, nil},
@@ -244,7 +245,7 @@ func TestWatcherWithThePackage(t *testing.T) {
 			t.Errorf("%s was written though the package has it", p)
 		}
 	}
-	if diff := cmp.Diff([]string{"systemctl enable --now sshnotify.service", enableWatch}, w.ran); diff != "" {
+	if diff := cmp.Diff([]string{"systemctl enable --now sshnotify.service", enableWatch, enableProfile}, w.ran); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
@@ -283,10 +284,16 @@ func TestCheckWatcher(t *testing.T) {
 		{"not in adm", "watch user", Warn, "not in the groups adm", func(_ *testing.T, w *world) {
 			w.write("/etc/group", strings.Replace(w.text("/etc/group"), "adm:x:4:sshnotify-watch", "adm:x:4:syslog", 1))
 		}},
+		{"in the service's group", "watch user", Fail, "may read the secrets", func(_ *testing.T, w *world) {
+			w.write("/etc/group", regexp.MustCompile(`(?m)^sshnotify:.*`).ReplaceAllString(w.text("/etc/group"), "${0}sshnotify-watch"))
+		}},
+		{"a drop-in that puts it there", "watch user", Fail, "may read the secrets", func(_ *testing.T, w *world) {
+			w.answers["systemctl show -p SupplementaryGroups --value sshnotify-watch.service"] = "snort sshnotify\n"
+		}},
 		{"without its drop", "watch folders", Warn, "watch/new: not there", func(_ *testing.T, w *world) {
 			os.Remove(w.real("/var/spool/sshnotify/watch/new"))
 		}},
-		{"with a drop that others write", "watch folders", Fail, "must be 0750 root:sshnotify", func(t *testing.T, w *world) {
+		{"with a drop that others write", "watch folders", Fail, "must be 0751 root:sshnotify", func(t *testing.T, w *world) {
 			chmod(t, w, "/var/spool/sshnotify/watch", 0o777)
 		}},
 	} {
@@ -297,7 +304,7 @@ func TestCheckWatcher(t *testing.T) {
 			w.apply(must(PlanSystem(t.Context(), w.Host, watchOptions()))(t))
 			c.spoil(t, w)
 			r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), c.check)
-			if r.State != c.state || !strings.Contains(r.Message, c.message) || !strings.Contains(r.Hint, "sshnotify install --system --watch") && c.name != "stopped" {
+			if r.State != c.state || !strings.Contains(r.Message, c.message) || !strings.Contains(r.Hint, "sshnotify install --system --watch") && c.name != "stopped" && c.name != "in the service's group" {
 				t.Errorf("check: %+v", r)
 			}
 		})
@@ -326,19 +333,21 @@ func TestWatchUnitIsHardened(t *testing.T) {
 // What the watcher needs, and what keeps it from the rest.
 func TestWatchUnit(t *testing.T) {
 	p := Places{Binary: "/opt/sshnotify/sshnotify", Config: "/srv/sshnotify/etc/c.toml", Spool: "/srv/sshnotify/spool", State: "/srv/sshnotify/state"}
-	for name, c := range map[string]struct{ unit, run, write, hide string }{
+	for name, c := range map[string]struct{ unit, run, make, write, hide string }{
 		"usual places": {
-			Places{}.WatchUnit(), "/usr/bin/sshnotify watch --config /etc/sshnotify/config.toml --spool /var/spool/sshnotify",
-			"/var/spool/sshnotify/watch", "-/var/spool/sshnotify/tmp -/var/spool/sshnotify/new -/run/sshnotify",
+			Places{}.WatchUnit(), "/usr/bin/sshnotify watch --settings /run/sshnotify-watch.json --spool /var/spool/sshnotify",
+			"+/usr/bin/sshnotify watch --config /etc/sshnotify/config.toml --write-settings /run/sshnotify-watch.json",
+			"/var/spool/sshnotify/watch", "-/var/spool/sshnotify/tmp -/var/spool/sshnotify/new -/run/sshnotify -/etc/sshnotify",
 		},
 		"other places": {
-			p.WatchUnit(), "/opt/sshnotify/sshnotify watch --config /srv/sshnotify/etc/c.toml --spool /srv/sshnotify/spool",
-			"/srv/sshnotify/spool/watch", "-/srv/sshnotify/spool/tmp -/srv/sshnotify/spool/new -/run/sshnotify",
+			p.WatchUnit(), "/opt/sshnotify/sshnotify watch --settings /run/sshnotify-watch.json --spool /srv/sshnotify/spool",
+			"+/opt/sshnotify/sshnotify watch --config /srv/sshnotify/etc/c.toml --write-settings /run/sshnotify-watch.json",
+			"/srv/sshnotify/spool/watch", "-/srv/sshnotify/spool/tmp -/srv/sshnotify/spool/new -/run/sshnotify -/srv/sshnotify/etc",
 		},
 	} {
 		for _, want := range []string{
-			"Type=notify", "User=sshnotify-watch", "Group=sshnotify-watch", "SupplementaryGroups=sshnotify", "StateDirectory=sshnotify-watch",
-			"ExecStart=" + c.run, "ReadWritePaths=" + c.write, "InaccessiblePaths=" + c.hide, "PrivateNetwork=yes", "IPAddressDeny=any",
+			"Type=notify", "User=sshnotify-watch", "Group=sshnotify-watch", "StateDirectory=sshnotify-watch",
+			"ExecStart=" + c.run, "ExecStartPre=" + c.make, "ExecReload=" + c.make, "ReadWritePaths=" + c.write, "InaccessiblePaths=" + c.hide, "PrivateNetwork=yes", "IPAddressDeny=any",
 			"RestrictAddressFamilies=AF_UNIX", "ProtectSystem=strict", "StateDirectoryMode=0711", "ProtectProc=default", "ProcSubset=all", "ProtectKernelTunables=no", "ProtectControlGroups=no", "UMask=0077", "CapabilityBoundingSet=", "MemoryMax=128M", "Restart=always",
 			"WantedBy=multi-user.target",
 		} {
@@ -346,7 +355,7 @@ func TestWatchUnit(t *testing.T) {
 				t.Errorf("%s: the unit lacks %q", name, want)
 			}
 		}
-		if strings.Contains(c.unit, "notify-reload") || strings.Count(c.unit, "\nReadWritePaths=") != 1 || strings.Contains(c.unit, p.State) {
+		if strings.Contains(c.unit, "notify-reload") || strings.Count(c.unit, "\nReadWritePaths=") != 1 || strings.Contains(c.unit, p.State) || strings.Contains(c.unit, "\nSupplementaryGroups=") {
 			t.Errorf("%s:\n%s", name, c.unit)
 		}
 	}

@@ -86,6 +86,8 @@ func (w *world) command(_ context.Context, c Command) ([]byte, error) {
 		w.addUser()
 	case slices.Contains([]string{"userdel", "deluser"}, c.Args[0]):
 		w.delUser(c.Args[1])
+	case strings.Contains(line, " pam-auth-update "):
+		w.pamAuthUpdate(c.Args[3])
 	case strings.HasPrefix(line, "systemctl enable"):
 		name := c.Args[len(c.Args)-1]
 		unit := "/etc/systemd/system/" + name
@@ -109,8 +111,8 @@ func (w *world) command(_ context.Context, c Command) ([]byte, error) {
 		w.write(openrcLevel, "-> "+openrcPath)
 	case strings.HasPrefix(line, "rc-update del"):
 		os.Remove(w.real(openrcLevel))
-	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup"}, c.Args[0]) &&
-		!strings.Contains(line, "is-active") && !strings.Contains(line, "status") && !strings.Contains(line, "-l"):
+	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup", "find", "gpasswd"}, c.Args[0]) &&
+		!strings.Contains(line, "is-active") && !strings.Contains(line, "status") && !strings.Contains(line, " show ") && !strings.Contains(line, "-l"):
 	default:
 		if out, ok := w.answers[line]; ok {
 			return []byte(out), nil
@@ -135,6 +137,27 @@ func (w *world) cron(c Command) ([]byte, error) {
 	}
 	w.ran = append(w.ran, c.String())
 	return nil, nil
+}
+
+// pamAuthUpdate does what pam-auth-update does for a profile of Additional
+// rules, with one of a high priority.
+func (w *world) pamAuthUpdate(flag string) {
+	_, rule, _ := strings.Cut(w.text(profilePath), "Session:\n\t")
+	for at, before := range map[string]string{commonSession: "# and here are more per-package modules (the \"Additional\" block)\nsession\t", profileSaved + "/session": "Module: unix\nrequired"} {
+		text, line := w.content(at), "session\t"+rule
+		if at != commonSession {
+			line = "Module: sshnotify\n" + rule
+		}
+		text = strings.Replace(text, line, "", 1)
+		if flag == "--enable" {
+			head, last := before[:strings.LastIndexByte(before, '\n')+1], before[strings.LastIndexByte(before, '\n')+1:]
+			if at != commonSession {
+				head, last = "", before
+			}
+			text = strings.Replace(text, before, head+line+last, 1)
+		}
+		w.write(at, text)
+	}
 }
 
 // serviceIDs are another user's where the test may give files away.

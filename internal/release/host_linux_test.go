@@ -152,6 +152,9 @@ func TestWholeHost(t *testing.T) {
 	}
 
 	// Debian's own way: the profile that the package brings, enabled by name.
+	if set["pam.d/sshd"] != before["pam.d/sshd"] {
+		t.Error("openssh-server's own /etc/pam.d/sshd is another")
+	}
 	g.run("sshnotify", "uninstall", "--system")
 	g.login()
 	g.run("pam-auth-update", "--enable", "sshnotify")

@@ -57,11 +57,11 @@ func TestWatchedHost(t *testing.T) {
 	pid := strings.TrimSpace(g.run("systemctl", "show", "-p", "MainPID", "--value", "sshnotify-watch"))
 	as := func(command string) (string, error) {
 		return g.try("nsenter", "--target", pid, "--mount", "--net", "--", "setpriv", "--reuid=sshnotify-watch", "--regid=sshnotify-watch",
-			"--groups=sshnotify,adm,systemd-journal", "--no-new-privs", "--bounding-set=-all", "sh", "-c", command)
+			"--groups=adm,systemd-journal", "--no-new-privs", "--bounding-set=-all", "sh", "-c", command)
 	}
 	for _, command := range []string{
 		"touch /var/spool/sshnotify/new/x", "ls /var/spool/sshnotify/new", "ls /var/spool/sshnotify/cur", "ls /run/sshnotify",
-		"touch /var/spool/sshnotify/watch/x", "touch /var/lib/sshnotify/x", "touch /etc/sshnotify/x", "touch /tmp/../var/tmp/../log/x",
+		"touch /var/spool/sshnotify/watch/x", "touch /var/lib/sshnotify/x", "touch /etc/sshnotify/x", "cat /etc/sshnotify/config.toml", "touch /tmp/../var/tmp/../log/x",
 		"ls /root", "ls /home/alice", "echo >/dev/tcp/" + hostEnd + "/22",
 	} {
 		if out, err := as(command); err == nil {
@@ -70,7 +70,7 @@ func TestWatchedHost(t *testing.T) {
 	}
 	for _, command := range []string{
 		"touch /var/spool/sshnotify/watch/tmp/x && mv /var/spool/sshnotify/watch/tmp/x /var/spool/sshnotify/watch/new/.x && rm /var/spool/sshnotify/watch/new/.x",
-		"cat /etc/sshnotify/config.toml", "journalctl -n 1 -o json", "touch /var/lib/sshnotify-watch/x && rm /var/lib/sshnotify-watch/x",
+		"cat /run/sshnotify-watch.json", "journalctl -n 1 -o json", "touch /var/lib/sshnotify-watch/x && rm /var/lib/sshnotify-watch/x",
 		"mkfifo /run/sshnotify-watch/x && rm /run/sshnotify-watch/x",
 	} {
 		if out, err := as(command); err != nil {

@@ -24,6 +24,11 @@ fi
 if command -v systemd-sysusers >/dev/null 2>&1; then
 	systemd-sysusers sshnotify-watch.conf
 fi
+# It was let into the service's group by hand, or by an older version's unit: it
+# must not read secrets.
+if id -Gn sshnotify-watch 2>/dev/null | grep -Eq '(^| )sshnotify( |$)'; then
+	gpasswd -d sshnotify-watch sshnotify >/dev/null || :
+fi
 
 # The list of folders is that of tmpfiles.d, with systemd or without.
 if ! { command -v systemd-tmpfiles >/dev/null 2>&1 && systemd-tmpfiles --create sshnotify.conf; }; then

@@ -3,8 +3,9 @@
 # like, rpm with the number of versions that are left, apk and pacman with the
 # version. pacman makes a function of it: no exit here.
 #
-# The user goes with a purge, which leaves nothing of it; after a removal it
-# stays, because the next system user to get its number would own the queue.
+# The user goes with a purge, which leaves nothing that is its own; after a
+# removal it stays, because the next system user to get its number would own the
+# queue.
 set -e
 
 if [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; then
@@ -27,18 +28,37 @@ purge)
 	if [ "$waiting" -gt 0 ]; then
 		echo "sshnotify: $waiting events in /var/spool/sshnotify were not delivered; they are thrown away" >&2
 	fi
+	# What sshnotify install made and its own purge takes out: files beside the
+	# settings, and the folders of a queue that is elsewhere.
+	record=/etc/sshnotify/installed.json
+	if [ -f "$record" ]; then
+		sed -n '/^   "path": "\/[^"\\]*",$/{N;/\n   "created": true,$/{N;s#^   "path": "\([^"]*\)".*\n   "\(sha256\|purge\)".*#\2 \1#p;};}' "$record" |
+			while read -r what path; do
+				case "$what $path" in
+				*/../* | "purge /etc/"*) ;;
+				"sha256 /etc/sshnotify/"*) rm -f "$path" ;;
+				"purge "*sshnotify*) if [ ! -L "$path" ]; then rm -rf "$path"; fi ;;
+				esac
+			done
+	fi
 	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify /var/lib/sshnotify-watch /run/sshnotify-watch
-	rm -f /etc/sshnotify/installed.json /etc/systemd/system/multi-user.target.wants/sshnotify-watch.service
+	rm -f "$record" /run/sshnotify-watch.json /etc/systemd/system/multi-user.target.wants/sshnotify-watch.service
+	rmdir /etc/sshnotify/conf.d /etc/sshnotify 2>/dev/null || :
+	# Settings and secrets that nobody but their owner put there are kept, for
+	# root alone: somebody else gets the group's number.
+	if [ -d /etc/sshnotify ]; then
+		chown -hR root:root /etc/sshnotify
+		chmod -R go-rwx /etc/sshnotify
+		echo "sshnotify: /etc/sshnotify stays: what is left in it did not come with the package" >&2
+	fi
 	for user in sshnotify-watch sshnotify; do
 		if id -u "$user" >/dev/null 2>&1; then
+			# So it is with whatever they have elsewhere, such as what a
+			# pattern's program wrote. /run and the like are other file systems.
+			find / /run /var /srv /home -xdev \( -user "$user" -o -group "$user" \) -exec chown -h root:root {} + 2>/dev/null || :
 			userdel "$user" || echo "sshnotify: the user $user stays: userdel $user" >&2
 		fi
 	done
-	# Secrets and settings that the package did not bring are their owner's.
-	rmdir /etc/sshnotify/conf.d /etc/sshnotify 2>/dev/null || :
-	if [ -d /etc/sshnotify ]; then
-		echo "sshnotify: /etc/sshnotify stays: what is left in it did not come with the package" >&2
-	fi
 	;;
 upgrade | failed-upgrade | abort-install | abort-upgrade | disappear | [1-9]) ;;
 *)

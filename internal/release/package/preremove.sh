@@ -10,9 +10,19 @@ upgrade | failed-upgrade | deconfigure | [1-9]) going=no ;;
 esac
 
 if [ "$going" = yes ]; then
-	# The hook goes before the program. What the owner enabled with
-	# pam-auth-update it also takes out, and only where it was enabled: its
-	# files are not written anew for nothing.
+	# What install put in goes while the program is there to do it: the hook
+	# first, wherever it is. What is left after that was put in by hand, or
+	# into a file that is broken since.
+	enabled=no
+	if command -v deb-systemd-helper >/dev/null 2>&1 && deb-systemd-helper --quiet was-enabled sshnotify.service; then
+		enabled=yes
+	fi
+	sshnotify uninstall --system --yes ||
+		echo "sshnotify: hint: not all that sshnotify install put in could be taken out" >&2
+	# Removing is not disabling: installed again, the service is started again.
+	if [ "$enabled" = yes ]; then
+		deb-systemd-helper enable sshnotify.service >/dev/null || :
+	fi
 	if command -v pam-auth-update >/dev/null 2>&1 &&
 		grep -qs '/usr/bin/sshnotify' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
 		pam-auth-update --package --remove sshnotify || :

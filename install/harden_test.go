@@ -1,0 +1,238 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The lines of those who become somebody else, in every form that people write
+// them in, and what doctor says of it.
+func TestCheckLinesOfSuAndSudo(t *testing.T) {
+	const (
+		own  = "/usr/bin/sshnotify hook --spool /var/spool/sshnotify --no-worker --services su,su-l"
+		redo = "sudo sshnotify install --system --services su"
+	)
+	through := "pam_exec.so quiet seteuid /usr/bin/prlimit --as=unlimited --nofile=1024 -- "
+	for _, c := range []struct {
+		name, line string
+		state      State
+		message    string
+	}{
+		{"by hand, as for sshd", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services su", Fail, "lacks seteuid"},
+		{"with =", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services=su,su-l", Fail, "lacks seteuid"},
+		{"an older version's", "pam_exec.so quiet " + own, Fail, "lacks seteuid"},
+		{"through prlimit, not as root", strings.Replace(through, "seteuid ", "", 1) + own, Fail, "lacks seteuid"},
+		{"for sshd alone", "pam_exec.so quiet seteuid /usr/bin/sshnotify hook --no-worker", Fail, "which --services must name"},
+		{"with the caller's limits", "pam_exec.so quiet seteuid " + own, Warn, "keeps the limits"},
+		{"through prlimit", through + own, OK, ""},
+		{"options in another order, the module by its path", strings.NewReplacer("quiet seteuid", "seteuid quiet", "pam_exec.so", "/lib/x86_64-linux-gnu/security/pam_exec.so").Replace(through) + own, OK, ""},
+		{"as install writes it", "", OK, ""},
+		{"its output to people", strings.Replace(through, "quiet", "quiet stdout", 1) + own, Fail, "has stdout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := booted(t, "debian12", map[string]string{prlimit: "x"})
+			o := systemOptions()
+			o.Services = []string{"sshd", "su"}
+			w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+			set := w.content("/etc/pam.d/su")
+			if c.line != "" {
+				w.write("/etc/pam.d/su", "session optional "+c.line+"\n"+fixture(t, "debian12")["/etc/pam.d/su"])
+			}
+			r := find(CheckSystem(t.Context(), w.Host, Places{}, o.Services), "hook su")
+			if r.State != c.state || !strings.Contains(r.Message, c.message) || c.state != OK && r.Hint != redo {
+				t.Errorf("%+v", r)
+			}
+			// Whatever it was, it is brought up to date, and taken out to the byte.
+			w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+			if got := w.content("/etc/pam.d/su"); strings.Count(got, "sshnotify hook") != 1 || !strings.Contains(got, "quiet seteuid /bin/sh -c ["+lifted+"] sshnotify "+own) || c.line == "" && got != set {
+				t.Errorf("installed again:\n%s", got)
+			}
+			w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t))
+			if diff := cmp.Diff(fixture(t, "debian12")["/etc/pam.d/su"], w.content("/etc/pam.d/su")); diff != "" {
+				t.Errorf("taken out (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A line for su in a file that all include, or of another service.
+func TestCheckLinesElsewhere(t *testing.T) {
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	w.write("/etc/pam.d/runuser", "session optional pam_exec.so quiet /usr/bin/sshnotify hook --services runuser\nsession required pam_unix.so\n")
+	r := find(slices.DeleteFunc(CheckSystem(t.Context(), w.Host, Places{}, nil), func(r CheckResult) bool { return r.State != Fail }), "other hooks")
+	if !strings.Contains(r.Message, "/etc/pam.d/runuser: line 1 lacks seteuid") || !strings.Contains(r.Hint, "sed -i") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// What lifts limits is linked with the host's libraries, and heeds LD_PRELOAD:
+// it is not run where users write PAM's environment.
+func TestLimitsAreNotLiftedForWhoWritesTheEnvironment(t *testing.T) {
+	w := booted(t, "debian12", map[string]string{prlimit: "x"})
+	o := systemOptions()
+	o.Services = []string{"su"}
+	su := strings.Replace(fixture(t, "debian12")["/etc/pam.d/su"], "pam_env.so readenv=1\n", "pam_env.so readenv=1 user_readenv=1\n", 1)
+	w.write("/etc/pam.d/su", su)
+	w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+	if got := w.content("/etc/pam.d/su"); !strings.Contains(got, "pam_exec.so quiet seteuid /usr/bin/sshnotify hook") {
+		t.Errorf("su:\n%s", got)
+	}
+	w.write("/etc/pam.d/su", "session optional pam_exec.so quiet seteuid /usr/bin/prlimit --as=unlimited /usr/bin/sshnotify hook --services su\n"+su)
+	if r := find(CheckSystem(t.Context(), w.Host, Places{}, []string{"su"}), "hook su"); r.State != Fail || !strings.Contains(r.Message, "as root") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Where pam-auth-update leaves the files alone, or another profile is in the
+// way, sshd's own file gets the line, and gives it back.
+func TestProfileFallsBack(t *testing.T) {
+	for name, spoil := range map[string]func(w *world){
+		"a rule of the owner's": func(w *world) {
+			w.write(commonSession, strings.Replace(w.content(commonSession), "session\toptional\tpam_systemd.so", "session\toptional\tpam_umask.so\nsession\toptional\tpam_systemd.so", 1))
+		},
+		"without its markers": func(w *world) { w.write(commonSession, "session required pam_unix.so\n") },
+		"another profile of that name": func(w *world) {
+			w.write(profilePath, "Name: mine\n")
+		},
+		"sshd does not include it": func(w *world) {
+			w.write("/etc/pam.d/sshd", strings.Replace(w.content("/etc/pam.d/sshd"), "@include common-session", "session required pam_unix.so", 1))
+		},
+		"pam_env stands before it": func(w *world) {
+			w.write("/etc/pam.d/sshd", strings.Replace(w.content("/etc/pam.d/sshd"), "@include common-session", "session required pam_env.so\n@include common-session", 1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := booted(t, "debian12")
+			spoil(w)
+			before := w.snapshot("/")
+			p := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t)
+			w.apply(p)
+			if !strings.Contains(w.content("/etc/pam.d/sshd"), hookText) || slices.Contains(w.ran, enableProfile) || !strings.Contains(strings.Join(p.Notes, "\n"), "gets a line of its own: ") {
+				t.Errorf("ran %v, notes %v", w.ran, p.Notes)
+			}
+			w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+			if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+				t.Errorf("(-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An older version's line in openssh-server's file is moved into the profile.
+func TestProfileTakesAnOlderLineOver(t *testing.T) {
+	w := booted(t, "debian12")
+	plain := w.content("/etc/pam.d/sshd")
+	w.write("/etc/pam.d/sshd", string(must(w.setHook([]byte(plain), testHook))(t)))
+	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
+	if w.content("/etc/pam.d/sshd") != plain || !strings.Contains(w.content(commonSession), hookText) {
+		t.Errorf("sshd:\n%s", w.content("/etc/pam.d/sshd"))
+	}
+	if text, ok := testHook.profile(); !ok || text != pamConfigText {
+		t.Errorf("the package brings another profile than install:\n%s", text)
+	}
+}
+
+// pam-auth-update says 0 whatever it did.
+func TestProfileThatIsNotTaken(t *testing.T) {
+	w := booted(t, "debian12")
+	before := w.snapshot("/etc/pam.d")
+	p := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t)
+	w.write(profileSaved+"/session", "")
+	w.write(commonSession, strings.Replace(w.content(commonSession), "# and here are more", "# and here is more", 1))
+	before["/etc/pam.d/common-session"] = w.snapshot("/etc/pam.d")["/etc/pam.d/common-session"]
+	if r, err := p.Apply(t.Context(), w.Host); err == nil || !strings.Contains(err.Error(), "did not put the hook into") || len(r.Done) > 0 {
+		t.Errorf("%v, %+v", err, r.Done)
+	}
+	if diff := cmp.Diff(before, w.snapshot("/etc/pam.d")); diff != "" {
+		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+// A service that starts, writes into its folders, and then does not come up: it
+// is stopped, and its folders go before its user does.
+func TestTakingBackLeavesNothingToTheNextUser(t *testing.T) {
+	for name, event := range map[string]bool{"without an event": false, "with an event that came meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			w := booted(t, "debian12")
+			before := w.snapshot("/")
+			run := w.Run
+			w.Run = func(ctx context.Context, c Command) ([]byte, error) {
+				if c.String() == enableWatch {
+					for _, at := range []string{"/var/lib/sshnotify/history.db", "/var/spool/sshnotify/cur/.lock", WatchState + "/lock", WatchRunDir + "/pipe"} {
+						w.write(at, "x")
+					}
+					if event {
+						w.write("/var/spool/sshnotify/new/A.json", "{}")
+					}
+					run(ctx, c)
+					return nil, errBoom
+				}
+				return run(ctx, c)
+			}
+			r, err := must(PlanSystem(t.Context(), w.Host, watchOptions()))(t).Apply(t.Context(), w.Host)
+			if !errors.Is(err, errBoom) {
+				t.Errorf("error: %v", err)
+			}
+			stop := slices.Index(w.ran, "systemctl disable --now sshnotify-watch.service")
+			if del := slices.Index(w.ran, "userdel sshnotify-watch"); stop < 0 || del < stop {
+				t.Errorf("ran %v", w.ran)
+			}
+			if !event {
+				if diff := cmp.Diff(before, w.snapshot("/")); diff != "" {
+					t.Errorf("left (-before +after):\n%s", diff)
+				}
+				return
+			}
+			if w.content("/var/spool/sshnotify/new/A.json") != "{}" || len(r.Left) == 0 {
+				t.Errorf("the event is gone, or not told of: %v", r.Left)
+			}
+			for _, dir := range []string{"/var/spool/sshnotify", "/var/spool/sshnotify/new"} {
+				if f := must(w.stat(dir))(t); f.uid != os.Getuid() || f.gid != os.Getegid() {
+					t.Errorf("%s belongs to %d:%d", dir, f.uid, f.gid)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(w.Root, WatchState)); err == nil {
+				t.Error("the watcher's state is left")
+			}
+		})
+	}
+}
+
+// What its owner put beside the settings stays, and is root's alone.
+func TestPurgeHandsOver(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	w := booted(t, "debian12")
+	w.apply(must(PlanSystem(t.Context(), w.Host, watchOptions()))(t))
+	w.write("/etc/sshnotify/mine.key", "x")
+	_, gid, err := w.ids(readByService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(w.real("/etc/sshnotify/mine.key"), os.Getuid(), gid); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, w, "/etc/sshnotify/mine.key", 0o640)
+	w.ran = nil
+	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
+	for at, mode := range map[string]os.FileMode{"/etc/sshnotify": 0o700, "/etc/sshnotify/mine.key": 0o600} {
+		if f := must(w.stat(at))(t); f.mode != mode || f.gid != os.Getegid() {
+			t.Errorf("%s: %s, group %d", at, octal(f.mode), f.gid)
+		}
+	}
+	found := slices.IndexFunc(w.ran, func(c string) bool { return strings.HasPrefix(c, "find / -xdev") })
+	if del := slices.Index(w.ran, "userdel sshnotify"); found < 0 || del < found {
+		t.Errorf("ran %v", w.ran)
+	}
+}
