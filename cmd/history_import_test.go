@@ -98,7 +98,7 @@ func wtmpRecord(user, ip string, at time.Time) string {
 }
 
 func journalLine(user, ip string) string {
-	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
+	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_EXE":"/usr/lib/openssh/sshd-session","_TRANSPORT":"syslog","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
 }
 
 // shell writes a script that stands in for journalctl.
