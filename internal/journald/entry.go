@@ -45,6 +45,24 @@ func Parse(b []byte) (Entry, error) {
 	return e, err
 }
 
+// Text is the message. On standard error dropbear puts a process and a time before
+// it, which are taken off.
+func (e Entry) Text() string {
+	text := e.Message.Joined()
+	if e.Transport.Only() != "stdout" || !strings.HasPrefix(text, "[") || e.Writer() != "dropbear" {
+		return text
+	}
+	const stamp = time.Stamp + " "
+	pid, rest, ok := strings.Cut(text[1:], "] ")
+	if _, err := strconv.Atoi(pid); err != nil || !ok || len(rest) < len(stamp) {
+		return text
+	}
+	if _, err := time.Parse(stamp, rest[:len(stamp)]); err != nil {
+		return text
+	}
+	return rest[len(stamp):]
+}
+
 // Time is when journald got the entry; zero where that is no time.
 func (e Entry) Time() time.Time { return microseconds(e.Realtime) }
 

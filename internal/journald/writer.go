@@ -40,15 +40,17 @@ type daemon struct {
 	// That is believed of a process that reported as root a moment before.
 	drops bool
 
-	// units are those in which it may report on its standard error (sshd -D -e).
-	// Only sshd holds that there: everything else that it starts gets other
-	// descriptors, and what it quotes of strangers it writes without newlines.
+	// units are those in which it may report on its standard error (sshd -D -e,
+	// dropbear -E), which journald attributes to whichever process wrote it. In a
+	// system unit of that name only the daemon's own processes of root are such: what
+	// it starts for users is another program of another uid, and gets other
+	// descriptors; and what it quotes of strangers it writes without newlines.
 	units []string
 }
 
 var daemons = []daemon{
 	{name: "sshd", programs: []string{"sshd", "sshd-session", "sshd-auth"}, units: []string{"ssh", "sshd"}},
-	{name: "dropbear", programs: []string{"dropbear", "dropbearmulti"}},
+	{name: "dropbear", programs: []string{"dropbear", "dropbearmulti"}, units: []string{"dropbear"}},
 	{name: "vsftpd", programs: []string{"vsftpd"}},
 	{name: "proftpd", programs: []string{"proftpd"}},
 	{name: "pure-ftpd", programs: []string{"pure-ftpd", "pure-ftpd-mysql", "pure-ftpd-ldap", "pure-ftpd-postgresql"}, drops: true},

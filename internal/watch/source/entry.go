@@ -29,7 +29,7 @@ func readEntryOf(r *journald.Reader, b []byte, source string) (line.Line, string
 		return line.Line{}, "", errNoEntry
 	}
 	l := line.Line{
-		Source: source, Host: e.Host.Only(), Program: e.Name(), PID: e.Process(), Time: e.Time(), Text: oneLine(e.Message.Joined()),
+		Source: source, Host: e.Host.Only(), Program: e.Name(), PID: e.Process(), Time: e.Time(), Text: oneLine(e.Text()),
 		Entry: &line.Entry{Daemon: r.Writer(e), UID: e.UID.Only(), Exe: e.Exe.Only()},
 	}
 	if l.Entry.Daemon != "" {
