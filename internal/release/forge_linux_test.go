@@ -11,6 +11,7 @@ import (
 // forge is all that an ordinary user can do to look like a daemon in the journal.
 const forge = `# Everything that an ordinary user can do to look like a daemon in the journal.
 cd "$HOME" || exit 1
+mkdir links && ln -s /usr/bin/sudo links/sshd
 cp /usr/bin/logger sshd && cp /usr/bin/echo proftpd && cp /usr/bin/perl dropbear
 cat >send.pl <<'END'
 # send.pl HOW NAME COUNT PRE TEXT: as native entry, datagram of syslog, …
@@ -36,6 +37,8 @@ for text in "$failed" "$got"; do
 " id </dev/null
 		systemd-cat -t "$tag" ./proftpd "$text"
 	done
+	systemd-cat -t sshd links/sshd -S -p "$text
+" id </dev/null
 	printf '%s\n' "$text" | systemd-cat -t ''
 	sudo -S -p "$text
 " id </dev/null 2>&1 | systemd-cat -t sshd
@@ -109,6 +112,7 @@ func TestForgedJournalHost(t *testing.T) {
 	// All of it is in the journal, in sshd's name and as root's.
 	for _, want := range [][]string{
 		{"--identifier=/sshd", "_UID=1000"}, {"--identifier=sshd", "_UID=0", "_EXE=/usr/bin/sudo", "_TRANSPORT=stdout"},
+		{"--identifier=sshd", "_COMM=sshd", "_UID=0", "_TRANSPORT=stdout"},
 		{"--identifier=sshd", "_EXE=/usr/sbin/sshd", "_UID=1000"}, {"_COMM=sshd", "_EXE=/usr/bin/perl", "_TRANSPORT=journal"},
 	} {
 		if out := g.run(append([]string{"journalctl", "--no-pager", "-q", "-o", "cat"}, want...)...); !strings.Contains(out, "192.0.2.66") {
