@@ -38,6 +38,7 @@ func (x *examination) watched() {
 	stats := state.Read[map[string]watch.Stat](filepath.Join(dir, statsFile))
 	for _, s := range named {
 		x.watchedSource(s, filepath.Join(dir, "sources"), stats[s.Name])
+		x.forgeable(s, stats[s.Name], hasJournal())
 	}
 }
 
@@ -78,6 +79,42 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 	default:
 		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
 	}
+}
+
+// forgedFor is how long forged entries are worth a warning.
+const forgedFor = 7 * 24 * time.Hour
+
+// forgeable says who can forge a source's lines, or has tried. journal: this host
+// has one.
+func (x *examination) forgeable(s config.Source, stat watch.Stat, journal bool) {
+	name := "forgery in " + s.Name
+	switch by := stat.ForgedBy; {
+	case stat.Forged > 0 && x.now.Sub(stat.ForgedAt) < forgedFor:
+		x.add(name, install.Warn, shellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
+			stat.Forged, ago(x.now, stat.ForgedAt), by)
+	case s.Type != config.SourceFile || !bySyslog(s.Path, stat):
+	case journal:
+		x.add(name, install.Warn, `read the journal, which knows who wrote: [source.journal] with type = "journal", in the place of this source`,
+			"%s: anybody on this host can write lines in sshd's name into it, with logger(1)", s.Path)
+	default:
+		x.add(name, install.OK, "", "%s: anybody on this host can write lines in sshd's name into it, with logger(1); without a journal nothing tells them from true ones", s.Path)
+	}
+}
+
+// bySyslog reports whether a file has what a syslog daemon writes for others; FTP
+// servers write files of their own.
+func bySyslog(path string, stat watch.Stat) bool {
+	for _, parser := range []string{"sshd", "dropbear", "sudo", "su"} {
+		if stat.Parsed[parser] > 0 {
+			return true
+		}
+	}
+	for _, usual := range []string{"auth.log", "secure", "messages", "syslog"} {
+		if filepath.Base(path) == usual {
+			return true
+		}
+	}
+	return false
 }
 
 func understoodText(s watch.Stat) string {

@@ -128,3 +128,45 @@ func TestDoctorOfSources(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorOfForgery: who can forge a source's lines, and who has tried.
+func TestDoctorOfForgery(t *testing.T) {
+	now := time.Now()
+	journal := config.Source{Name: "journal", Type: config.SourceJournal}
+	file := func(path string) config.Source {
+		return config.Source{Name: "log", Type: config.SourceFile, Path: path}
+	}
+	forged := watch.Stat{Forged: 12, ForgedAt: now.Add(-time.Hour), ForgedBy: watch.Forger{UID: "1000", Exe: "/usr/bin/logger", Daemon: "sshd"}}
+	old := forged
+	old.ForgedAt = now.Add(-8 * 24 * time.Hour)
+	for name, row := range map[string]struct {
+		of      config.Source
+		stat    watch.Stat
+		journal bool
+		state   install.State
+		text    string // none: nothing is said
+		hint    string
+	}{
+		"somebody has tried":            {journal, forged, true, install.Warn, "12 entries bear a daemon's name but were not written by it", "journalctl -o verbose _UID=1000"},
+		"and it is known who":           {journal, forged, true, install.Warn, "uid 1000 with /usr/bin/logger as sshd", "journalctl"},
+		"long ago":                      {journal, old, true, "", "", ""},
+		"nobody has":                    {journal, watch.Stat{}, true, "", "", ""},
+		"auth.log beside a journal":     {file("/var/log/auth.log"), watch.Stat{}, true, install.Warn, "logger(1)", "[source.journal]"},
+		"secure without a journal":      {file("/var/log/secure"), watch.Stat{}, false, install.OK, "logger(1)", ""},
+		"sshd's lines in another file":  {file("/srv/log/x"), watch.Stat{Parsed: map[string]int64{"sshd": 1}}, true, install.Warn, "logger(1)", "[source.journal]"},
+		"vsftpd's own file":             {file("/var/log/vsftpd.log"), watch.Stat{Parsed: map[string]int64{"vsftpd": 1}}, true, "", "", ""},
+		"a pipe, which has its writers": {config.Source{Name: "p", Type: config.SourcePipe, Path: "/run/auth.log"}, watch.Stat{}, true, "", "", ""},
+	} {
+		x := examination{setup: &setup{}, app: &app{}, now: now}
+		x.forgeable(row.of, row.stat, row.journal)
+		if row.text == "" {
+			if len(x.out) != 0 {
+				t.Errorf("%s: %+v", name, x.out)
+			}
+			continue
+		}
+		if len(x.out) != 1 || x.out[0].State != row.state || !strings.Contains(x.out[0].Message, row.text) || !strings.Contains(x.out[0].Hint, row.hint) {
+			t.Errorf("%s: %+v", name, x.out)
+		}
+	}
+}

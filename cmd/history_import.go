@@ -62,9 +62,11 @@ account's own, those of other users. Network and country come from the built-in
 database; nobody is asked, and nothing is told. Interrupted, it keeps what it
 has; the same again does the rest.`,
 			`Anybody on this host may write to auth.log in sshd's name, with logger(1), and so
-make an address look known. The journal knows who wrote: where it reaches back
-far enough, journalctl -o json _COMM=sshd + _COMM=sshd-session | sshnotify
-history import - takes it alone.`,
+make an address look known. The journal knows who wrote, and only what sshd's own
+program wrote is believed; so without a FILE, auth.log and secure count only for
+the time before the journal begins. Where that reaches back far enough,
+journalctl -o json _COMM=sshd + _COMM=sshd-session | sshnotify history import -
+takes it alone.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sudo sshnotify history import
   sshnotify history import --dry-run /var/log/wtmp.1
@@ -94,11 +96,12 @@ type imported struct {
 	Format  history.Source `json:"format,omitempty"`
 	Read    int            `json:"read"`
 	Logins  int            `json:"logins"`
-	New     *int           `json:"new,omitempty"`   // nil: nothing was to be remembered
-	Known   *int           `json:"known,omitempty"` // before, or from another record
-	Bad     int            `json:"bad"`             // not understood
-	Outside int            `json:"outside"`         // logins that are too old, or of a time to come
-	Others  int            `json:"others"`          // logins of other users
+	New     *int           `json:"new,omitempty"`     // nil: nothing was to be remembered
+	Known   *int           `json:"known,omitempty"`   // before, or from another record
+	Bad     int            `json:"bad"`               // not understood
+	Outside int            `json:"outside"`           // logins that are too old, or of a time to come
+	Others  int            `json:"others"`            // logins of other users
+	Covered int            `json:"covered,omitempty"` // logins of a time for which the journal was read
 	Error   string         `json:"error,omitempty"`
 }
 
@@ -172,7 +175,11 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 // the memory's.
 func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, all []*record) (read int, failed bool, err error) {
 	denied := false
+	var journal time.Time // since when it was read
 	for _, r := range all {
+		if r.format == "" && !r.named {
+			r.until = journal // a syslog file's, if it is one
+		}
 		if ctx.Err() != nil {
 			return read, failed, nil
 		}
@@ -189,6 +196,9 @@ func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB
 		}
 		if err := o.say(im, c.History.Keep); err != nil {
 			return read, failed, err
+		}
+		if r.format == history.SourceJournal && !r.named && rerr == nil {
+			journal = r.began
 		}
 		denied = denied || errors.Is(rerr, fs.ErrPermission)
 		if errors.Is(rerr, errNoForm) && r.named {
@@ -222,7 +232,9 @@ func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB
 	case history.SourceWtmp:
 		entries = history.ReadWtmp(content, "", &n)
 	case history.SourceJournal:
-		entries = history.ReadJournal(content, &n)
+		first := &firstLine{r: content}
+		entries = history.ReadJournal(first, &n)
+		defer func() { r.began = first.time() }()
 	default:
 		entries = history.ReadAuthLog(content, o.now(), time.Local, &n) // as syslog writes
 	}
@@ -235,6 +247,10 @@ func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB
 			}
 			if ctx.Err() != nil {
 				return
+			}
+			if r.format == history.SourceAuthLog && !r.until.IsZero() && !e.Time.Before(r.until) {
+				im.Covered++
+				continue
 			}
 			if o.take(ctx, c, geo, &e, &im) && !yield(e, nil) {
 				return
@@ -301,6 +317,9 @@ func (o *historyImport) say(im imported, keep time.Duration) error {
 		fmt.Fprintf(&b, ", %d not understood", im.Bad)
 		if im.Outside > 0 {
 			fmt.Fprintf(&b, "; %d not within the last %d days", im.Outside, int(keep.Hours()/24))
+		}
+		if im.Covered > 0 {
+			fmt.Fprintf(&b, "; %d left to the journal, which can't be forged", im.Covered)
 		}
 		if im.Others > 0 {
 			fmt.Fprintf(&b, "; %d of other users", im.Others)

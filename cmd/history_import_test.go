@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func wtmpRecord(user, ip string, at time.Time) string {
 }
 
 func journalLine(user, ip string) string {
-	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
+	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_EXE":"/usr/lib/openssh/sshd-session","_TRANSPORT":"syslog","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
 }
 
 // shell writes a script that stands in for journalctl.
@@ -172,6 +173,47 @@ cat <<'END'
 	got, _ = p.imports(p.importer(change))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestImportLeavesToTheJournal: of the time for which there is a journal, nobody's
+// lines in auth.log make an address known; nor do entries in sshd's name.
+func TestImportLeavesToTheJournal(t *testing.T) {
+	t.Parallel()
+	// The journal begins on 21 November, at 02:00 UTC.
+	forged := strings.ReplaceAll(journalLine("eve", "203.0.113.66"), "/usr/lib/openssh/sshd-session", "/usr/bin/logger")
+	for name, row := range map[string]struct {
+		journal string // what journalctl does
+		want    []string
+		covered int
+	}{
+		"a journal":              {"cat <<'END'\n" + journalLine("alice", "203.0.113.7") + forged + "END\n", []string{"203.0.113.7", "203.0.113.9"}, 1},
+		"one of forgeries":       {"cat <<'END'\n" + forged + "END\n", []string{"203.0.113.9"}, 1},
+		"an empty one":           {"", []string{"203.0.113.67", "203.0.113.9"}, 0},
+		"one that can't be read": {"cat <<'END'\n" + journalLine("alice", "203.0.113.7") + "END\necho broken >&2; exit 1\n", []string{"203.0.113.67", "203.0.113.7", "203.0.113.9"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := remembering(t)
+			p.write("var/log/auth.log", syslogLine("20", "bob", "203.0.113.9")+syslogLine("21", "eve", "203.0.113.67"))
+			got, err := p.imports(p.importer(func(o *historyImport) { o.records.journalctl = p.shell(row.journal) }))
+			if err != nil || len(got) != 2 || got[1].Covered != row.covered {
+				t.Fatalf("%v: %+v", err, got)
+			}
+			var from []string
+			for _, e := range p.remembered() {
+				from = append(from, e.IP.String())
+			}
+			slices.Sort(from)
+			if diff := cmp.Diff(row.want, from); diff != "" {
+				t.Error(diff)
+			}
+			// The file that is named is read all the same.
+			got, err = p.imports(p.importer(nil), filepath.Join(p.home, "var/log/auth.log"))
+			if err != nil || len(got) != 1 || got[0].Logins != 2 || got[0].Covered != 0 {
+				t.Errorf("%v: %+v", err, got)
+			}
+		})
 	}
 }
 

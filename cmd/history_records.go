@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/journald"
 )
 
 // records finds what else tells of logins.
@@ -52,6 +53,9 @@ type record struct {
 	r      io.Reader
 	stop   func() // nil: nothing to close
 	err    error  // why it can't be read
+
+	began time.Time // of the journal's output, once it was read: when its first entry was written
+	until time.Time // of a syslog file: from then on the journal is believed instead; zero: never
 }
 
 func (r *record) close() {
@@ -163,6 +167,33 @@ var (
 	errNoForm   = errors.New("it is no wtmp, no output of journalctl -o json and no syslog file")
 	errTooLarge = errors.New("it is too large, the rest is left out")
 )
+
+// firstLine remembers the beginning of what it reads.
+type firstLine struct {
+	r    io.Reader
+	line []byte
+}
+
+// maxFirst is far above the length of an entry of the journal with its fields.
+const maxFirst = 64 << 10
+
+func (f *firstLine) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if left := maxFirst - len(f.line); left > 0 {
+		f.line = append(f.line, p[:min(n, left)]...)
+	}
+	return n, err
+}
+
+// time is when the journal's entry in the first line was written; zero for none.
+func (f *firstLine) time() time.Time {
+	line, _, _ := bytes.Cut(f.line, []byte("\n"))
+	e, err := journald.Parse(line)
+	if err != nil {
+		return time.Time{}
+	}
+	return e.Time()
+}
 
 // bounded reads until ctx ends or more than so many bytes came.
 type bounded struct {

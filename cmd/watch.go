@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -55,12 +57,19 @@ is started, root has --write-settings check them and write what it needs, which
 --settings reads.`,
 			`With --replay it reads a file once, in the time of its lines, queues nothing, and
 prints the alerts that it would have raised, attacks each by itself; at the end
-what became of the lines. With --explain it says what it makes of one line.`,
+what became of the lines. With --explain it says what it makes of one line. Both
+take entries of the journal, too, as journalctl -o json writes them.`,
+			`Anybody on a host can write lines in any daemon's name into auth.log, secure or
+messages, with logger(1). Of the journal's entries only those are believed that
+the daemon's own program wrote, as the kernel says: with systemd, read the journal.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  # what would it have told of the last week?
   sudo sshnotify watch --replay /var/log/auth.log.1
 
   sshnotify watch --explain "$(tail -n 1 /var/log/auth.log)"
+
+  # only of what the kernel says that the daemons wrote
+  sudo journalctl -o json --since -7d | sshnotify watch --replay -
 
   # what another program writes
   tcpdump -l port 23 | sshnotify watch --stdin
@@ -113,12 +122,19 @@ func (o *watchOptions) explainLine() error {
 		return err
 	}
 	l := line.Line{Source: "standard input", Text: o.explain}
+	if e, ok := new(source.Entries).Line(o.explain, l.Source); ok {
+		l = e
+	}
 	r := parse.Explain(l, parse.Options{Zone: c.Zone()})
 	if o.json {
 		return json.NewEncoder(a.out).Encode(r.Explanation())
 	}
 	if r.Outcome == parse.None {
 		fmt.Fprintln(a.out, "no parser knows it")
+		if l.Entry != nil && l.Entry.Claim != "" {
+			by := watch.Forger{UID: event.Clean(l.Entry.UID, 20), Exe: event.Clean(l.Entry.Exe, 200), Daemon: l.Entry.Claim}
+			fmt.Fprintf(a.out, "it was not written by %s: %s\n", by.Daemon, by)
+		}
 	} else {
 		fmt.Fprintf(a.out, "%s: %s\n", r.Parser, r.Outcome)
 		for _, f := range []struct{ label, value string }{
@@ -245,6 +261,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	defer lock.Unlock()
 	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
+	w.UID = uidOf
 	store := &watchStore{dir: dir, log: log}
 	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
 		return false, err
@@ -300,6 +317,12 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		log.Error("not all could be kept, and is read again", "error", err)
 	}
 	return again, nil
+}
+
+// uidOf gives the number of a user whom the password file names.
+func uidOf(name string) (string, bool) {
+	u, ok := install.Live().UserByName(name)
+	return strconv.Itoa(u.UID), ok
 }
 
 // sources opens what is to be watched.
@@ -368,6 +391,7 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 	}
 	defer src.Close()
 	shapes := newShapes()
+	var entries source.Entries
 	for {
 		b, err := src.Read(ctx)
 		if errors.Is(err, io.EOF) {
@@ -375,6 +399,11 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		for i, l := range b.Lines {
+			if e, ok := entries.Line(l.Text, l.Source); ok && !l.Cut {
+				b.Lines[i] = e
+			}
 		}
 		if o.showUnparsed {
 			shapes.take(b, c.Zone())

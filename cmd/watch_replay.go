@@ -44,11 +44,15 @@ func replayLine(e event.Event, zone *time.Location) string {
 func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(label string, n int64) { fmt.Fprintf(w, "%s\t%d\t\n", label, n) }
-	var lines, unknown int64
+	var lines, unknown, forged int64
+	var forgedBy watch.Forger
 	parsed := map[string]int64{}
 	for _, s := range stats {
 		lines += s.Lines
 		unknown += s.Unknown
+		if forged += s.Forged; s.Forged > 0 {
+			forgedBy = s.ForgedBy
+		}
 		for p, n := range s.Parsed {
 			parsed[p] += n
 		}
@@ -64,7 +68,13 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 		}
 	}
 	row("not understood", unknown)
+	if forged > 0 {
+		row("in a daemon's name, not written by it", forged)
+	}
 	w.Flush()
+	if forged > 0 {
+		fmt.Fprintf(to, "the last of these was written by %s\n", forgedBy)
+	}
 }
 
 // shapes counts the forms of lines that no parser knows.

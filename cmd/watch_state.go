@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/journald"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -147,17 +148,13 @@ func builtinPlace() func(netip.Addr) (network, country string, asn uint32) {
 var (
 	usualLogs    = []string{"/var/log/auth.log", "/var/log/secure"}
 	usualFTPLogs = []string{"/var/log/vsftpd.log"}
-	usualMatches = []string{
-		"_COMM=sshd", "+", "_COMM=sshd-session", "+", "_COMM=dropbear", "+", "_COMM=vsftpd", "+", "_COMM=proftpd", "+",
-		"_COMM=pure-ftpd", "+", "_COMM=sudo", "+", "_COMM=su",
-	}
 )
 
 // usualSources are those that need no settings.
 func usualSources(exists func(string) bool, journal bool) []config.Source {
 	var out []config.Source
 	if journal {
-		out = append(out, config.Source{Name: "journal", Type: config.SourceJournal, Match: usualMatches})
+		out = append(out, config.Source{Name: "journal", Type: config.SourceJournal, Match: journald.Matches()})
 	}
 	logs := usualFTPLogs
 	if !journal {
@@ -172,9 +169,14 @@ func usualSources(exists func(string) bool, journal bool) []config.Source {
 }
 
 func liveSources() []config.Source {
+	return usualSources(func(path string) bool { _, err := os.Stat(path); return err == nil }, hasJournal())
+}
+
+// hasJournal reports whether this host has a journal that can be read.
+func hasJournal() bool {
 	_, err := exec.LookPath("journalctl")
 	_, running := os.Stat("/run/systemd/journal/socket")
-	return usualSources(func(path string) bool { _, err := os.Stat(path); return err == nil }, err == nil && running == nil)
+	return err == nil && running == nil
 }
 
 // ofThisMachine adds to each alternative of the journal's matches that the entry

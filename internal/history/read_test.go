@@ -125,7 +125,7 @@ func TestReadAuthLog(t *testing.T) {
 func TestReadJournal(t *testing.T) {
 	says := "Accepted publickey for alice from 203.0.113.7 port 51234 ssh2: ED25519 " + print1
 	entry := func(change map[string]any) string {
-		m := map[string]any{"MESSAGE": says, "_COMM": "sshd", "_UID": "0", "_HOSTNAME": "db1", "SYSLOG_IDENTIFIER": "sshd", "__CURSOR": "s=1",
+		m := map[string]any{"MESSAGE": says, "_COMM": "sshd", "_EXE": "/usr/sbin/sshd", "_TRANSPORT": "syslog", "_UID": "0", "_HOSTNAME": "db1", "SYSLOG_IDENTIFIER": "sshd", "__CURSOR": "s=1",
 			"__REALTIME_TIMESTAMP": "1767225540639900", "_SOURCE_REALTIME_TIMESTAMP": "1767225540639800"}
 		for k, v := range change {
 			if m[k] = v; v == nil {
@@ -144,7 +144,7 @@ func TestReadJournal(t *testing.T) {
 	}
 	good := entry(nil) + entry(map[string]any{"_COMM": "sshd-session"}) + entry(map[string]any{"MESSAGE": numbers}) +
 		entry(map[string]any{"MESSAGE": []string{says, "and more"}}) + entry(map[string]any{"_SOURCE_REALTIME_TIMESTAMP": nil}) + "\n"
-	other := entry(map[string]any{"_COMM": "logger", "_UID": "1000"}) + entry(map[string]any{"_UID": "1000"}) + entry(map[string]any{"_COMM": nil}) +
+	other := entry(map[string]any{"_COMM": "logger", "_UID": "1000"}) + entry(map[string]any{"_UID": "1000"}) + entry(map[string]any{"_EXE": nil}) +
 		entry(map[string]any{"MESSAGE": "Server listening on 0.0.0.0 port 22."}) + entry(map[string]any{"MESSAGE": json.RawMessage("null")}) +
 		entry(map[string]any{"MESSAGE": map[string]any{"a": 1}}) + entry(map[string]any{"MESSAGE": []int{300, -1}})
 	bad := "{\n[]\n" + entry(map[string]any{"__REALTIME_TIMESTAMP": "soon", "_SOURCE_REALTIME_TIMESTAMP": nil}) + entry(map[string]any{"MESSAGE": says[:50]}) + `{"MESSAGE":"` + strings.Repeat("x", maxLine)
@@ -260,7 +260,7 @@ func FuzzReadWtmp(f *testing.F) {
 }
 
 func FuzzReadJournal(f *testing.F) {
-	f.Add([]byte(`{"MESSAGE":"Accepted publickey for a from 203.0.113.7 port 1 ssh2: RSA ` + print1 + `","_COMM":"sshd","_UID":"0","__REALTIME_TIMESTAMP":"1767225540639900"}`))
+	f.Add([]byte(`{"MESSAGE":"Accepted publickey for a from 203.0.113.7 port 1 ssh2: RSA ` + print1 + `","SYSLOG_IDENTIFIER":"sshd","_EXE":"/usr/sbin/sshd","_UID":"0","__REALTIME_TIMESTAMP":"1767225540639900"}`))
 	f.Add([]byte(`{"MESSAGE":[65,99,255],"_COMM":["sshd","x"],"_UID":null}` + "\n\n[]"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c Counts

@@ -38,6 +38,8 @@ type Settings struct {
 	Place func(ip Addr) (network, country string, asn uint32)
 	// Ignored says whose attempts are not looked at; nil: nobody's.
 	Ignored func(user string) bool
+	// UID gives the number of an account of this host, as text; nil: nobody knows.
+	UID func(user string) (uid string, known bool)
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
 	Published func(attack.Finding) []event.Event
@@ -61,6 +63,8 @@ type Watcher struct {
 
 	stats map[string]*Stat // by source
 	quiet map[string]*quiet
+	// forged has what was forged since it was last said, by source.
+	forged map[string]*forgedIn
 
 	came time.Time // when the batch came
 }
@@ -78,6 +82,12 @@ type Stat struct {
 	Matched  int64            `json:"matched,omitempty"` // by a pattern
 	Unknown  int64            `json:"unknown"`
 	LastTime time.Time        `json:"last_time,omitzero"` // of an understood line
+
+	// Forged counts entries of the journal that tell of a login or an attempt in a
+	// daemon's name and are not its word; none of them is believed.
+	Forged   int64     `json:"forged,omitempty"`
+	ForgedBy Forger    `json:"forged_by,omitzero"` // who wrote the last one
+	ForgedAt time.Time `json:"forged_at,omitzero"`
 }
 
 type given struct {
@@ -219,6 +229,10 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 		at = l.Time
 	}
 	understood := r.Outcome != parse.None
+	framed := w.framed(l, r)
+	if framed {
+		r.Outcome, r.Count, r.Pardon = parse.Other, 0, 0
+	}
 	looked := r
 	if w.Ignored != nil && r.User != "" && w.Ignored(r.User) {
 		looked.Outcome = parse.Other
@@ -239,6 +253,12 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 		understood = understood || w.Patterns.Understood()
 	}
 	w.count(l.Source, r, at, matched, understood)
+	switch {
+	case framed:
+		w.forgery(l, r.Service)
+	case l.Entry != nil && l.Entry.Claim != "":
+		w.disbelieve(l)
+	}
 	return nil
 }
 
@@ -279,7 +299,7 @@ func (w *Watcher) Finish(at time.Time) error {
 
 func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, understood bool) {
 	if w.stats == nil {
-		w.stats, w.quiet = map[string]*Stat{}, map[string]*quiet{}
+		w.stats, w.quiet, w.forged = map[string]*Stat{}, map[string]*quiet{}, map[string]*forgedIn{}
 	}
 	s := w.stats[name]
 	if s == nil {

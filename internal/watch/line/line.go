@@ -19,6 +19,18 @@ type Line struct {
 	// The rest is what the journal knows; of a file it stands in Text.
 	Time    time.Time // zero: not known
 	Host    string
-	Program string // SYSLOG_IDENTIFIER, or _COMM
+	Program string // SYSLOG_IDENTIFIER, or _COMM: of the writer's choice
 	PID     int
+
+	// Entry is there for an entry of the journal. Its Text is what a program said,
+	// and nothing that stands in it tells who that was.
+	Entry *Entry
+}
+
+// Entry says whose word an entry of the journal is.
+type Entry struct {
+	Daemon string // the daemon that wrote it, beyond doubt; "" for all else
+	Claim  string // the daemon in whose name it came though it is not its word; "" none
+	UID    string // of its writer, as the kernel says
+	Exe    string // the file that its writer runs, as the kernel says; "" not known
 }

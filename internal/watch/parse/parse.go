@@ -97,7 +97,10 @@ func Explain(l line.Line, o Options) Result {
 // Parse reads a line. Lines of one source come in their order.
 func (p *Parser) Parse(l line.Line) Result {
 	var h header
-	if l.Program != "" {
+	times := 1
+	if l.Entry != nil { // whatever it begins with, and whatever name it bears
+		h = header{time: l.Time, host: l.Host, program: l.Entry.Daemon, pid: l.PID, tagged: true, message: l.Text}
+	} else if l.Program != "" {
 		h = header{time: l.Time, host: l.Host, program: l.Program, pid: l.PID, tagged: true, message: l.Text}
 	} else {
 		h = p.header(l.Text)
@@ -111,7 +114,10 @@ func (p *Parser) Parse(l line.Line) Result {
 			return p.again(l.Source, h, n)
 		}
 	}
-	message, times := repeated(h.message)
+	message := h.message
+	if l.Entry == nil { // "message repeated" is a syslog daemon's
+		message, times = repeated(message)
+	}
 	r := &p.reading
 	*r = reading{}
 	if h.tagged {

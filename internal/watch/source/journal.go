@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/journald"
 )
 
 const (
@@ -35,7 +37,8 @@ type journal struct {
 	*stream
 	program string
 	cursor  string // of the last entry that was read
-	since   int64  // where there is none: when it was begun, in microseconds; 0 is from the start
+	writers journald.Reader
+	since   int64 // where there is none: when it was begun, in microseconds; 0 is from the start
 
 	mu     sync.Mutex
 	child  *exec.Cmd // nil when none runs
@@ -194,7 +197,7 @@ func (s *journal) read(out io.Reader) (entries int, err error) {
 	for {
 		text, err := readEntry(r)
 		if text != nil {
-			l, cursor, bad := parseEntry(text, s.opt.Name)
+			l, cursor, bad := readEntryOf(&s.writers, text, s.opt.Name)
 			switch {
 			case bad != nil:
 				s.keep.trouble(true, true, bad)

@@ -22,52 +22,54 @@ import (
 
 const testCursor = "s=0123456789abcdef0123456789abcdef;i=1;b=0123456789abcdef0123456789abcdef;m=1;t=5f5e100;x=1"
 
+// TestEntries: what an entry gives of a line. Whose word it is, journald's tests
+// hold.
 func TestEntries(t *testing.T) {
 	at := time.Date(2026, 11, 21, 2, 15, 4, 123456000, time.UTC)
+	const sshd = `"SYSLOG_IDENTIFIER":"sshd","_COMM":"sshd","_EXE":"/usr/sbin/sshd","_TRANSPORT":"syslog","_UID":"0"`
 	for _, row := range []struct {
 		name  string
 		entry string
 		want  line.Line
+		by    line.Entry
 	}{
-		{"a string", `"MESSAGE":"Failed password","SYSLOG_IDENTIFIER":"sshd","_COMM":"sshd-session","_PID":"812","SYSLOG_PID":"813","_HOSTNAME":"db1","_UID":"0"`,
-			line.Line{Text: "Failed password", Program: "sshd", PID: 812, Host: "db1"}},
-		{"bytes", `"MESSAGE":[104,105,255,0,33]`, line.Line{Text: "hi\xff\x00!"}},
-		{"nothing", `"MESSAGE":null`, line.Line{}},
-		{"no message", `"_COMM":"cron"`, line.Line{Program: "cron"}},
-		{"several", `"MESSAGE":["one","two",[116,104],null]`, line.Line{Text: "one two th"}},
-		{"neither bytes nor text", `"MESSAGE":[1.5,70000],"_PID":["1","2"]`, line.Line{}},
-		{"nested too deep", `"MESSAGE":[[[104]]]`, line.Line{}},
-		{"several lines", `"MESSAGE":"one\nFailed password\n"`, line.Line{Text: "one Failed password"}},
-		{"a number for a string", `"MESSAGE":5,"SYSLOG_IDENTIFIER":{}`, line.Line{}},
-		{"no pid of the kernel's", `"MESSAGE":"x","SYSLOG_PID":"813"`, line.Line{Text: "x", PID: 813}},
-		{"a pid that is none", `"MESSAGE":"x","_PID":"-1","SYSLOG_PID":"99999999999"`, line.Line{Text: "x"}},
-		{"too long", `"MESSAGE":"` + strings.Repeat("x", line.MaxText+1) + `"`, line.Line{Text: strings.Repeat("x", line.MaxText), Cut: true}},
-		{"an attacker who says that he is sshd", `"MESSAGE":"Accepted password for root","SYSLOG_IDENTIFIER":"sshd","_COMM":"logger","_EXE":"/usr/bin/logger","_UID":"1000"`,
-			line.Line{Text: "Accepted password for root", Program: "uid 1000 as sshd"}},
-		{"an attacker whose program is called sshd", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"sshd","_COMM":"sshd","_EXE":"/home/eve/sshd","_UID":"1000"`,
-			line.Line{Text: "x", Program: "uid 1000 as sshd"}},
-		{"an attacker who hides behind dots", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"sshd","_EXE":"/usr/../home/eve/sshd","_UID":"1000"`,
-			line.Line{Text: "x", Program: "uid 1000 as sshd"}},
-		{"sudo, which its user runs", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"sudo","_EXE":"/usr/bin/sudo","_UID":"1000"`,
-			line.Line{Text: "x", Program: "sudo"}},
-		{"sshd after the login", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"sshd","_EXE":"/usr/lib/openssh/sshd-session","_UID":"1000"`,
-			line.Line{Text: "x", Program: "sshd"}},
+		{"a string", `"MESSAGE":"Failed password",` + sshd + `,"_PID":"812","SYSLOG_PID":"813","_HOSTNAME":"db1"`,
+			line.Line{Text: "Failed password", Program: "sshd", PID: 812, Host: "db1"}, line.Entry{Daemon: "sshd", UID: "0", Exe: "/usr/sbin/sshd"}},
+		{"bytes", `"MESSAGE":[104,105,255,0,33]`, line.Line{Text: "hi\xff\x00!"}, line.Entry{}},
+		{"nothing", `"MESSAGE":null`, line.Line{}, line.Entry{}},
+		{"no message", `"_COMM":"cron"`, line.Line{Program: "cron"}, line.Entry{}},
+		{"several", `"MESSAGE":["one","two",[116,104],null]`, line.Line{Text: "one two th"}, line.Entry{}},
+		{"neither bytes nor text", `"MESSAGE":[1.5,70000],"_PID":["1","2"]`, line.Line{}, line.Entry{}},
+		{"nested too deep", `"MESSAGE":[[[104]]]`, line.Line{}, line.Entry{}},
+		{"several lines", `"MESSAGE":"one\nFailed password\n"`, line.Line{Text: "one Failed password"}, line.Entry{}},
+		{"a number for a string", `"MESSAGE":5,"SYSLOG_IDENTIFIER":{}`, line.Line{}, line.Entry{}},
+		{"no pid of the kernel's", `"MESSAGE":"x","SYSLOG_PID":"813"`, line.Line{Text: "x", PID: 813}, line.Entry{}},
+		{"a pid that is none", `"MESSAGE":"x","_PID":"-1","SYSLOG_PID":"99999999999"`, line.Line{Text: "x"}, line.Entry{}},
+		{"too long", `"MESSAGE":"` + strings.Repeat("x", line.MaxText+1) + `"`, line.Line{Text: strings.Repeat("x", line.MaxText), Cut: true}, line.Entry{}},
+		{"somebody in sshd's name", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"/sshd","_COMM":"logger","_EXE":"/usr/bin/logger","_TRANSPORT":"syslog","_UID":"1000"`,
+			line.Line{Text: "x", Program: "uid 1000 as sshd"}, line.Entry{Claim: "sshd", UID: "1000", Exe: "/usr/bin/logger"}},
 		{"anybody else in any name", `"MESSAGE":"x","SYSLOG_IDENTIFIER":"myapp","_COMM":"python3","_UID":"1000"`,
-			line.Line{Text: "x", Program: "myapp"}},
+			line.Line{Text: "x", Program: "myapp"}, line.Entry{UID: "1000"}},
 	} {
-		row.want.Source, row.want.Time = "journal", at
-		got, cursor, err := parseEntry([]byte(`{"__CURSOR":"`+testCursor+`","__REALTIME_TIMESTAMP":"`+
-			fmt.Sprint(at.UnixMicro())+`",`+row.entry+`}`), "journal")
+		row.want.Source, row.want.Time, row.want.Entry = "journal", at, &row.by
+		text := `{"__CURSOR":"` + testCursor + `","__REALTIME_TIMESTAMP":"` + fmt.Sprint(at.UnixMicro()) + `",` + row.entry + `}`
+		got, cursor, err := parseEntry([]byte(text), "journal")
 		if err != nil || cursor != testCursor {
 			t.Errorf("%s: %v, cursor %q", row.name, err, cursor)
 		}
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.name, diff)
 		}
+		if again, ok := new(Entries).Line(text, "journal"); !ok || cmp.Diff(got, again) != "" {
+			t.Errorf("%s: as a line of a replay it is %v, %+v", row.name, ok, again)
+		}
 	}
 	for _, bad := range []string{"", "null", "[]", "{}", `{"MESSAGE":"x"}`, `{"__CURSOR":"a b"}`, `{"__CURSOR":"--file=/etc/passwd"}`} {
 		if _, _, err := parseEntry([]byte(bad), ""); !errors.Is(err, errNoEntry) {
 			t.Errorf("%q was taken for an entry: %v", bad, err)
+		}
+		if _, ok := new(Entries).Line(bad, ""); ok {
+			t.Errorf("%q was taken for an entry", bad)
 		}
 	}
 }
