@@ -19,6 +19,10 @@ import (
 // session's id is remembered as long as its sshd lives, too.
 const tellAgainAfter = 24 * time.Hour
 
+// maxLedger bounds what is read of the list: a line has some 500 bytes, and a
+// spool takes 100,000 events.
+const maxLedger = 1 << 30
+
 // told is an event that is done with: what is needed to know a second report
 // of it, to match its logout, and to group repeats.
 type told struct {
@@ -77,10 +81,7 @@ func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Sessi
 		bySession: make(map[event.Session]*told),
 		alive:     alive,
 	}
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return l, err
-	}
-	b, err := os.ReadFile(l.path)
+	b, err := state.ReadFile(l.path, maxLedger)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return l, err
 	}
@@ -98,7 +99,7 @@ func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Sessi
 }
 
 func (l *ledger) open() (*os.File, error) {
-	return os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	return state.Open(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND)
 }
 
 // prune forgets what is old, and rewrites the file when most of it is. After an

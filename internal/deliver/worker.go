@@ -9,6 +9,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 const (
@@ -75,6 +76,7 @@ type finding struct {
 // newWorker takes up what is in cur/. hurry makes due at once what was put off.
 func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error) {
 	now := time.Now()
+	j.tidy()
 	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
 	if err != nil {
 		// Telling a login twice is better than not telling it.
@@ -188,6 +190,7 @@ func (w *worker) sweep(now time.Time) {
 		return
 	}
 	w.nextSweep = now.Add(sweepEvery)
+	w.tidy()
 	if err := w.ledger.prune(now); err != nil {
 		w.Log.Error("the list of told events can't be kept", "error", err)
 	}
@@ -197,6 +200,19 @@ func (w *worker) sweep(now time.Time) {
 				delete(o.groups, k)
 			}
 		}
+	}
+}
+
+// tidy moves aside what stands in the place of a state file and is none. A
+// state folder that can't be used is said by whatever wants to use it.
+func (j *Job) tidy() {
+	moved, err := state.Tidy(j.StateDir)
+	for _, path := range moved {
+		j.Log.Error("this was no file of sshnotify's, and is moved aside", "path", path)
+		j.Alarm(fmt.Sprintf("something that is no file of sshnotify's stood in the state folder, and is moved aside: %q", path))
+	}
+	if err != nil {
+		j.Log.Warn("the state folder can't be looked through", "error", err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // Options are what a memory is opened with; the zero value has the defaults.
@@ -217,15 +219,18 @@ func (d *DB) guarded(ctx context.Context, s *slot, f func(context.Context, *conn
 // connect makes sure that a slot has a connection to the file that is now at
 // the path.
 func (d *DB) connect(ctx context.Context, s *slot) error {
-	now, err := os.Stat(d.path)
+	now, err := os.Lstat(d.path)
 	if s.c != nil && err == nil && os.SameFile(now, s.file) {
 		return nil
 	}
 	s.drop()
 	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
 		if err = create(d.path); err == nil {
-			now, err = os.Stat(d.path)
+			now, err = os.Lstat(d.path)
 		}
+	}
+	if err == nil {
+		err = d.inPlace()
 	}
 	if err != nil {
 		return err
@@ -237,13 +242,31 @@ func (d *DB) connect(ctx context.Context, s *slot) error {
 	return settle(ctx, s.c, d.o.ReadOnly)
 }
 
+// inPlace checks the files that SQLite is about to open by their paths: it
+// would follow a link, and wait for a FIFO's other end.
+func (d *DB) inPlace() error {
+	dir, err := state.OpenFolder(filepath.Dir(d.path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	name := filepath.Base(d.path)
+	err = dir.Check(name)
+	for _, s := range logSuffixes {
+		err = errors.Join(err, dir.Check(name+s))
+	}
+	return err
+}
+
 // create makes an empty file that only its owner can read; SQLite gives its
 // other files the same mode.
 func create(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	dir, err := state.MakeFolder(filepath.Dir(path))
+	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	defer dir.Close()
+	f, err := dir.Open(filepath.Base(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
