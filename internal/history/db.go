@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"time"
-
-	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // Options are what a memory is opened with; the zero value has the defaults.
@@ -230,7 +228,7 @@ func (d *DB) connect(ctx context.Context, s *slot) error {
 		}
 	}
 	if err == nil {
-		err = d.inPlace()
+		err = inPlace(d.path)
 	}
 	if err != nil {
 		return err
@@ -243,30 +241,27 @@ func (d *DB) connect(ctx context.Context, s *slot) error {
 }
 
 // inPlace checks the files that SQLite is about to open by their paths: it
-// would follow a link, and wait for a FIFO's other end.
-func (d *DB) inPlace() error {
-	dir, err := state.OpenFolder(filepath.Dir(d.path))
-	if err != nil {
-		return err
+// would follow a link, and may wait for the other end of a FIFO.
+func inPlace(path string) error {
+	for _, s := range append([]string{""}, logSuffixes[:]...) {
+		info, err := os.Lstat(path + s)
+		if err == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "open", Path: path + s, Err: errors.New("not a regular file")}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	defer dir.Close()
-	name := filepath.Base(d.path)
-	err = dir.Check(name)
-	for _, s := range logSuffixes {
-		err = errors.Join(err, dir.Check(name+s))
-	}
-	return err
+	return nil
 }
 
 // create makes an empty file that only its owner can read; SQLite gives its
 // other files the same mode.
 func create(path string) error {
-	dir, err := state.MakeFolder(filepath.Dir(path))
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	defer dir.Close()
-	f, err := dir.Open(filepath.Base(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

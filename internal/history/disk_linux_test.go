@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	if !mounting(t) {
 		return
 	}
-	dir := mountTmpfs(t, "size=6m,mode=700")
+	dir := mountTmpfs(t, "size=6m")
 	now := day0
 	d := openAt(t, filepath.Join(dir, "history.db"), Options{Now: func() time.Time { return now }})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
@@ -99,7 +99,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	if !mounting(t) {
 		return
 	}
-	dir := mountTmpfs(t, "mode=700")
+	dir := mountTmpfs(t, "")
 	for _, name := range []string{"there.db", "missing.db"} {
 		d := openAt(t, filepath.Join(dir, name), Options{})
 		if name == "there.db" {
@@ -129,10 +129,8 @@ func TestRootLeavesTheFilesToTheirOwner(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	d.Close()
-	for _, path := range []string{filepath.Dir(d.path), d.path} {
-		if err := os.Chown(path, service, service); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Chown(d.path, service, service); err != nil {
+		t.Fatal(err)
 	}
 	for _, o := range []Options{{ReadOnly: true}, {}} {
 		root := openAt(t, d.path, o)
