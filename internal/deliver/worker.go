@@ -62,6 +62,7 @@ type worker struct {
 	newer       map[string]bool    // events of a newer sshnotify that were reported
 	nextLook    time.Time          // for dead sessions
 	nextSweep   time.Time
+	beaten      time.Time // when it last showed that it lives
 
 	forgetfulUntil, forgetfulSaid time.Time // of the memory
 	nextDigest                    time.Time
@@ -139,6 +140,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	poll := time.NewTicker(every)
 	defer poll.Stop()
 	for {
+		w.beat(time.Now())
 		w.endSessions(time.Now())
 		digest := w.makeDigest(time.Now())
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
@@ -200,6 +202,17 @@ func (w *worker) sweep(now time.Time) {
 				delete(o.groups, k)
 			}
 		}
+	}
+}
+
+// beatEvery is how often a worker shows that it lives, at most: each time is a
+// write to disk. It comes to that at each poll at least.
+const beatEvery = 30 * time.Second
+
+func (w *worker) beat(now time.Time) {
+	if since := now.Sub(w.beaten); since < 0 || since >= beatEvery {
+		w.beaten = now
+		w.q.Beat()
 	}
 }
 
