@@ -160,15 +160,20 @@ func (q *Queue) Beat() {
 }
 
 // Silence says how long ago the worker that holds the lock, or held it last,
-// showed that it lives; 0 where that can't be found out. It costs one system
-// call. Together with Busy it tells a worker that is stopped, or frozen, from
+// showed that it lives; 0 where that can't be found out. It costs three system
+// calls. Together with Busy it tells a worker that is stopped, or frozen, from
 // one that is at it.
 func (s *Spool) Silence(now time.Time) time.Duration {
-	info, err := os.Lstat(s.lockPath())
+	root, err := openFolder(s.o.Dir, s.fault)
 	if err != nil {
 		return 0
 	}
-	return max(0, now.Sub(info.ModTime())) // the clock may have been set back
+	defer root.close()
+	st, err := root.lstat(curName + "/" + lockName)
+	if err != nil {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(st.Mtim.Unix()))) // the clock may have been set back
 }
 
 // takeOver removes what a dead worker had not finished writing, and counts what
