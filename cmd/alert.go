@@ -125,7 +125,7 @@ func (a *app) ensureWorker(dir string) error {
 	if spool.Open(spoolOptions(dir, a.uid)).Busy() {
 		return nil
 	}
-	if err := startWorker(dir, a.configFile, workerEnv(login.Live(), event.ViaCLI)); err != nil {
+	if err := startWorker(dir, a.configFile, workerEnv(login.Live(), false)); err != nil {
 		return fmt.Errorf("the message is queued, but no worker could be started: %w", err)
 	}
 	return nil

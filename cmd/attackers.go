@@ -12,6 +12,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 )
 
@@ -89,7 +90,7 @@ func (p *attackers) load() error {
 	if info.Size() > maxKnownFile {
 		return fmt.Errorf("%s: larger than %d MiB", p.file, maxKnownFile>>20)
 	}
-	b, err := os.ReadFile(p.file)
+	b, err := state.ReadFile(p.file, maxKnownFile)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -23,6 +26,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -46,7 +50,9 @@ is due. With --follow it stays for good, for a service manager: SIGHUP reloads
 the settings, SIGTERM ends it after the message under way. One worker works a
 spool at a time. With --flush nothing is held back: repeats go without waiting
 for their window, and the digest of usual logins without waiting for its time. A
-worker that runs already is asked to do so, and waited for.`,
+worker that runs already is asked to do so, and waited for. It refuses to run as
+one user for another (real and effective uid or gid apart), and in a state folder
+that is another user's or that others can write in: 1.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
 		Example: `  # send what waits, now, from a timer or by hand
   sshnotify deliver --once
@@ -97,11 +103,18 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	}
 	job, err := o.job(c)
 	if err != nil {
+		if o.syslog {
+			_ = syslog.New().Send(syslog.Err, "deliver: events wait: "+err.Error())
+		}
 		return err
 	}
 	err = deliver.Run(ctx, job)
 	if !errors.Is(err, spool.ErrLocked) {
 		return err
+	}
+	if silence := job.Spool.Silence(time.Now()); silence > spool.SilentAfter {
+		return withHint(fmt.Errorf("another worker has the queue of %s, and has shown no life for %v: it may be stopped", job.Spool.Dir(), silence.Round(time.Second)),
+			silentHint(job.Spool.Dir()))
 	}
 	job.Log.Info("another worker is at it")
 	if !o.once {
@@ -154,6 +167,12 @@ func untried(s *spool.Spool) bool {
 	return false
 }
 
+// silentHint is what to do about a worker that holds the lock and does nothing.
+func silentHint(spoolDir string) string {
+	lock := shellQuoted(filepath.Join(spoolDir, "cur", ".lock"))
+	return "see who it is: fuser -v " + lock + "; and let it go on: fuser -k -CONT " + lock + "; or end it: fuser -k " + lock
+}
+
 // anyWaiting gives deliver.ErrWaiting if an event is in the spool.
 func anyWaiting(s *spool.Spool) error {
 	files, err := s.Waiting()
@@ -174,6 +193,9 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	a := o.app
 	dir, stateDir := a.spoolDir(o.spoolDir, c), a.stateDir(c)
 	if err := a.becomeOwner(dir, stateDir); err != nil {
+		return deliver.Job{}, err
+	}
+	if err := ownState(stateDir); err != nil {
 		return deliver.Job{}, err
 	}
 	s := spool.Open(spoolOptions(dir, a.uid))
@@ -221,6 +243,24 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		}
 	}
 	return j, nil
+}
+
+// ownState makes sure that the worker's state folder is its own: what is read
+// there decides what is told, and what is written there is partly a stranger's
+// text. A folder that can't be made is no reason not to deliver.
+func ownState(dir string) error {
+	f, err := state.MakeFolder(dir)
+	if err == nil {
+		defer f.Close()
+		if !f.IsOurs() {
+			err = &fs.PathError{Op: "open", Path: dir, Err: state.ErrExposed}
+		}
+	}
+	if !errors.Is(err, state.ErrExposed) {
+		return nil
+	}
+	return withHint(fmt.Errorf("the state folder is not used: %w", err),
+		fmt.Sprintf("ls -ld %s, which uid %d should own, and: chmod go-w %[1]s", shellQuoted(dir), os.Geteuid()))
 }
 
 // hangups gives a value for each SIGHUP, for as long as the process lives.

@@ -60,7 +60,13 @@ func (x *examination) queue() {
 	} else if err == nil {
 		x.add("dead letters", install.OK, "", "none")
 	}
-	switch busy := s.Busy(); {
+	switch busy, silence := s.Busy(), s.Silence(x.now); {
+	case busy && silence > spool.SilentAfter:
+		hint := silentHint(x.spool)
+		if x.system {
+			hint = "sudo systemctl restart sshnotify || " + hint
+		}
+		x.add("worker", install.Fail, hint, "one has the queue, and has shown no life for %v: it may be stopped", silence.Round(time.Second))
 	case busy:
 		x.add("worker", install.OK, "", "one is at it")
 	case n > 0 && age >= noWorker:

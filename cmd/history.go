@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 type historyList struct {
@@ -210,7 +211,7 @@ func newestFirst(lists []iter.Seq2[history.Entry, error]) iter.Seq2[history.Entr
 func (a *app) recall(c config.Config) (*history.DB, error) {
 	path := historyFile(a.stateDir(c))
 	// SQLite's own errors would not say whether it is a matter of rights.
-	f, err := os.Open(path)
+	f, err := state.Open(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

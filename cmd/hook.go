@@ -69,6 +69,10 @@ func wantsHelp(args []string) bool {
 // runHook is all of sshnotify that stands on the way of a login. It never
 // fails: whatever happens ends in a line in the system log.
 func runHook(args []string) {
+	// First of all: as long as this process is another user's as well, that user
+	// can kill it.
+	foreign, identityErr := becomeEffective()
+	raiseLimits()
 	// A user's environment may hold GOGC=off or a memory limit of a few bytes,
 	// with which the collector would never stop.
 	debug.SetGCPercent(100)
@@ -84,6 +88,9 @@ func runHook(args []string) {
 			say(syslog.Err, "hook: a bug, please report it: %v", r)
 		}
 	}()
+	if identityErr != nil {
+		say(syslog.Warning, "hook: it can't become its effective user entirely: %v", identityErr)
+	}
 	var o hookOptions
 	f := pflag.NewFlagSet("hook", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -108,26 +115,92 @@ func runHook(args []string) {
 		say(syslog.Err, "hook: %s of %q can't be stored: %v", e.Kind, e.User, err)
 		return
 	}
-	host := h.UID == 0
+	stranger := foreign || viaPAM(e.Via)
 	dir := absolute(o.spoolDir)
 	if dir == "" {
-		dir = hookPlaces(h, e.Via).SpoolDir()
+		dir = hookPlaces(h, stranger).SpoolDir()
 	}
-	s := spool.Open(spoolOptions(dir, h.UID))
-	where, err := s.Put(e.ID+".json", data)
+	p, err := putInTime(dir, h.UID, e.ID+".json", data)
 	if err != nil {
 		say(syslog.Err, "hook: this is not in the spool and will not be sent (%v): %s", err, data)
 		return
 	}
-	if host && where != dir {
-		say(syslog.Warning, "hook: %s can't take events, this one is kept in %s", dir, where)
-	}
-	if o.noWorker || s.Busy() {
+	if p.late {
+		// Whoever asked that spool for its worker would wait as well.
+		say(syslog.Warning, "hook: %s does not answer (%v), this one is kept in %s", dir, errLate, p.where)
 		return
 	}
-	if err := startWorker(s.Dir(), o.configFile, workerEnv(h, e.Via)); err != nil {
+	if h.UID == 0 && p.where != dir {
+		say(syslog.Warning, "hook: %s can't take events, this one is kept in %s", dir, p.where)
+	}
+	now := time.Now()
+	silent := p.spool.Silence(now) > spool.SilentAfter
+	if o.noWorker && !silent {
+		return
+	}
+	if p.spool.Busy() {
+		if silent {
+			say(syslog.Err, "hook: the worker of %s has shown no life for %v, and nothing is sent: it may be stopped", dir, p.spool.Silence(now).Round(time.Second))
+		}
+		return
+	}
+	if o.noWorker || isApart() { // which a worker refuses
+		return
+	}
+	if err := startWorker(dir, o.configFile, workerEnv(h, stranger)); err != nil {
 		say(syslog.Err, "hook: no worker could be started, the event waits in the spool: %v", err)
 	}
+}
+
+// putPatience is how long a login waits for the spool. A disk that has much to
+// do takes some hundred milliseconds.
+const putPatience = 3 * time.Second
+
+// errLate means that a spool did not answer in time: its file system is frozen,
+// or a server away.
+var errLate = fmt.Errorf("it has not answered for %v", putPatience)
+
+// put says where an event is now.
+type put struct {
+	spool *spool.Spool
+	where string
+	late  bool // the spool itself did not answer
+}
+
+// putInTime puts an event into a spool, or, where that takes too long, into the
+// host's overflow. The end of the process then ends the attempt, if that waits
+// for a server; if it comes about all the same, the event is there twice, under
+// one id, which is told once.
+func putInTime(dir string, uid int, name string, data []byte) (put, error) {
+	type answer struct {
+		put
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- answer{err: fmt.Errorf("a bug, please report it: %v", r)}
+			}
+		}()
+		s := spool.Open(spoolOptions(dir, uid)) // which looks at the folder
+		where, err := s.Put(name, data)
+		done <- answer{put{spool: s, where: where}, err}
+	}()
+	select {
+	case a := <-done:
+		return a.put, a.err
+	case <-time.After(putPatience):
+	}
+	if uid != 0 {
+		return put{}, errLate
+	}
+	s := spool.Open(spool.Options{Dir: dir, UID: uid, Host: true, Overflow: overflow(dir)})
+	where, err := s.PutOverflow(name, data)
+	if err != nil {
+		return put{}, errors.Join(errLate, err)
+	}
+	return put{s, where, true}, nil
 }
 
 // quiet makes sure that nothing, not even the runtime's own complaints, is

@@ -286,7 +286,7 @@ func (o *installOptions) finished(s *setup, p install.Plan) {
 		undo += " --config " + s.config
 	}
 	o.say("to undo: %s", undo)
-	if sudoer := o.getenv("SUDO_USER"); !o.system && sudoer != "" && os.Getuid() == 0 {
+	if sudoer := o.getenv("SUDO_USER"); !o.system && sudoer != "" && os.Geteuid() == 0 {
 		o.warn("this was for root's own account, not for "+sudoer+"'s and not for the whole host", "sudo sshnotify install --system")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 const (
@@ -54,7 +55,7 @@ func (r *toldReader) next() []toldLine {
 	files, _ := filepath.Glob(filepath.Join(r.dir, "told-*.jsonl"))
 	var out []toldLine
 	for _, name := range files {
-		f, err := os.Open(name)
+		f, err := state.Open(name, os.O_RDONLY)
 		if err != nil {
 			continue
 		}

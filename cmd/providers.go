@@ -1,8 +1,8 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
-	"os"
 
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/enrich/builtin"
@@ -11,6 +11,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/netlist"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // maxServiceFile is far above the size of any description of a service.
@@ -73,13 +74,9 @@ func newProvider(p config.Provider, client *outbound.Client, stateDir string) (e
 		PerMinute: p.Quota.PerMinute, PerDay: p.Quota.PerDay, PerWeek: p.Quota.PerWeek, PerMonth: p.Quota.PerMonth,
 	}
 	if p.Type == config.ProviderHTTP {
-		info, err := os.Stat(p.File)
-		if err == nil && info.Size() > maxServiceFile {
+		b, err := state.ReadRegular(p.File, maxServiceFile)
+		if errors.Is(err, state.ErrTooLarge) {
 			err = fmt.Errorf("%s: larger than %d KiB, which no description of a service is", p.File, maxServiceFile>>10)
-		}
-		var b []byte
-		if err == nil {
-			b, err = os.ReadFile(p.File)
 		}
 		if err == nil {
 			if o.Service, err = enrich.ParseService(p.Name, b); err != nil {

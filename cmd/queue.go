@@ -216,11 +216,15 @@ func giveRefs(all []entry) {
 }
 
 func (o *queueOptions) list() error {
-	_, _, all, err := o.open()
+	_, s, all, err := o.open()
 	if err != nil && len(all) == 0 {
 		return err
 	}
 	a := o.app
+	if silence := s.Silence(time.Now()); silence > spool.SilentAfter && s.Busy() {
+		fmt.Fprintf(a.err, "sshnotify: warning: the worker has shown no life for %v: it may be stopped\nsshnotify: hint: %s\n",
+			silence.Round(time.Second), silentHint(s.Dir()))
+	}
 	if o.json {
 		enc := json.NewEncoder(a.out)
 		for _, e := range all {

@@ -46,8 +46,12 @@ func Main(args []string) int {
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		colour: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
-		uid:    os.Getuid(),
-		places: places(os.Getuid(), os.Getenv),
+		uid:    os.Geteuid(),
+		places: places(os.Geteuid(), os.Getenv),
+	}
+	if err := notApart(); err != nil {
+		a.complain(err)
+		return exitCode(err)
 	}
 	return a.run(ctx, args)
 }

@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
@@ -251,14 +251,19 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		return false, err
 	}
 	dir := o.stateDir(c)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	now, stop := context.WithTimeout(ctx, time.Second) // a watcher that ends has it for a moment
+	unlock, err := state.Lock(now, filepath.Join(dir, "lock"))
+	stop()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, withHint(errors.New("another sshnotify watch is at it"), "systemctl status sshnotify-watch")
+	}
+	if err != nil {
 		return false, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
-	if free, err := lock.TryLock(); err != nil || !free {
-		return false, cmp.Or(err, withHint(errors.New("another sshnotify watch is at it"), "systemctl status sshnotify-watch"))
+	defer unlock()
+	if moved, err := state.Tidy(dir); err != nil || len(moved) > 0 {
+		log.Warn("the state folder held what is no file of the watcher's", "moved", moved, "error", err)
 	}
-	defer lock.Unlock()
 	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
 	w.UID = uidOf

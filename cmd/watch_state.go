@@ -70,7 +70,7 @@ const (
 
 func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.Book, error) {
 	book := state.Read[watch.Book](filepath.Join(s.dir, bookFile))
-	f, err := os.Open(filepath.Join(s.dir, attacksFile))
+	f, err := state.Open(filepath.Join(s.dir, attacksFile), os.O_RDONLY)
 	if err == nil {
 		defer f.Close()
 		e, err := attack.Restore(f, o)
@@ -123,10 +123,10 @@ func (s *watchStore) share(e *attack.Engine) error {
 		return err
 	}
 	file := filepath.Join(s.dir, knownFile)
-	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, data) {
+	if old, err := state.ReadFile(file, maxKnownFile); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	return renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(s.dir))
+	return state.ReplaceAs(file, data, 0o644)
 }
 
 // builtinPlace asks the built-in database; nil where it can't be read.

@@ -2,13 +2,13 @@ package cmd
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
@@ -32,11 +32,14 @@ func places(uid int, getenv func(string) string) config.Places {
 	}
 }
 
-// hookPlaces gives the default places for a hook. Under PAM the environment is
-// a stranger's, so that only the password file counts.
-func hookPlaces(h login.Host, via event.Via) config.Places {
+// hookPlaces gives the default places for a hook. Where the environment is a
+// stranger's, only the password file counts, and for root not even that.
+func hookPlaces(h login.Host, stranger bool) config.Places {
+	if h.UID == 0 && stranger {
+		return config.Places{} // the host's, whatever a home has
+	}
 	_, home := h.Account()
-	if viaPAM(via) {
+	if stranger {
 		return config.Places{UID: h.UID, Home: home, MachineID: machineID()}
 	}
 	p := places(h.UID, os.Getenv)
@@ -79,10 +82,13 @@ func overflow(dir string) string {
 }
 
 // workerEnv is the whole environment of a worker that a hook starts.
-func workerEnv(h login.Host, via event.Via) []string {
+func workerEnv(h login.Host, stranger bool) []string {
 	env := []string{workerPath, "LC_ALL=C.UTF-8"}
+	if h.UID == 0 && stranger {
+		return env
+	}
 	_, home := h.Account()
-	if !viaPAM(via) {
+	if !stranger {
 		home = cmp.Or(os.Getenv("HOME"), home)
 		for _, k := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME"} {
 			if v := os.Getenv(k); v != "" {
@@ -111,6 +117,8 @@ func startWorker(spoolDir, configFile string, env []string) error {
 		args = append(args, "--config", absolute(configFile))
 	}
 	closeOnExec(3)
+	stayAlive()
+	syscall.Umask(0o077)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -126,6 +134,34 @@ func startWorker(spoolDir, configFile string, env []string) error {
 	return p.Release()
 }
 
+// giveState makes the state folder that of the spool's worker. The host's is not
+// given to a user whose own spool root was told to work.
+func giveState(spoolDir, stateDir string, uid, gid int) error {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	d, err := os.Open(stateDir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	var folder, queue syscall.Stat_t
+	if err := syscall.Fstat(int(d.Fd()), &folder); err != nil {
+		return err
+	}
+	if err := syscall.Stat(spoolDir, &queue); err != nil {
+		return err
+	}
+	switch {
+	case int(folder.Uid) == uid:
+		return nil
+	case folder.Uid != 0 || queue.Uid != 0:
+		return withHint(fmt.Errorf("%s is the queue of uid %d, and %s is that of uid %d", spoolDir, uid, stateDir, folder.Uid),
+			fmt.Sprintf("run it as that user: sudo -u '#%d' sshnotify …", uid))
+	}
+	return d.Chown(uid, gid)
+}
+
 // becomeOwner makes a process of root's the owner of the spool's cur/, so that
 // no file of root's locks the service out. Other processes stay who they are.
 func (a *app) becomeOwner(spoolDir, stateDir string) error {
@@ -139,10 +175,7 @@ func (a *app) becomeOwner(spoolDir, stateDir string) error {
 	if uid == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chown(stateDir, uid, gid); err != nil {
+	if err := giveState(spoolDir, stateDir, uid, gid); err != nil {
 		return err
 	}
 	if err := syscall.Setgroups([]int{gid}); err != nil {

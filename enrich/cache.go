@@ -2,12 +2,15 @@ package enrich
 
 import (
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // cacheLimit is how many answers are kept of one provider: addresses by the
@@ -17,6 +20,9 @@ const cacheLimit = 10_000
 // pruneEvery is how many answers are kept, on average, before old ones are
 // looked for, which reads the whole folder.
 const pruneEvery = 64
+
+// maxEntry bounds what is read of a file: an answer has some kilobytes.
+const maxEntry = 4 << 20
 
 // cacheVersion is of the files' form. Files of another are not read.
 const cacheVersion = 1
@@ -61,7 +67,7 @@ func (c *cache) read(key string, v any, longer time.Duration) (stored time.Time,
 	if c == nil {
 		return time.Time{}, false
 	}
-	b, err := os.ReadFile(c.path(key))
+	b, err := state.ReadFile(c.path(key), maxEntry)
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -84,10 +90,7 @@ func (c *cache) put(key string, v any) {
 	}
 	now := c.now()
 	b, err := json.Marshal(entry{V: cacheVersion, Key: key, Stored: now.UTC(), Answer: answer})
-	if err != nil || os.MkdirAll(c.dir, 0o700) != nil {
-		return
-	}
-	if c.write(c.path(key), b, now) != nil {
+	if err != nil || c.write(c.path(key), b, now) != nil {
 		return
 	}
 	if rand.N(c.every) == 0 {
@@ -96,6 +99,13 @@ func (c *cache) put(key string, v any) {
 }
 
 func (c *cache) write(path string, b []byte, stored time.Time) error {
+	d, err := state.MakeFolder(c.dir)
+	if err == nil {
+		err = errors.Join(d.Check(filepath.Base(path)), d.Close())
+	}
+	if err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(c.dir, ".new-*") // 0600
 	if err != nil {
 		return err

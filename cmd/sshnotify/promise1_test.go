@@ -110,15 +110,15 @@ func TestPromise1ALoginNeverWaits(t *testing.T) {
 		"a Go that debugs":                  {env: with("GODEBUG=gctrace=1,netdns=cgo+2,panicnil=1", "GOTRACEBACK=crash")},
 		"a Go that debugs nonsense":         {env: with("GODEBUG=\xff=,,==", "GOTRACEBACK=\xff", "GORACE=x")},
 		"a time zone that never ends":       {env: with("TZ=/dev/zero", "ZONEINFO=/dev/zero")},
-		"preloads, proxies and homes":       {env: with("LD_PRELOAD=/nonexistent.so", "HTTPS_PROXY=http://192.0.2.1:1", "HOME=/dev/null", "XDG_CONFIG_HOME=/proc", "SSL_CERT_FILE=/dev/zero", "TMPDIR=/nonexistent")},
+		"preloads, proxies and homes":       {env: with("LD_PRELOAD=/proc/nonexistent.so", "HTTPS_PROXY=http://192.0.2.1:1", "HOME=/dev/null", "XDG_CONFIG_HOME=/proc", "SSL_CERT_FILE=/dev/zero", "TMPDIR=/proc/nonexistent")},
 		"a flag that is none":               {env: usual, args: []string{"hook", "--no-worker", "--frobnicate", "--spool", "SPOOL"}},
 		"a wrong flag after the right ones": {env: usual, args: line("-z")},
 		"a flag without its value":          {env: usual, args: []string{"hook", "--no-worker", "--spool"}},
 		"a flag with a wrong value":         {env: usual, args: []string{"hook", "--no-worker=maybe", "--spool", "SPOOL"}},
 		"words that belong nowhere":         {env: usual, args: line("deliver", "now")},
-		"flags of all commands":             {env: usual, args: line("--log-level", "debug", "--config", "/nonexistent")},
-		"settings before the command":       {env: usual, args: append([]string{"--config", "/nonexistent"}, line()...)},
-		"a flag that is none, after those":  {env: usual, args: append([]string{"--config", "/nonexistent"}, line("--frobnicate")...)},
+		"flags of all commands":             {env: usual, args: line("--log-level", "debug", "--config", "/proc/nonexistent")},
+		"settings before the command":       {env: usual, args: append([]string{"--config", "/proc/nonexistent"}, line()...)},
+		"a flag that is none, after those":  {env: usual, args: append([]string{"--config", "/proc/nonexistent"}, line("--frobnicate")...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,10 +27,10 @@ var poison = strings.Join([]string{
 	`SSH_CONNECTION DEFAULT="` + claimed + ` 1024 192.0.2.1 22"`,
 	"PAM_TYPE DEFAULT=close_session", "PAM_SM_FUNC DEFAULT=pam_sm_close_session", "PAM_SERVICE DEFAULT=cron",
 	"PAM_RHOST DEFAULT=" + claimed, "PAM_USER DEFAULT=root", "PAM_TTY DEFAULT=tty1",
-	"HOME DEFAULT=/nonexistent", "PATH DEFAULT=/nonexistent", "XDG_STATE_HOME DEFAULT=/nonexistent", "XDG_CONFIG_HOME DEFAULT=/nonexistent",
-	"HTTPS_PROXY DEFAULT=http://127.0.0.1:9", "HTTP_PROXY DEFAULT=http://127.0.0.1:9", "SSL_CERT_FILE DEFAULT=/nonexistent",
+	"HOME DEFAULT=/proc/nonexistent", "PATH DEFAULT=/proc/nonexistent", "XDG_STATE_HOME DEFAULT=/proc/nonexistent", "XDG_CONFIG_HOME DEFAULT=/proc/nonexistent",
+	"HTTPS_PROXY DEFAULT=http://127.0.0.1:9", "HTTP_PROXY DEFAULT=http://127.0.0.1:9", "SSL_CERT_FILE DEFAULT=/proc/nonexistent",
 	"GOMEMLIMIT DEFAULT=1B", "GOGC DEFAULT=off", "GODEBUG DEFAULT=inittrace=1,gctrace=1,madvdontneed=x", "GOTRACEBACK DEFAULT=crash",
-	"GOMAXPROCS DEFAULT=1", "TZ DEFAULT=../../../etc/shadow", "LD_PRELOAD DEFAULT=/nonexistent/evil.so", "",
+	"GOMAXPROCS DEFAULT=1", "TZ DEFAULT=../../../etc/shadow", "LD_PRELOAD DEFAULT=/proc/nonexistent/evil.so", "",
 }, "\n")
 
 // logged logs in with a command and ends again, and gives both events as they

@@ -272,7 +272,7 @@ func (l *lab) start(more []string) bool {
 		l.t.Fatal(err)
 	}
 	defer log.Close()
-	args := append(slices.Clone(l.within), filepath.Join(l.dir, l.service), "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config"))
+	args := append(append(l.ownProc(), l.within...), filepath.Join(l.dir, l.service), "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config"))
 	c := exec.Command(args[0], args[1:]...)
 	c.Stderr = log
 	if err := c.Start(); err != nil {
@@ -287,6 +287,28 @@ func (l *lab) start(more []string) bool {
 	}
 	l.sshd, l.ended = c, ended
 	return true
+}
+
+// mountsProc is the command that runs another where /proc hides the processes
+// of others, or does not. Each mount has options of its own since Linux 5.8.
+func mountsProc(hidepid string) []string {
+	return []string{"unshare", "--mount", "sh", "-c", "mount -t proc -o hidepid=" + hidepid + ` proc /proc && exec "$@"`, "sh"}
+}
+
+// ownProc gives the lab's sshd a /proc as it is on most machines, where this
+// one's hides processes.
+func (l *lab) ownProc() []string {
+	l.t.Helper()
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, " /proc ") && strings.Contains(line, "hidepid=") {
+			return mountsProc("off")
+		}
+	}
+	return nil
 }
 
 // end ends whatever the lab has started, each by its process id.

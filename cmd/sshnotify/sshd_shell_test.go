@@ -133,6 +133,49 @@ func TestSshdShellsOfOneConnection(t *testing.T) {
 	}
 }
 
+// Where /proc is mounted with hidepid, a user's shell can't see the sshd that
+// serves it, nor the one that sshd forks for ~/.ssh/rc.
+func TestSshdShellsUnderHidepid(t *testing.T) {
+	t.Parallel()
+	for _, hidepid := range []string{"noaccess", "invisible", "ptraceable"} {
+		t.Run(hidepid, func(t *testing.T) {
+			t.Parallel()
+			hides := mountsProc(hidepid)
+			if exec.Command(hides[0], append(hides[1:], "true")...).Run() != nil {
+				lacking(t, "leave to mount a /proc of its own, or a Linux from 5.8 on")
+			}
+			l := newLab(t)
+			slack := l.shells(strict, "", ".config", shellBlock(silenced))
+			l.atHome(".ssh/rc", "echo rc >>\"$HOME/rc\"\n"+strings.TrimSpace(binary)+" hook"+silenced+"\n")
+			l.within = hides
+			l.serve("ExposeAuthInfo yes")
+
+			c := l.login("lab")
+			c.enter("bash -i -c 'bash -i -c \"echo nested\"-done'")
+			c.see("nested-done")
+			c.leave()
+			l.quiet()
+			if _, err := os.Stat(filepath.Join(l.home, "rc")); err != nil {
+				t.Errorf("~/.ssh/rc was not run: %v", err)
+			}
+			if got := l.readBy(l.home); len(got) < 3 {
+				t.Errorf("~/.bashrc was read by shells of depth %q only", got)
+			}
+			l.waitFor(slack, 1)
+			if n := len(slack.Messages()); n != 1 {
+				t.Fatalf("%d messages of one connection", n)
+			}
+			// And another connection is another login.
+			l.run("ssh", "lab", "true")
+			l.quiet()
+			l.waitFor(slack, 2)
+			if n := len(slack.Messages()); n != 2 {
+				t.Errorf("%d messages of two connections", n)
+			}
+		})
+	}
+}
+
 // Each connection is a login, whatever shell it runs, and the places follow the
 // environment of that shell.
 func TestSshdShellOfEachConnection(t *testing.T) {

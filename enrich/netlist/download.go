@@ -73,7 +73,12 @@ func newDownload(o Options) (*download, error) {
 // load reads the copy that was kept, by this process or another.
 func (d *download) load() outcome {
 	d.note = state.Read[note](d.base + ".json")
-	text, info, err := readIfChanged(d.base+".list", d.seen)
+	var text string
+	var info os.FileInfo
+	err := state.Check(d.base + ".list")
+	if err == nil {
+		text, info, err = readIfChanged(d.base+".list", d.seen)
+	}
 	var l *list
 	switch {
 	case errors.Is(err, errUnchanged):

@@ -11,15 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/state"
 )
-
-// lockPoll is how often a process looks whether another has done with its
-// download.
-const lockPoll = 50 * time.Millisecond
 
 // maxValidator bounds what is kept of an ETag or a date; real ones have 40
 // bytes.
@@ -82,14 +76,7 @@ func (d *download) fetch(ctx context.Context) outcome {
 
 // lock waits for other processes that get the same list.
 func (d *download) lock(ctx context.Context) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(d.base), 0o700); err != nil {
-		return nil, err
-	}
-	lock := flock.New(d.base+".lock", flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
-		return nil, err
-	}
-	return func() { lock.Unlock() }, nil
+	return state.Lock(ctx, d.base+".lock")
 }
 
 // answer is what a server said. Without a list it is that nothing has changed.

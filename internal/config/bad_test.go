@@ -214,7 +214,7 @@ func TestBadSettings(t *testing.T) {
 		{"a webhook under the wrong key", "[destination.slack]\nwebhook_url_file='" + plantedInline + "'\nmin_severity='" + plantedInline + "'\n", "2:1: destination.slack.webhook_url_file: must be a path from the root (/…) or credential:NAME\n3:1: destination.slack.min_severity: must be low, medium, high or critical", false},
 		{"a webhook that is a key", "[destination.slack]\nwebhook_url='https://example.com/'\n\"" + plantedInline + "\"=1\n", "3:1: destination.slack.\"…\": unknown key\n  known here: min_severity, type, webhook_url, webhook_url_file", false},
 		{"a proxy of an unknown kind", "[outbound]\nproxy='ftp://user:planted-proxy-password-0123456789ab@example.com'\n", "2:1: outbound.proxy: the proxy's URL must begin with http://, https:// or socks5://", false},
-		{"certificates that are missing", "[outbound]\nca_file='/nonexistent'\n", "2:1: outbound.ca_file: no such file or directory", false},
+		{"certificates that are missing", "[outbound]\nca_file='/proc/nonexistent'\n", "2:1: outbound.ca_file: no such file or directory", false},
 		{"certificates that are none", "[outbound]\nca_file='DIR/ok.key'\n", "2:1: outbound.ca_file: no certificate in PEM form in it", false},
 
 		// files of secrets

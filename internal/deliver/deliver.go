@@ -157,7 +157,7 @@ func Run(ctx context.Context, j Job) error {
 	defer func() { set.end() }()
 	idle := 0
 	for {
-		q, err := j.Spool.Lock(ctx, j.Mode == Follow)
+		q, err := j.lock(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -191,6 +191,34 @@ func Run(ctx context.Context, j Job) error {
 			return ErrWaiting
 		}
 		return nil
+	}
+}
+
+// silentEvery is how often a worker that waits for the lock looks whether the
+// one that holds it lives.
+const silentEvery = time.Minute
+
+// lock takes the spool's lock, in Follow as soon as it is free. That whoever has
+// it shows no life is said once.
+func (j *Job) lock(ctx context.Context) (*spool.Queue, error) {
+	if j.Mode != Follow {
+		return j.Spool.Lock(ctx, false)
+	}
+	for said := false; ; {
+		if q, err := j.Spool.Lock(ctx, false); !errors.Is(err, spool.ErrLocked) {
+			return q, err
+		}
+		if silence := j.Spool.Silence(time.Now()); silence > spool.SilentAfter && !said {
+			said = true
+			j.Log.Error("another worker has the queue, and shows no life", "for", silence)
+			j.Alarm(fmt.Sprintf("another worker has the queue of %s, and has shown no life for %v: it may be stopped", j.Spool.Dir(), silence.Round(time.Second)))
+		}
+		wait, cancel := context.WithTimeout(ctx, silentEvery)
+		q, err := j.Spool.Lock(wait, true)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return q, err
+		}
 	}
 }
 

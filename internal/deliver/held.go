@@ -2,20 +2,12 @@ package deliver
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"io"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
-
-// maxLedger bounds what Holds reads of the list of told events.
-const maxLedger = 64 << 20
 
 // Holds are the repeat windows that are open, by group key and destination.
 type Holds map[string]map[string]group
@@ -24,17 +16,8 @@ type Holds map[string]map[string]group
 // that can be read there are none.
 func ReadHolds(stateDir, spoolDir string, window time.Duration, now time.Time) Holds {
 	h := Holds{}
-	sum := sha256.Sum256([]byte(spoolDir))
 	// The folder is the worker's, and whoever asks may be root.
-	f, err := os.OpenFile(filepath.Join(stateDir, "told-"+hex.EncodeToString(sum[:4])+".jsonl"), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return h
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return h
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxLedger))
+	b, err := state.ReadFile(ledgerPath(stateDir, spoolDir), maxLedger)
 	if err != nil {
 		return h
 	}

@@ -19,6 +19,10 @@ import (
 // session's id is remembered as long as its sshd lives, too.
 const tellAgainAfter = 24 * time.Hour
 
+// maxLedger bounds what is read of the list: a line has some 500 bytes, and a
+// spool takes 100,000 events.
+const maxLedger = 1 << 30
+
 // told is an event that is done with: what is needed to know a second report
 // of it, to match its logout, and to group repeats.
 type told struct {
@@ -67,20 +71,22 @@ type ledger struct {
 	alive     func(event.Session) (alive, sure bool)
 }
 
+// ledgerPath is where the list of a spool is.
+func ledgerPath(stateDir, spoolDir string) string {
+	sum := sha256.Sum256([]byte(spoolDir))
+	return filepath.Join(stateDir, "told-"+hex.EncodeToString(sum[:4])+".jsonl")
+}
+
 // openLedger reads the list. There is always one: an error says what of it is
 // only kept in memory.
 func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Session) (alive, sure bool)) (*ledger, error) {
-	sum := sha256.Sum256([]byte(spoolDir))
 	l := &ledger{
-		path:      filepath.Join(stateDir, "told-"+hex.EncodeToString(sum[:4])+".jsonl"),
+		path:      ledgerPath(stateDir, spoolDir),
 		byID:      make(map[string]*told),
 		bySession: make(map[event.Session]*told),
 		alive:     alive,
 	}
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return l, err
-	}
-	b, err := os.ReadFile(l.path)
+	b, err := state.ReadFile(l.path, maxLedger)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return l, err
 	}
@@ -98,7 +104,7 @@ func openLedger(stateDir, spoolDir string, now time.Time, alive func(event.Sessi
 }
 
 func (l *ledger) open() (*os.File, error) {
-	return os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	return state.Open(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND)
 }
 
 // prune forgets what is old, and rewrites the file when most of it is. After an

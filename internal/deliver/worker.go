@@ -9,6 +9,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 const (
@@ -71,6 +72,7 @@ type worker struct {
 	newer       map[string]bool    // events of a newer sshnotify that were reported
 	nextLook    time.Time          // for dead sessions
 	nextSweep   time.Time
+	beaten      time.Time // when it last showed that it lives
 
 	forgetfulUntil, forgetfulSaid time.Time // of the memory
 	nextDigest                    time.Time
@@ -85,6 +87,7 @@ type finding struct {
 // newWorker takes up what is in cur/. h makes due at once what was put off.
 func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 	now := time.Now()
+	j.tidy()
 	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
 	if err != nil {
 		// Telling a login twice is better than not telling it.
@@ -148,6 +151,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	poll := time.NewTicker(every)
 	defer poll.Stop()
 	for {
+		w.beat(time.Now())
 		w.endSessions(time.Now())
 		digest := w.makeDigest(time.Now())
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
@@ -204,6 +208,7 @@ func (w *worker) sweep(now time.Time) {
 		return
 	}
 	w.nextSweep = now.Add(sweepEvery)
+	w.tidy()
 	if err := w.ledger.prune(now); err != nil {
 		w.Log.Error("the list of told events can't be kept", "error", err)
 	}
@@ -213,6 +218,30 @@ func (w *worker) sweep(now time.Time) {
 				delete(o.groups, k)
 			}
 		}
+	}
+}
+
+// beatEvery is how often a worker shows that it lives, at most: each time is a
+// write to disk. It comes to that at each poll at least.
+const beatEvery = 30 * time.Second
+
+func (w *worker) beat(now time.Time) {
+	if since := now.Sub(w.beaten); since < 0 || since >= beatEvery {
+		w.beaten = now
+		w.q.Beat()
+	}
+}
+
+// tidy moves aside what stands in the place of a state file and is none. A
+// state folder that can't be used is said by whatever wants to use it.
+func (j *Job) tidy() {
+	moved, err := state.Tidy(j.StateDir)
+	for _, path := range moved {
+		j.Log.Error("this was no file of sshnotify's, and is moved aside", "path", path)
+		j.Alarm(fmt.Sprintf("something that is no file of sshnotify's stood in the state folder, and is moved aside: %q", path))
+	}
+	if err != nil {
+		j.Log.Warn("the state folder can't be looked through", "error", err)
 	}
 }
 

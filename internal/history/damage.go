@@ -80,7 +80,7 @@ func (d *DB) renew(ctx context.Context, damaged os.FileInfo, why error) error {
 	defer func() { <-d.reader.turn }()
 	d.writer.drop()
 	d.reader.drop()
-	now, err := os.Stat(d.path)
+	now, err := os.Lstat(d.path)
 	if err != nil || damaged == nil || !os.SameFile(now, damaged) {
 		return nil // the next use sees
 	}

@@ -217,15 +217,18 @@ func (d *DB) guarded(ctx context.Context, s *slot, f func(context.Context, *conn
 // connect makes sure that a slot has a connection to the file that is now at
 // the path.
 func (d *DB) connect(ctx context.Context, s *slot) error {
-	now, err := os.Stat(d.path)
+	now, err := os.Lstat(d.path)
 	if s.c != nil && err == nil && os.SameFile(now, s.file) {
 		return nil
 	}
 	s.drop()
 	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
 		if err = create(d.path); err == nil {
-			now, err = os.Stat(d.path)
+			now, err = os.Lstat(d.path)
 		}
+	}
+	if err == nil {
+		err = inPlace(d.path)
 	}
 	if err != nil {
 		return err
@@ -235,6 +238,21 @@ func (d *DB) connect(ctx context.Context, s *slot) error {
 		return err
 	}
 	return settle(ctx, s.c, d.o.ReadOnly)
+}
+
+// inPlace checks the files that SQLite is about to open by their paths: it
+// would follow a link, and may wait for the other end of a FIFO.
+func inPlace(path string) error {
+	for _, s := range append([]string{""}, logSuffixes[:]...) {
+		info, err := os.Lstat(path + s)
+		if err == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "open", Path: path + s, Err: errors.New("not a regular file")}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // create makes an empty file that only its owner can read; SQLite gives its

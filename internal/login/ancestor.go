@@ -2,6 +2,9 @@ package login
 
 import (
 	"errors"
+	"math"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -28,7 +31,7 @@ func (h Host) connection() (event.Session, error) {
 		}
 		p, err := h.process(pid)
 		if err != nil {
-			return h.hidden(pid)
+			return h.hidden(pid, child)
 		}
 		switch h.role(p) {
 		case listener:
@@ -50,11 +53,60 @@ func (h Host) connection() (event.Session, error) {
 // root once. Silence would lose the logins of the whole host, so it is taken for
 // the connection's, unless it answers kill(2) with EPERM: then it runs as
 // somebody else, as su does. (A denial by SELinux or AppArmor is EACCES.)
-func (h Host) hidden(pid int) (event.Session, error) {
+//
+// For ~/.ssh/rc and its shell, sshd forks once more, and the child becomes the
+// login shell only then: what is hidden from the first is the child, and from
+// the second its parent. The child leads a session of its own (setsid(2)), which
+// everybody may ask for: its leader stands for both.
+func (h Host) hidden(pid, child int) (event.Session, error) {
 	if h.Probe != nil && errors.Is(h.Probe(pid), syscall.EPERM) {
 		return event.Session{}, nothing("run by another user's hidden process")
 	}
+	if h.Leader != nil && h.hasRC() {
+		if leader, err := h.Leader(pid); err == nil && leader != pid {
+			if leader, err = h.Leader(child); err == nil && leader > 1 {
+				pid = leader
+			}
+		}
+	}
 	return h.session(pid, 0), nil
+}
+
+// hasRC reports whether sshd runs something of the user's before the login
+// shell.
+func (h Host) hasRC() bool {
+	_, home := h.Account()
+	_, err := os.Stat(h.path(home, ".ssh/rc"))
+	return home != "" && err == nil
+}
+
+// loginID gives the id of the login on a connection. Where the connection's
+// process can't be seen, the kernel's audit session stands for it, if there is
+// one of this login: pam_loginuid(8) begins it, and all that runs on the
+// connection shares it.
+func (h Host) loginID(s event.Session, sshConnection string) string {
+	if s.Start == 0 {
+		if n, ok := h.auditSession(); ok {
+			s = event.Session{Boot: s.Boot, Start: n}
+		}
+	}
+	return event.LoginID(s, sshConnection)
+}
+
+// auditSession gives /proc/self/sessionid. One that is another user's was begun
+// by whoever started the SSH server by hand.
+func (h Host) auditSession() (uint64, bool) {
+	number := func(name string) (uint64, error) {
+		b, err := readFile(h.path("proc/self", name), 64)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	}
+	uid, err1 := number("loginuid")
+	n, err2 := number("sessionid")
+	const unset = math.MaxUint32
+	return n, err1 == nil && err2 == nil && n != 0 && n != unset && uid == uint64(h.UID)
 }
 
 // owner gives the uid of the user whom a server's process serves: its own, or,

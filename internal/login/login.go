@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -33,10 +35,11 @@ type Host struct {
 	Root     string // every path is joined to it; "/" in production
 	PID      int    // the hook's own
 	PPID     int
-	UID      int                    // the effective one
-	Environ  func() []string        // second best to /proc/self/environ; nil: os.Environ
-	Hostname func() (string, error) // nil: os.Hostname
-	Probe    func(pid int) error    // kill(2) with signal 0, which does nothing; nil: all succeed
+	UID      int                        // the effective one, which decides
+	Environ  func() []string            // second best to /proc/self/environ; nil: os.Environ
+	Hostname func() (string, error)     // nil: os.Hostname
+	Leader   func(pid int) (int, error) // getsid(2): the process that leads its session; nil: not known
+	Probe    func(pid int) error        // kill(2) with signal 0, which does nothing; nil: all succeed
 }
 
 // Live gives the host that this process runs on.
@@ -44,7 +47,8 @@ func Live() Host {
 	return Host{
 		Root: "/", PID: os.Getpid(), PPID: os.Getppid(), UID: os.Geteuid(),
 		Environ: os.Environ, Hostname: os.Hostname,
-		Probe: func(pid int) error { return syscall.Kill(pid, 0) },
+		Leader: unix.Getsid,
+		Probe:  func(pid int) error { return syscall.Kill(pid, 0) },
 	}
 }
 

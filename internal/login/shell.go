@@ -28,7 +28,7 @@ func fromShell(h Host, env Env, o Options) (event.Event, error) {
 	}
 	user, _ := h.Account()
 	e := event.Event{
-		ID:      event.LoginID(session, sshConnection),
+		ID:      h.loginID(session, sshConnection),
 		Kind:    event.KindLogin,
 		Time:    o.Now.UTC(),
 		Host:    h.hostname(),

@@ -140,7 +140,40 @@ func (s *Spool) tryLock() (_ *Queue, err error) {
 	if locked, err := q.lock.Stat(); err != nil || !os.SameFile(locked, q.lockFile) {
 		return nil, fmt.Errorf("%s: %w", s.o.Dir, ErrLost)
 	}
+	q.Beat()
 	return q, q.takeOver()
+}
+
+// SilentAfter is how long a worker that lives is silent at most. It beats at
+// least once a minute, and what keeps it from that, a memory that is being
+// tidied or a disk that is very slow, takes seconds.
+const SilentAfter = 5 * time.Minute
+
+// Beat shows that the worker lives: it touches the lock's file. Its error is
+// nobody's concern, for the next beat is soon.
+func (q *Queue) Beat() {
+	if q.lock == nil {
+		return
+	}
+	now := unix.NsecToTimespec(time.Now().UnixNano())
+	_ = unix.UtimesNanoAt(q.cur.fd(), lockName, []unix.Timespec{now, now}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// Silence says how long ago the worker that holds the lock, or held it last,
+// showed that it lives; 0 where that can't be found out. It costs three system
+// calls. Together with Busy it tells a worker that is stopped, or frozen, from
+// one that is at it.
+func (s *Spool) Silence(now time.Time) time.Duration {
+	root, err := openFolder(s.o.Dir, s.fault)
+	if err != nil {
+		return 0
+	}
+	defer root.close()
+	st, err := root.lstat(curName + "/" + lockName)
+	if err != nil {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(st.Mtim.Unix()))) // the clock may have been set back
 }
 
 // takeOver removes what a dead worker had not finished writing, and counts what

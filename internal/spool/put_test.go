@@ -110,7 +110,7 @@ func TestPutOntoSomethingPlanted(t *testing.T) {
 		"a folder":      func(path string) error { return os.Mkdir(path, 0o700) },
 		"a link":        func(path string) error { return os.Symlink(victim, path) },
 		"a FIFO":        func(path string) error { return syscall.Mkfifo(path, 0o600) },
-		"a broken link": func(path string) error { return os.Symlink("/nonexistent", path) },
+		"a broken link": func(path string) error { return os.Symlink("/proc/nonexistent", path) },
 	} {
 		t.Run(situation, func(t *testing.T) {
 			put(t, victim, []byte("kept"))
@@ -265,7 +265,7 @@ func TestFindUser(t *testing.T) {
 			t.Errorf("%s: %d, %d, %v", tt.situation, uid, gid, ok)
 		}
 	}
-	if _, _, ok := lookupUser("/nonexistent", "sshnotify"); ok {
+	if _, _, ok := lookupUser("/proc/nonexistent", "sshnotify"); ok {
 		t.Error("found in no file")
 	}
 }

@@ -55,7 +55,7 @@ func TestWaiting(t *testing.T) {
 	if len(got) != 3 {
 		t.Errorf("with cur/ closed: %v", got)
 	}
-	if missing := Open(Options{Dir: "/nonexistent/spool"}); true {
+	if missing := Open(Options{Dir: "/proc/nonexistent/spool"}); true {
 		if got, err := missing.Waiting(); err != nil || len(got) > 0 {
 			t.Errorf("a user without a spool: %v, %v", got, err)
 		}

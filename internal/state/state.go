@@ -1,9 +1,11 @@
-// Package state owns the small JSON documents that several processes of
-// sshnotify share: quotas, holds, the pace of a destination. Each is a file of
-// its own, changed under a lock and replaced as a whole.
+// Package state owns the state folder: how its files are opened, and the small
+// JSON documents that several processes of sshnotify share, such as quotas,
+// holds, and the pace of a destination. Each document is a file of its own,
+// changed under a lock and replaced as a whole.
 //
 // It must never hold what may not be lost: a document that is missing or torn
-// is read as empty.
+// is read as empty. Nor may it follow a link in a state folder, wait for what
+// stands in a file's place, or use a folder that somebody else can write in.
 package state
 
 import (
@@ -11,13 +13,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // lockTimeout bounds the wait for another process that changes the same
@@ -29,7 +31,7 @@ const lockTimeout = 2 * time.Second
 // can be read as one.
 func Read[T any](path string) T {
 	var doc, zero T
-	b, err := os.ReadFile(path)
+	b, err := ReadFile(path, maxDocument)
 	if err != nil || json.Unmarshal(b, &doc) != nil {
 		return zero
 	}
@@ -40,40 +42,144 @@ func Read[T any](path string) T {
 // alter at the same time, and writes it back unless change returns an error,
 // which Update then returns. It makes the folder if it is missing.
 func Update[T any](path string, change func(*T) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	d, err := MakeFolder(filepath.Dir(path))
+	if err != nil {
 		return err
 	}
+	defer d.Close()
+	name := filepath.Base(path)
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("%s: locked by another process for %v", path, lockTimeout)
-		}
+	unlock, err := d.Lock(ctx, name+".lock")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: locked by another process for %v", path, lockTimeout)
+	}
+	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	doc := Read[T](path)
+	defer unlock()
+	var doc T
+	if b, err := d.ReadFile(name, maxDocument); err == nil && json.Unmarshal(b, &doc) != nil {
+		doc = *new(T) // torn, and perhaps half read
+	}
 	if err := change(&doc); err != nil {
 		return err
 	}
-	return Write(path, doc)
+	return d.write(name, doc)
 }
 
 // Write replaces the document at path as a whole.
 func Write[T any](path string, doc T) error {
+	d, err := OwnFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.write(filepath.Base(path), doc)
+}
+
+func (d *Folder) write(name string, doc any) error {
 	b, err := json.Marshal(doc)
 	if err != nil {
 		return err
 	}
-	return Replace(path, append(b, '\n'))
+	return d.Replace(name, append(b, '\n'), 0o600)
 }
 
 // Replace makes data the content of the file at path as a whole, for its owner
-// alone to read. What is being written stands beside it: renameio would try
-// $TMPDIR first, and a kill would leave it there.
-func Replace(path string, data []byte) error {
-	return renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Dir(path)))
+// alone to read.
+func Replace(path string, data []byte) error { return ReplaceAs(path, data, 0o600) }
+
+// ReplaceAs is Replace for a file that others are to read.
+func ReplaceAs(path string, data []byte, perm fs.FileMode) error {
+	d, err := OwnFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Replace(filepath.Base(path), data, perm)
+}
+
+// Open opens the file at path as Folder.Open does: in this user's own folder
+// where it is to be written. With os.O_CREATE it makes the folder, too.
+func Open(path string, flags int) (*os.File, error) {
+	open := OpenFolder
+	switch {
+	case flags&os.O_CREATE != 0:
+		open = MakeFolder
+	case flags&(os.O_WRONLY|os.O_RDWR) != 0:
+		open = OwnFolder
+	}
+	d, err := open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Open(filepath.Base(path), flags)
+}
+
+// ReadFile gives the file at path, of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	d, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.ReadFile(filepath.Base(path), limit)
+}
+
+// ReadRegular gives a file of at most limit bytes that the settings name: links
+// are followed, and it may be anybody's, but what is not a regular file is
+// ErrForeign, and is not waited for.
+func ReadRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
+	}
+	if err != nil {
+		return nil, err
+	}
+	// It may be another file by now, for which opening must not wait.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
+	}
+	var b []byte
+	if err == nil {
+		b, err = io.ReadAll(io.LimitReader(f, limit+1))
+	}
+	if err == nil && int64(len(b)) > limit {
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Check looks at the file at path as Folder.Check does.
+func Check(path string) error {
+	d, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Check(filepath.Base(path))
+}
+
+// Lock waits for the lock that the file at path stands for, as Folder.Lock
+// does. It makes the folder if it is missing.
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
+	d, err := MakeFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Lock(ctx, filepath.Base(path))
 }
 
 // Remove deletes the document at path. That there is none is no error.

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // documentVersion is raised when a change makes older documents unreadable.
@@ -81,14 +82,10 @@ func parseDocument(b []byte) (document, error) {
 }
 
 func readDocument(path string) (document, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return document{}, err
-	}
-	if info.Size() > maxDocument {
+	b, err := state.ReadFile(path, maxDocument)
+	if errors.Is(err, state.ErrTooLarge) || errors.Is(err, state.ErrForeign) {
 		return document{}, fmt.Errorf("%s: %w", path, errDamaged)
 	}
-	b, err := os.ReadFile(path)
 	if err != nil {
 		return document{}, err
 	}

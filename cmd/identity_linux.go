@@ -1,0 +1,63 @@
+package cmd
+
+import (
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func userIDs() (r, e, s int)   { return unix.Getresuid() }
+func groupIDs() (r, e, s int)  { return unix.Getresgid() }
+func setUserIDs(uid int) error { return unix.Setresuid(uid, uid, uid) } // of all threads
+
+func setGroupIDs(gid int) error { return unix.Setresgid(gid, gid, gid) }
+func setGroups(gid int) error   { return unix.Setgroups([]int{gid}) }
+
+// limits are what a hook needs at least, and its worker after it: a user's own
+// ulimit comes along through su and sudo.
+var limits = map[int]uint64{
+	unix.RLIMIT_AS:     unix.RLIM_INFINITY,
+	unix.RLIMIT_DATA:   unix.RLIM_INFINITY,
+	unix.RLIMIT_RSS:    unix.RLIM_INFINITY,
+	unix.RLIMIT_FSIZE:  unix.RLIM_INFINITY,
+	unix.RLIMIT_CPU:    unix.RLIM_INFINITY,
+	unix.RLIMIT_RTTIME: unix.RLIM_INFINITY,
+	unix.RLIMIT_NPROC:  unix.RLIM_INFINITY,
+	unix.RLIMIT_LOCKS:  unix.RLIM_INFINITY,
+	unix.RLIMIT_NOFILE: 1024,
+	unix.RLIMIT_STACK:  8 << 20,
+}
+
+// raiseLimits gives back what a caller took away: all of it to root, to others
+// as much as they may have. What can't be raised is not said, since what it
+// leads to will be.
+func raiseLimits() {
+	for which, need := range limits {
+		var now unix.Rlimit
+		if unix.Getrlimit(which, &now) != nil || now.Cur >= need {
+			continue
+		}
+		want := unix.Rlimit{Cur: need, Max: max(need, now.Max)}
+		if unix.Setrlimit(which, &want) != nil {
+			unix.Setrlimit(which, &unix.Rlimit{Cur: min(need, now.Max), Max: now.Max})
+		}
+	}
+	// One that a terminal, or a limit, sends by itself must not end a hook that
+	// is writing.
+	signal.Ignore(unix.SIGXFSZ, unix.SIGXCPU, unix.SIGPIPE, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM,
+		unix.SIGALRM, unix.SIGVTALRM, unix.SIGPROF, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+}
+
+// stayAlive keeps a worker from being the first process that the kernel kills
+// when memory runs out, because whoever called su asked to be it.
+func stayAlive() {
+	const path = "/proc/self/oom_score_adj"
+	if b, err := os.ReadFile(path); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && n > 0 {
+			_ = os.WriteFile(path, []byte("0"), 0)
+		}
+	}
+}
