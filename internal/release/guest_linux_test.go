@@ -157,7 +157,7 @@ func (g *guest) up() {
 		return err == nil
 	})
 	g.eventually("end of the boot", func() bool {
-		out, _ := g.try("systemctl", "is-system-running", "--wait")
+		out, _ := g.try("systemctl", "is-system-running") // --wait may miss the end, and then waits for ever
 		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 	})
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {

@@ -27,6 +27,10 @@ if [ "$going" = yes ]; then
 		grep -qs '/usr/bin/sshnotify' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
 		pam-auth-update --package --remove sshnotify || :
 	fi
+	# Each login would log that it can't be run.
+	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify hook' /etc/pam.d/* || :); do
+		sed -i --follow-symlinks '\|^session.*/usr/bin/sshnotify hook|d' "$file" || :
+	done
 	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify' /etc/pam.d/* /etc/bash.bashrc || :); do
 		echo "sshnotify: hint: $file still runs /usr/bin/sshnotify, which goes; logins go on, untold." >&2
 		echo "sshnotify: hint: take the line out, or install the package again and run: sshnotify uninstall --system" >&2
