@@ -23,9 +23,10 @@ import (
 //   - the name (SYSLOG_IDENTIFIER) and the command (_COMM) are anybody's to choose.
 //
 // journald looks a writer up when it reads the entry. If that has ended by then,
-// there is no _EXE, and the entry is nobody's word: to end quickly is easy. Of 1,000
-// logins, half of them refused, sshd's own lines of root all had it; those without
-// it were the farewells of users' sessions.
+// there is no _EXE, and the entry is nobody's word: to end quickly is easy. On a busy
+// Debian 12, all of the 4,395 lines had it that sshd wrote as root for a thousand
+// logins, half of them refused; a third of those that it wrote as the users did not,
+// which bid farewell.
 type daemon struct {
 	name     string   // by which its lines are read
 	programs []string // the names of its files
