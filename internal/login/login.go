@@ -33,7 +33,7 @@ type Host struct {
 	Root     string // every path is joined to it; "/" in production
 	PID      int    // the hook's own
 	PPID     int
-	UID      int                    // the real one
+	UID      int                    // the effective one
 	Environ  func() []string        // second best to /proc/self/environ; nil: os.Environ
 	Hostname func() (string, error) // nil: os.Hostname
 	Probe    func(pid int) error    // kill(2) with signal 0, which does nothing; nil: all succeed
@@ -42,7 +42,7 @@ type Host struct {
 // Live gives the host that this process runs on.
 func Live() Host {
 	return Host{
-		Root: "/", PID: os.Getpid(), PPID: os.Getppid(), UID: os.Getuid(),
+		Root: "/", PID: os.Getpid(), PPID: os.Getppid(), UID: os.Geteuid(),
 		Environ: os.Environ, Hostname: os.Hostname,
 		Probe: func(pid int) error { return syscall.Kill(pid, 0) },
 	}
