@@ -1,0 +1,10 @@
+package event
+
+// Testimony is what a witness may say: that the system log tells of a session.
+// Whatever else it holds would be told, and believed, as if a hook had said it.
+func (e Event) Testimony() Event {
+	return Event{
+		V: e.V, ID: e.ID, Kind: KindWitness, Time: e.Time, Host: e.Host, Labels: e.Labels,
+		User: e.User, By: e.By, Service: e.Service, Via: e.Via, Session: Session{PID: e.Session.PID},
+	}
+}
