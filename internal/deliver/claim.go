@@ -173,6 +173,7 @@ func (w *worker) take(id, name string) {
 	it := &item{e: r.Event, parts: r.Parts, sorted: len(r.Parts) > 0}
 	w.items[id] = it
 	w.fresh = append(w.fresh, it)
+	w.witnesses.login(r.Event)
 	if r.Event.Kind == event.KindLogin && r.Event.Session.PID != 0 {
 		w.sessions[key(r.Event.Session)] = it
 	}

@@ -64,6 +64,8 @@ type worker struct {
 
 	forgetfulUntil, forgetfulSaid time.Time // of the memory
 	nextDigest                    time.Time
+
+	witnesses *witnesses
 }
 
 // finding is what a look-up reports back.
@@ -94,6 +96,7 @@ func newWorker(j *Job, q *spool.Queue, set Settings, hurry bool) (*worker, error
 		w.outlets = append(w.outlets, newOutlet(t, j.StateDir, now))
 	}
 	w.sent = make(chan outcome, len(w.outlets))
+	w.witnesses = recallWitnesses(l)
 	for _, t := range l.byID {
 		for _, o := range w.outlets {
 			if at, ok := t.sentTo(o.name); ok {
@@ -139,6 +142,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	for {
 		w.endSessions(time.Now())
 		digest := w.makeDigest(time.Now())
+		missed := w.missed(time.Now())
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
 			if err := w.claimAll(); err != nil {
 				return false, err
@@ -148,7 +152,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		w.startLookups(sending)
-		wake := min(digest, w.startSends(sending, time.Now()))
+		wake := min(digest, missed, w.startSends(sending, time.Now()))
 		if w.Alive != nil && len(w.ledger.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
@@ -191,6 +195,7 @@ func (w *worker) sweep(now time.Time) {
 	if err := w.ledger.prune(now); err != nil {
 		w.Log.Error("the list of told events can't be kept", "error", err)
 	}
+	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.ledger.has(id) })
 	for _, o := range w.outlets {
 		for k, g := range o.groups {
 			if now.Sub(g.at) > w.set.Window {

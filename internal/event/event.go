@@ -75,6 +75,9 @@ const (
 	FlagEnvironmentUnverified Flag = "environment_unverified"
 	// FlagNoLogout: the session's sshd is gone and no logout was reported.
 	FlagNoLogout Flag = "no_logout"
+	// FlagCrowd: of a witness, one of many that came at once. They are told by
+	// their number.
+	FlagCrowd Flag = "crowd"
 )
 
 // Event is one thing that happened, as stored in the spool and as webhooks
@@ -276,7 +279,7 @@ func Decode(b []byte) (Event, error) {
 		return Event{}, fmt.Errorf("unknown kind %q", e.Kind)
 	case e.Kind == KindAlert && e.Note == nil:
 		return Event{}, errors.New("an alert without a note")
-	case e.Kind == KindWitness && (e.Service == "" || e.User == ""):
+	case e.Kind == KindWitness && (!Witnessed(e.Service) || e.User == ""):
 		return Event{}, errors.New("a witness of no session")
 	}
 	return e, nil

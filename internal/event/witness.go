@@ -8,3 +8,19 @@ func (e Event) Testimony() Event {
 		User: e.User, By: e.By, Service: e.Service, Via: e.Via, Session: Session{PID: e.Session.PID},
 	}
 }
+
+// Witnessed reports whether a PAM service is one of those by which somebody
+// gets in, or becomes another user, so that its sessions have witnesses.
+func Witnessed(service string) bool {
+	return Became(service) || service == "sshd" || service == "login" || service == "remote"
+}
+
+// Became reports whether a PAM service is one of those by which somebody on the
+// host becomes another user.
+func Became(service string) bool {
+	switch service {
+	case "su", "su-l", "sudo", "sudo-i":
+		return true
+	}
+	return false
+}

@@ -38,6 +38,10 @@ type Settings struct {
 	Place func(ip Addr) (network, country string, asn uint32)
 	// Ignored says whose attempts are not looked at; nil: nobody's.
 	Ignored func(user string) bool
+	// Covered reports whether the hook has to tell of a session of a PAM service
+	// that was opened at a time. host is what the line names as its own, "" in
+	// the journal. nil: no witness is written.
+	Covered func(service, host string, at time.Time) bool
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
 	Published func(attack.Finding) []event.Event
@@ -63,6 +67,8 @@ type Watcher struct {
 	quiet map[string]*quiet
 
 	came time.Time // when the batch came
+
+	written written // witnesses of plain files
 }
 
 // quiet watches for a source that nobody understands.
@@ -239,7 +245,10 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 		understood = understood || w.Patterns.Understood()
 	}
 	w.count(l.Source, r, at, matched, understood)
-	return nil
+	if r.Opened.Service == "" || w.Covered == nil {
+		return nil
+	}
+	return w.witness(l, r, b.Key(i))
 }
 
 // Tick looks for what ends by the passing of time.

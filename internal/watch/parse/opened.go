@@ -29,8 +29,7 @@ const maxAccount = 128
 //	pam_unix(su:session): session opened for user root(uid=0) by alice(uid=1000)
 //
 // Before Linux-PAM 1.4 the first uid is not there. Nothing in the line is a
-// stranger's: the user is an account by then, and the other one who runs the
-// program. Where a name makes it ambiguous, it opens nothing.
+// stranger's: the user is an account by then, and so is who runs the program.
 func opened(program, message string) Opened {
 	services := opens[baseName(program)]
 	if services == nil {
@@ -48,12 +47,15 @@ func opened(program, message string) Opened {
 		if s != service {
 			continue
 		}
-		user, by, ok := strings.Cut(rest, " by ")
-		by, isUID := cutUID(by)
-		if !ok || !isUID || strings.Contains(by, " by ") {
+		at := strings.LastIndex(rest, " by ")
+		if at < 0 {
 			return Opened{}
 		}
-		user, _ = cutUID(user)
+		user, _ := cutUID(rest[:at])
+		by, ok := cutUID(rest[at+len(" by "):])
+		if !ok {
+			return Opened{}
+		}
 		return Opened{Service: s, User: event.Clean(user, maxAccount), By: event.Clean(by, maxAccount)}
 	}
 	return Opened{}
