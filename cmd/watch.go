@@ -228,6 +228,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	defer lock.Unlock()
 	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
+	w.Covered = newCovers(s.Dir(), log).covered
 	store := &watchStore{dir: dir, log: log}
 	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
 		return false, err

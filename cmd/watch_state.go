@@ -149,7 +149,7 @@ var (
 	usualFTPLogs = []string{"/var/log/vsftpd.log"}
 	usualMatches = []string{
 		"_COMM=sshd", "+", "_COMM=sshd-session", "+", "_COMM=dropbear", "+", "_COMM=vsftpd", "+", "_COMM=proftpd", "+",
-		"_COMM=pure-ftpd", "+", "_COMM=sudo", "+", "_COMM=su",
+		"_COMM=pure-ftpd", "+", "_COMM=sudo", "+", "_COMM=su", "+", "_COMM=login",
 	}
 )
 
