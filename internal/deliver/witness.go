@@ -53,6 +53,7 @@ type witnesses struct {
 	missing map[stretch][]sighting // of which only the log knows
 	used    map[use]bool
 	waiting []*item // witnesses whose login is not here
+	more    bool    // logins came since they were looked at
 	next    time.Time
 	crowds  map[string]*gathering // by service
 }
@@ -94,6 +95,7 @@ func (s *witnesses) add(to map[stretch][]sighting, e event.Event) {
 func (s *witnesses) login(e event.Event) {
 	if e.Kind == event.KindLogin && e.Via == event.ViaPAM {
 		s.add(s.logins, e)
+		s.more = true
 	}
 }
 
@@ -116,10 +118,14 @@ func nearest(in map[stretch][]sighting, e event.Event, within time.Duration, fit
 
 // match gives the login that a witness saw, which no other witness of its sort
 // saw; empty: the hook reported none. The process is the one that opened the
-// session, the hook's parent.
-func (s *witnesses) match(e event.Event) (login string) {
-	pid := e.Session.PID
-	login = nearest(s.logins, e, witnessWait, func(x sighting) bool {
+// session, the hook's parent. Without it, what is not at the same time may be
+// another session's, until nothing nearer can come.
+func (s *witnesses) match(e event.Event, due bool) (login string) {
+	pid, within := e.Session.PID, witnessWait
+	if pid == 0 && !due {
+		within = witnessTwin
+	}
+	login = nearest(s.logins, e, within, func(x sighting) bool {
 		return (pid == 0 || x.pid == pid) && !s.used[use{x.id, pid != 0}]
 	})
 	if login != "" {
@@ -153,7 +159,7 @@ func (w *worker) evaluateWitness(it *item) {
 		w.judge(it)
 		return
 	}
-	if w.seen(it) {
+	if w.seen(it, false) {
 		return
 	}
 	it.due = time.Now()
@@ -165,8 +171,8 @@ func (w *worker) evaluateWitness(it *item) {
 }
 
 // seen ends a witness whose login was reported.
-func (w *worker) seen(it *item) bool {
-	it.of = w.witnesses.match(it.e)
+func (w *worker) seen(it *item, due bool) bool {
+	it.of = w.witnesses.match(it.e, due)
 	if it.of == "" {
 		return false
 	}
@@ -179,7 +185,11 @@ func (w *worker) seen(it *item) bool {
 // gives how long until it should be asked again.
 func (w *worker) missed(now time.Time) time.Duration {
 	s := w.witnesses
-	s.waiting = slices.DeleteFunc(s.waiting, func(it *item) bool { return w.items[it.e.ID] != it || it.stage == ready })
+	more := s.more
+	s.more = false
+	s.waiting = slices.DeleteFunc(s.waiting, func(it *item) bool {
+		return w.items[it.e.ID] != it || it.stage == ready || more && w.seen(it, false)
+	})
 	if len(s.waiting) == 0 {
 		return forever
 	}
@@ -201,7 +211,7 @@ func (w *worker) missed(now time.Time) time.Duration {
 		if now.Before(it.due) || partial && now.Sub(it.due) < witnessPatience {
 			continue
 		}
-		if !w.seen(it) {
+		if !w.seen(it, true) {
 			w.tellMissed(it, now)
 		}
 	}

@@ -364,6 +364,47 @@ func TestBurstOfMissedSessions(t *testing.T) {
 	})
 }
 
+// A witness goes as soon as its login is here: nothing is held up by it.
+func TestWitnessGoesWithItsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fakeDest{name: "slack", pace: time.Second}
+		b := newBench(t, d)
+		e := su(100)
+		b.put(witnessOf(e))
+		stop := start(t, b.job(Follow))
+		time.Sleep(time.Second)
+		b.put(e)
+		time.Sleep(4 * time.Second)
+		if left := b.files("cur"); len(left) > 0 {
+			t.Errorf("left in the queue: %q", left)
+		}
+		stop()
+	})
+}
+
+// In a log without processes a login stands for the session that is nearest.
+func TestWitnessWithoutAProcessTakesTheNearest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fakeDest{name: "slack", pace: time.Second}
+		b := newBench(t, d)
+		b.set.Window = 0
+		stop := start(t, b.job(Follow))
+		first := witnessOf(su(100))
+		first.Session.PID = 0
+		b.put(first)
+		time.Sleep(50 * time.Second)
+		e := su(101)
+		second := witnessOf(e)
+		second.Session.PID = 0
+		b.put(e, second)
+		time.Sleep(3 * time.Minute)
+		stop()
+		if _, missed := d.told(); missed != 1 || d.got[1].Event.ID != first.ID {
+			t.Errorf("told: %+v", d.got)
+		}
+	})
+}
+
 // A worker that stays does not remember for ever.
 func TestWitnessesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
