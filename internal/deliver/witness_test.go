@@ -62,6 +62,13 @@ func TestWitness(t *testing.T) {
 			time.Sleep(55 * time.Second)
 			b.put(e)
 		}},
+		{"nobody noticed that the login came", 1, 0, func(b *bench) {
+			time.Sleep(5 * time.Second)
+			e := su(100)
+			b.put(witnessOf(e))
+			time.Sleep(3*watchedPollEvery - 2*time.Second) // since the last look by itself
+			b.pile([]event.Event{e})
+		}},
 		{"the hook took too long", 1, 1, func(b *bench) {
 			e := su(100)
 			b.put(witnessOf(e))
@@ -314,7 +321,7 @@ func TestWitnessWaitsForAFullQueue(t *testing.T) {
 		b := newBench(t, d)
 		b.set.Window = 0
 		j := b.job(Follow)
-		j.room = 4
+		j.room = 5
 		for i := range 4 {
 			b.put(su(200 + i))
 		}
@@ -396,7 +403,9 @@ func TestWitnessWithoutAProcessTakesTheNearest(t *testing.T) {
 		e := su(101)
 		second := witnessOf(e)
 		second.Session.PID = 0
-		b.put(e, second)
+		b.put(e)
+		time.Sleep(500 * time.Millisecond)
+		b.put(second)
 		time.Sleep(3 * time.Minute)
 		stop()
 		if _, missed := d.told(); missed != 1 || d.got[1].Event.ID != first.ID {
