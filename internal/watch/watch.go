@@ -42,6 +42,8 @@ type Settings struct {
 	// that was opened at a time. host is what the line names as its own, "" in
 	// the journal. nil: no witness is written.
 	Covered func(service, host string, at time.Time) bool
+	// Account gives the name of a user id; nil: nobody knows.
+	Account func(uid int) string
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
 	Published func(attack.Finding) []event.Event

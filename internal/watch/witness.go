@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -49,6 +50,11 @@ func (w *Watcher) witness(l line.Line, r parse.Result, key string) error {
 	}
 	if l.Program == "" && !w.room() {
 		return w.crowded(l.Source)
+	}
+	if n, ok := strings.CutPrefix(o.By, "uid:"); ok && w.Account != nil {
+		if uid, err := strconv.Atoi(n); err == nil {
+			o.By = w.Account(uid)
+		}
 	}
 	e := event.Event{
 		ID: eventID("witness", o.Service, o.User, key), Kind: event.KindWitness, Time: at, Host: w.Host, Labels: w.Labels,

@@ -65,6 +65,19 @@ func TestWitness(t *testing.T) {
 	}
 }
 
+// Without a terminal pam_unix knows no name of who called su.
+func TestWitnessKnowsWhoByTheirNumber(t *testing.T) {
+	p := newPost(t)
+	p.covering("su")
+	p.Account = func(uid int) string { return map[int]string{1000: "alice"}[uid] }
+	if err := p.Take(journaled(night, "su", 4711, "pam_unix(su:session): session opened for user root(uid=0) by (uid=1000)")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"su root by alice [4711]"}, p.witnesses()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNoWitness(t *testing.T) {
 	at := func(d time.Duration) string { return night.Add(d).Format(time.RFC3339) }
 	for _, row := range []struct{ name, text string }{

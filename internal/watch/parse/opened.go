@@ -10,7 +10,7 @@ import (
 type Opened struct {
 	Service string // as PAM knows it: sshd, su, su-l, sudo, sudo-i, login; "" there is none
 	User    string // whose session it is
-	By      string // who opened it; "" the line does not say
+	By      string // who opened it; uid:1000 where only that is known
 }
 
 // opens are the programs that open sessions by which somebody becomes a user,
@@ -52,9 +52,13 @@ func opened(program, message string) Opened {
 			return Opened{}
 		}
 		user, _ := cutUID(rest[:at])
-		by, ok := cutUID(rest[at+len(" by "):])
+		who := rest[at+len(" by "):]
+		by, ok := cutUID(who)
 		if !ok {
 			return Opened{}
+		}
+		if by == "" { // without a terminal pam_unix knows no name
+			by = "uid:" + who[len("(uid="):len(who)-1]
 		}
 		return Opened{Service: s, User: event.Clean(user, maxAccount), By: event.Clean(by, maxAccount)}
 	}
