@@ -35,6 +35,9 @@ func (x *examination) watched() {
 	if len(named) == 0 {
 		named = liveSources()
 	}
+	if x.system {
+		x.witnessed()
+	}
 	stats := state.Read[map[string]watch.Stat](filepath.Join(dir, statsFile))
 	for _, s := range named {
 		x.watchedSource(s, filepath.Join(dir, "sources"), stats[s.Name])

@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -267,6 +268,8 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
 	w.UID = uidOf
+	w.Covered = newCovers(s.Dir(), log).covered
+	w.Account = func(uid int) string { name, _ := login.Host{Root: "/", UID: uid}.Account(); return name }
 	store := &watchStore{dir: dir, log: log}
 	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
 		return false, err

@@ -35,7 +35,7 @@ const putWait = 30 * time.Second
 func putPatiently(ctx context.Context, s *spool.Spool, e event.Event, log *slog.Logger) error {
 	data, err := e.Encode()
 	if err != nil {
-		log.Error("an event can't be stored", "title", e.Note.Title, "error", err)
+		log.Error("an event can't be stored", "kind", e.Kind, "error", err)
 		return nil // it never will be
 	}
 	for wait := time.Second; ; wait = min(2*wait, putWait) {

@@ -101,6 +101,17 @@ func row(user string, n int, ips ...string) event.Row {
 	return r
 }
 
+// witness is a session, or several, of which only the system log knows.
+func witness(service, user, by string, n int) event.Alert {
+	return aliceLogin(func(a *event.Alert) {
+		a.Event = event.Event{
+			Kind: event.KindWitness, Time: noon, Host: "db1.example.com", Labels: a.Event.Labels, Via: event.ViaWatch,
+			User: user, By: by, Service: service, Session: event.Session{PID: 4711},
+		}
+		a.Facts, a.Person, a.Count, a.Last = event.Facts{}, "", n, noon.Add(time.Duration(n-1)*time.Second)
+	})
+}
+
 var greyVerdict = event.Verdict{Severity: event.Low, Colour: policy.Grey, Known: true}
 
 // alerts is an alert of each sort that there is.
@@ -166,6 +177,14 @@ func alerts() map[string]event.Alert {
 			a.Event.Service, a.Event.User, a.Event.By = "sudo", "root", "alice"
 			a.Event.Remote, a.Event.Auth, a.Facts, a.Person = event.Remote{}, event.Auth{}, event.Facts{}, ""
 		}),
+		"missed":      witness("su", "root", "alice", 1),
+		"missed-ssh":  witness("sshd", "alice", "root", 1),
+		"missed-more": witness("sudo", "root", "alice", 4),
+		"missed-many": func() event.Alert {
+			a := witness("su-l", "root", "alice", 113)
+			a.Event.Flags = []event.Flag{event.FlagCrowd}
+			return a
+		}(),
 		"no-provider": aliceLogin(func(a *event.Alert) { a.Facts = event.Facts{} }),
 		"private": aliceLogin(func(a *event.Alert) {
 			a.Event.Remote.IP = ip("10.0.0.7")

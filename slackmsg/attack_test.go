@@ -101,11 +101,12 @@ func everywhere(s string) []event.Alert {
 	odd := fill(aliceLogin())
 	odd.Event.Kind = event.Kind(s)
 	test := fill(alerts()["test"])
+	missed, many := fill(alerts()["missed"]), fill(alerts()["missed-many"])
 	list := fill(alerts()["digest-high"])
 	for i := range list.Rows {
 		list.Rows[i].User, list.Rows[i].Host, list.Rows[i].Reason, list.Rows[i].Kind = s, s, s, event.Kind(s)
 	}
-	return []event.Alert{login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, list}
+	return []event.Alert{login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
 }
 
 func TestAttack(t *testing.T) {

@@ -110,6 +110,8 @@ func details(a event.Alert, each int) []line {
 		}
 	case event.KindLogout:
 		lines = append(lines, authLine(a, each), sessionLine(a))
+	case event.KindWitness:
+		lines = append(lines, witnessLine(a))
 	default:
 		lines = append(lines, riskLine(f, each))
 	}

@@ -23,6 +23,8 @@ func headline(a event.Alert, f form) line {
 		return clip(line{quote(noteTitle(e), maxHeadline)}, maxHeadline, f)
 	case len(a.Rows) > 0:
 		return digestHeadline(a, f)
+	case e.Kind == event.KindWitness:
+		return witnessHeadline(a, f)
 	case a.Count > 1:
 		return repeatHeadline(a, f)
 	case e.Kind == event.KindLogout:

@@ -18,7 +18,7 @@ import (
 
 var (
 	entity     = regexp.MustCompile(`&(amp|lt|gt);`)
-	ourLabel   = regexp.MustCompile(`\*(Why:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
+	ourLabel   = regexp.MustCompile(`\*(Why:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|What to do:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
 	ourLink    = regexp.MustCompile(`<https?://[^<>|\s]+\|runbook>`)
 	codeSpan   = regexp.MustCompile("`([^`]*)`")
 	italics    = regexp.MustCompile(`(^|[^\pL\pN_])_|_($|[^\pL\pN_])`)

@@ -46,6 +46,8 @@ func title(a event.Alert) line {
 		l = slices.Concat(line{say(fmt.Sprintf("%d more ", a.Count)), door, say(" logouts of ")}, user, line{say(" from ")}, host, at)
 	case e.Kind == event.KindLogout:
 		l = slices.Concat(line{say("End of the "), door, say(" session of ")}, user, line{say(" on ")}, host, at)
+	case e.Kind == event.KindWitness:
+		l = witnessTitle(a, host, at)
 	case a.Count > 1:
 		l = slices.Concat(line{say(more(a.Count, e.Kind)), say(" on ")}, host, at)
 	default:

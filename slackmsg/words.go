@@ -74,6 +74,8 @@ func noun(k event.Kind) (one, several string) {
 		return "match", "matches"
 	case event.KindAlert:
 		return "alert", "alerts"
+	case event.KindWitness:
+		return "unreported session", "unreported sessions"
 	default:
 		return "event", "events"
 	}

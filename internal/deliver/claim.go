@@ -189,6 +189,7 @@ func (w *worker) take(id, name string) {
 	w.items[id] = it
 	w.rejoin(it)
 	w.fresh = append(w.fresh, it)
+	w.witnesses.login(r.Event)
 	if r.Event.Kind == event.KindLogin && r.Event.Session.PID != 0 {
 		w.sessions[key(r.Event.Session)] = it
 	}

@@ -28,6 +28,10 @@ func (w *worker) evaluate(it *item) {
 		w.evaluateLogout(it)
 		return
 	}
+	if it.e.Kind == event.KindWitness {
+		w.evaluateWitness(it)
+		return
+	}
 	ip := it.e.Remote.IP
 	if !ip.IsValid() || w.set.Enrich == nil {
 		w.judge(it)
@@ -192,7 +196,7 @@ func (w *worker) told(it *item, ignored bool) *told {
 	t := &told{
 		ID: it.e.ID, Time: it.e.Time, At: time.Now().UTC(), Kind: it.e.Kind, Via: it.e.Via, Session: it.e.Session,
 		User: it.e.User, Host: it.e.Host, Service: it.e.Service, IP: addrString(it.e.Remote.IP),
-		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored, Dead: it.dead(),
+		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored, Dead: it.dead(), Of: it.of,
 	}
 	t.Verdict.Reasons = nil
 	for _, p := range it.parts {

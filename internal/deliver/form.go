@@ -39,6 +39,9 @@ func groupKey(e event.Event) string {
 	if e.Kind == event.KindAlert && e.Note != nil {
 		return strings.Join([]string{string(e.Kind), e.Note.Title, e.Note.Text}, "\x00")
 	}
+	if e.Kind == event.KindWitness && e.Has(event.FlagCrowd) {
+		return strings.Join([]string{string(e.Kind), e.Service}, "\x00")
+	}
 	parts := []string{string(e.Kind), e.Service, e.By, e.User, addrString(e.Remote.IP), e.Auth.Fingerprint}
 	for _, f := range e.Flags {
 		parts = append(parts, string(f))

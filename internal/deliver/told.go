@@ -42,6 +42,7 @@ type told struct {
 	Ignored bool          `json:"ignored,omitempty"`
 	Ended   bool          `json:"ended,omitempty"` // its logout is done with, too
 	Dead    bool          `json:"dead,omitempty"`  // it is a dead letter
+	Of      string        `json:"of,omitempty"`    // of a witness: what it saw; empty: a login that was missed
 }
 
 // sentTo says when a destination got an event.
@@ -143,7 +144,10 @@ func (l *ledger) prune(now time.Time) error {
 
 // old reports whether an event need not be remembered any more.
 func (l *ledger) old(t *told, now time.Time) bool {
-	age := now.Sub(t.At).Abs() // the clock may have been set back
+	age := now.Sub(t.At).Abs()              // the clock may have been set back
+	if t.Of != "" && age >= witnessMemory { // each session has one
+		return true
+	}
 	if age < tellAgainAfter {
 		return false
 	}

@@ -76,6 +76,8 @@ type worker struct {
 
 	forgetfulUntil, forgetfulSaid time.Time // of the memory
 	nextDigest                    time.Time
+
+	witnesses *witnesses
 }
 
 // finding is what a look-up reports back.
@@ -108,6 +110,7 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 		w.outlets = append(w.outlets, newOutlet(t, j.StateDir, now))
 	}
 	w.sent = make(chan outcome, len(w.outlets))
+	w.witnesses = recallWitnesses(l)
 	for _, t := range l.byID {
 		for _, o := range w.outlets {
 			if at, ok := t.sentTo(o.name); ok {
@@ -154,6 +157,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 		w.beat(time.Now())
 		w.endSessions(time.Now())
 		digest := w.makeDigest(time.Now())
+		missed := w.missed(time.Now())
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
 			if err := w.claimAll(); err != nil {
 				return false, err
@@ -163,7 +167,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		w.startLookups(sending)
-		wake := min(digest, w.readAgain(time.Now()))
+		wake := min(digest, missed, w.readAgain(time.Now()))
 		if w.reload {
 			return true, nil
 		}
@@ -212,6 +216,7 @@ func (w *worker) sweep(now time.Time) {
 	if err := w.ledger.prune(now); err != nil {
 		w.Log.Error("the list of told events can't be kept", "error", err)
 	}
+	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.ledger.has(id) })
 	for _, o := range w.outlets {
 		for k, g := range o.groups {
 			if now.Sub(g.at) > w.set.Window {

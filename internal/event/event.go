@@ -38,6 +38,9 @@ const (
 	KindAttack Kind = "attack"
 	KindMatch  Kind = "match"
 	KindAlert  Kind = "alert"
+	// KindWitness: the system log says that a session was opened of which the
+	// hook has to tell. It says at most that a login was missed.
+	KindWitness Kind = "witness"
 
 	// KindAttempt is the kind of a digest's lines that count attempts to get in.
 	// No event is of it.
@@ -72,6 +75,9 @@ const (
 	FlagEnvironmentUnverified Flag = "environment_unverified"
 	// FlagNoLogout: the session's sshd is gone and no logout was reported.
 	FlagNoLogout Flag = "no_logout"
+	// FlagCrowd: of a witness, one of many that came at once. They are told by
+	// their number.
+	FlagCrowd Flag = "crowd"
 )
 
 // Event is one thing that happened, as stored in the spool and as webhooks
@@ -269,10 +275,12 @@ func Decode(b []byte) (Event, error) {
 		return Event{}, errors.New("no time")
 	case year < 0 || year > 9999: // in UTC; JSON has no such time
 		return Event{}, fmt.Errorf("the year %d", year)
-	case e.Kind != KindLogin && e.Kind != KindLogout && e.Kind != KindAttack && e.Kind != KindMatch && e.Kind != KindAlert:
+	case e.Kind != KindLogin && e.Kind != KindLogout && e.Kind != KindAttack && e.Kind != KindMatch && e.Kind != KindAlert && e.Kind != KindWitness:
 		return Event{}, fmt.Errorf("unknown kind %q", e.Kind)
 	case e.Kind == KindAlert && e.Note == nil:
 		return Event{}, errors.New("an alert without a note")
+	case e.Kind == KindWitness && (!Witnessed(e.Service) || e.User == ""):
+		return Event{}, errors.New("a witness of no session")
 	}
 	return e, nil
 }

@@ -87,6 +87,8 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 			rs = append(rs, reason{weight: event.Low, text: "its sshd is gone, no logout was reported"})
 		}
 		return conclude(assessment{known: true, reasons: rs})
+	case event.KindWitness:
+		return conclude(assessment{known: true, reasons: []reason{missed(e)}})
 	case event.KindLogin:
 		a := addressed(in, s)
 		a.reasons = append(a.reasons, keyReasons(in, s)...)

@@ -40,6 +40,12 @@ type Settings struct {
 	Ignored func(user string) bool
 	// UID gives the number of an account of this host, as text; nil: nobody knows.
 	UID func(user string) (uid string, known bool)
+	// Covered reports whether the hook has to tell of a session of a PAM service
+	// that was opened at a time. host is what the line names as its own, "" in
+	// the journal. nil: no witness is written.
+	Covered func(service, host string, at time.Time) bool
+	// Account gives the name of a user id; nil: nobody knows.
+	Account func(uid int) string
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
 	Published func(attack.Finding) []event.Event
@@ -67,6 +73,8 @@ type Watcher struct {
 	forged map[string]*forgedIn
 
 	came time.Time // when the batch came
+
+	written written // witnesses of plain files
 }
 
 // quiet watches for a source that nobody understands.
@@ -258,6 +266,8 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 		w.forgery(l, r.Service)
 	case l.Entry != nil && l.Entry.Claim != "":
 		w.disbelieve(l)
+	case r.Opened.Service != "" && w.Covered != nil:
+		return w.witness(l, r, b.Key(i))
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type Result struct {
 	Invalid bool       // sshd says that there is no such user
 	Method  string     // password, publickey, …
 	Key     string     // fingerprint
+	Opened  Opened     // the session of PAM that the line says was opened; the outcome is other
 	Count   int        // attempts or logins that the line stands for: N of "message repeated N times"; 0 for other and none
 
 	// Pardon is how many failures that were told before turned out to be none:
@@ -136,6 +137,9 @@ func (p *Parser) Parse(l line.Line) Result {
 	}
 	if r.Outcome == "" {
 		r.Outcome = None
+	}
+	if h.tagged && !l.Cut && r.Outcome != Failure && r.Outcome != Success {
+		r.Opened = opened(h.program, message)
 	}
 	r.Time, r.Host, r.PID = h.time.UTC(), event.Clean(h.host, maxName), h.pid
 	if h.time.IsZero() {

@@ -1,0 +1,79 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// Opened is a session that pam_unix says was opened. Its strings are cleaned.
+type Opened struct {
+	Service string // as PAM knows it: sshd, su, su-l, sudo, sudo-i, login; "" there is none
+	User    string // whose session it is
+	By      string // who opened it; uid:1000 where only that is known
+}
+
+// opens are the programs that open sessions by which somebody becomes a user,
+// and the services that each of them asks PAM for. Any other service in their
+// lines is not theirs.
+var opens = map[string][]string{
+	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "su": {"su", "su-l"}, "sudo": {"sudo", "sudo-i"}, "login": {"login", "remote"},
+}
+
+// maxAccount is how many characters of a name are kept: as many as of the one
+// in the hook's event, with which it is compared.
+const maxAccount = 128
+
+// opened reads what pam_unix writes when a session is opened (pam_unix_sess.c):
+//
+//	pam_unix(su:session): session opened for user root(uid=0) by alice(uid=1000)
+//
+// Before Linux-PAM 1.4 the first uid is not there. Nothing in the line is a
+// stranger's: the user is an account by then, and so is who runs the program.
+func opened(program, message string) Opened {
+	services := opens[baseName(program)]
+	if services == nil {
+		return Opened{}
+	}
+	rest, ok := strings.CutPrefix(strings.Trim(message, " "), "pam_unix(")
+	if !ok {
+		return Opened{}
+	}
+	service, rest, ok := strings.Cut(rest, ":session): session opened for user ")
+	if !ok {
+		return Opened{}
+	}
+	for _, s := range services {
+		if s != service {
+			continue
+		}
+		at := strings.LastIndex(rest, " by ")
+		if at < 0 {
+			return Opened{}
+		}
+		user, _ := cutUID(rest[:at])
+		who := rest[at+len(" by "):]
+		by, ok := cutUID(who)
+		if !ok {
+			return Opened{}
+		}
+		if by == "" { // without a terminal pam_unix knows no name
+			by = "uid:" + who[len("(uid="):len(who)-1]
+		}
+		return Opened{Service: s, User: event.Clean(user, maxAccount), By: event.Clean(by, maxAccount)}
+	}
+	return Opened{}
+}
+
+// cutUID takes "(uid=1000)" off a name.
+func cutUID(s string) (name string, ok bool) {
+	rest, ok := strings.CutSuffix(s, ")")
+	i := strings.LastIndex(rest, "(uid=")
+	if !ok || i < 0 {
+		return s, false
+	}
+	if digits := rest[i+len("(uid="):]; strings.Trim(digits, "-0123456789") != "" || digits == "" {
+		return s, false
+	}
+	return s[:i], true
+}

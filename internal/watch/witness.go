@@ -1,0 +1,103 @@
+package watch
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+)
+
+const (
+	// witnessAge is how old a line may be that is taken for a witness: the
+	// worker remembers for a day at least what the hook reported.
+	witnessAge = 12 * time.Hour
+	// zoneless is the same for the lines of a file where the times of the
+	// settings are not those of the machine: which of them the file bears is
+	// not known.
+	zoneless = 10 * time.Minute
+	// writtenMost is how many sessions in a minute are taken from plain files,
+	// into which logger(1) writes what anybody likes.
+	writtenMost = 120
+)
+
+// written counts the witnesses that plain files gave in a minute.
+type written struct {
+	since time.Time
+	n     int
+}
+
+// witness queues what the system log says of a session that the hook has to
+// report: the worker looks whether it did. A user may keep the hook of an own su
+// or sudo from working, by limits or by a signal, but not the log from being
+// written.
+func (w *Watcher) witness(l line.Line, r parse.Result, key string) error {
+	o, at, host := r.Opened, r.Time, ""
+	if at.IsZero() || w.came.Sub(at) > witnessAge {
+		return nil
+	}
+	if l.Program == "" { // no journal
+		host = r.Host
+		if late := w.came.Sub(at); late < -zoneless || late > zoneless && !w.localTimes(at) {
+			return nil
+		}
+	}
+	if !w.Covered(o.Service, host, at) {
+		return nil
+	}
+	if l.Program == "" && !w.room() {
+		return w.crowded(l.Source)
+	}
+	if n, ok := strings.CutPrefix(o.By, "uid:"); ok && w.Account != nil {
+		if uid, err := strconv.Atoi(n); err == nil {
+			o.By = w.Account(uid)
+		}
+	}
+	e := event.Event{
+		ID: eventID("witness", o.Service, o.User, key), Kind: event.KindWitness, Time: at, Host: w.Host, Labels: w.Labels,
+		Via: event.ViaWatch, Service: o.Service, User: o.User, By: o.By, Session: event.Session{PID: r.PID},
+	}
+	if r.PID != 0 { // the same in each log that has it
+		e.ID = eventID("witness", o.Service, o.User, strconv.Itoa(r.PID), strconv.FormatInt(at.Unix(), 10))
+	}
+	return w.Put(e)
+}
+
+// localTimes reports whether the settings' zone was the machine's at a time.
+func (w *Watcher) localTimes(at time.Time) bool {
+	zone := w.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	_, ours := at.In(zone).Zone()
+	_, machine := at.In(time.Local).Zone()
+	return ours == machine
+}
+
+// room reports whether one more witness may come from a plain file.
+func (w *Watcher) room() bool {
+	if age := w.came.Sub(w.written.since); age < 0 || age >= time.Minute {
+		w.written = written{since: w.came}
+	}
+	w.written.n++
+	return w.written.n <= writtenMost
+}
+
+// crowded tells, once an hour, that not all sessions could be looked at.
+func (w *Watcher) crowded(source string) error {
+	if w.written.n != writtenMost+1 {
+		return nil
+	}
+	w.Log.Warn("more sessions are logged than can be held against the hook's reports", "source", source, "a_minute", writtenMost)
+	return w.Put(event.Event{
+		ID: eventID("witness", "crowded", w.Host, w.came.UTC().Format("2006-01-02T15")), Kind: event.KindAlert, Time: w.came.UTC(),
+		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch,
+		Note: &event.Note{
+			Severity: event.High, Title: "Not all sessions could be checked",
+			Text: fmt.Sprintf("%s tells of more than %d sessions in a minute: whether the login hook reported the others is not known. Anybody can write into that file with logger(1).", source, writtenMost),
+		},
+	})
+}
