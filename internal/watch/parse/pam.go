@@ -71,7 +71,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 	s = s[i+len(" ruser="):]
 	if rest, ok := strings.CutPrefix(s, " rhost="); ok && sshd {
 		host, name := cutFirst(rest)
-		r.IP = address(host)
+		peer{text: host, ip: address(host)}.into(r)
 		r.User = strings.TrimPrefix(strings.TrimLeft(name, " "), "user=")
 		return
 	}
@@ -83,6 +83,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 	for at := 0; ; {
 		i := strings.Index(s[at:], " rhost=")
 		if i < 0 {
+			r.Ambiguous = r.Ambiguous || several && found == 0
 			break
 		}
 		i += at
@@ -94,12 +95,18 @@ func pamDetails(s string, sshd bool, r *reading) {
 			continue
 		}
 		if found++; found > 1 {
-			r.IP, r.User, r.By = peerIP{}, "", ""
+			r.IP, r.User, r.By, r.peer, r.Ambiguous = peerIP{}, "", "", "", true
 			return
 		}
-		r.IP, r.User, r.By = address(host), user, ruser
+		peer{text: host, ip: address(host)}.into(r)
+		r.User, r.By = user, ruser
 		if user == "" || user == ruser {
 			r.User, r.By = ruser, ""
+		}
+		if len(ruser) > maxName {
+			// A logger may have cut the line off where a long name ends with what
+			// looks like the rest.
+			r.IP, r.peer, r.Ambiguous = peerIP{}, "", true
 		}
 	}
 }

@@ -27,11 +27,11 @@ func sshdEnd(s string, r *reading) {
 			if !ok || p.port == 0 {
 				return
 			}
-			r.Outcome = Other
+			r.Outcome, r.kind = Other, kindOver
 			p.into(r)
 		default:
 			if p, behind, ok := startPeer(rest); ok && behind == "" {
-				r.Outcome = Other
+				r.Outcome, r.kind = Other, kindOver
 				p.into(r)
 			}
 		}
@@ -43,6 +43,7 @@ func sshdEnd(s string, r *reading) {
 		sshdStart(s[len("Did not receive identification string from "):], Other, r)
 	case strings.HasPrefix(s, "Connection from "):
 		sshdStart(s[len("Connection from "):], Other, r)
+		r.kind = kindStart
 	}
 }
 
@@ -79,7 +80,7 @@ func sshdDisconnecting(s string, r *reading) {
 			}
 		}
 		if found != 1 {
-			r.Outcome = Other
+			r.Outcome, r.Ambiguous = Other, found > 1
 			return
 		}
 	}

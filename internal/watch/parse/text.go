@@ -105,7 +105,12 @@ func startPeer(s string) (p peer, rest string, ok bool) {
 	return p, rest, true
 }
 
-func (p peer) into(r *reading) { r.IP, r.Port = p.ip, p.port }
+func (p peer) into(r *reading) {
+	r.IP, r.Port = p.ip, p.port
+	if !p.ip.IsValid() {
+		r.peer = p.text
+	}
+}
 
 // cutFirst splits at the first space, cutLast at the last one.
 func cutFirst(s string) (word, rest string) {
