@@ -75,6 +75,8 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 		x.add(name, install.Warn, start, "%s: %d KiB of it are not read, and nobody has read on since %s: the watcher does not run", what, st.Behind>>10, st.Saved.UTC().Format(time.DateTime))
 	case stat.Lines > 0 && stat.Unknown == stat.Lines && st.Lines >= 100:
 		x.add(name, install.Warn, x.command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
+	case stat.OnlyName > 0:
+		x.add(name, install.Warn, "set UseDNS no in /etc/ssh/sshd_config", "%s: %d attempts had a name and no address on any line, and whoever owns an address chooses its name: they count for their accounts alone", what, stat.OnlyName)
 	default:
 		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
 	}
@@ -84,5 +86,9 @@ func understoodText(s watch.Stat) string {
 	if s.Lines == 0 || s.LastTime.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	text := fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	if s.Ambiguous > 0 {
+		text += fmt.Sprintf("; %d were ambiguous (could be forged), and count for no address", s.Ambiguous)
+	}
+	return text
 }

@@ -44,11 +44,13 @@ func replayLine(e event.Event, zone *time.Location) string {
 func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(label string, n int64) { fmt.Fprintf(w, "%s\t%d\t\n", label, n) }
-	var lines, unknown int64
+	var lines, unknown, names, ambiguous int64
 	parsed := map[string]int64{}
 	for _, s := range stats {
 		lines += s.Lines
 		unknown += s.Unknown
+		names += s.OnlyName
+		ambiguous += s.Ambiguous
 		for p, n := range s.Parsed {
 			parsed[p] += n
 		}
@@ -64,7 +66,16 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 		}
 	}
 	row("not understood", unknown)
+	if names > 0 {
+		row("attempts with a name and no address", names)
+	}
+	if ambiguous > 0 {
+		row("ambiguous: could be forged", ambiguous)
+	}
 	w.Flush()
+	if names > 0 {
+		fmt.Fprintln(to, "\nWho owns an address chooses its name. Have the daemon log addresses: UseDNS no in sshd_config.")
+	}
 }
 
 // shapes counts the forms of lines that no parser knows.

@@ -83,7 +83,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 	for at := 0; ; {
 		i := strings.Index(s[at:], " rhost=")
 		if i < 0 {
-			r.Ambiguous = r.Ambiguous || several && found == 0
+			r.Ambiguous = r.Ambiguous || found == 0
 			break
 		}
 		i += at
@@ -91,7 +91,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 		ruser := s[:i]
 		host, rest := cutFirst(s[i+len(" rhost="):])
 		user, named := strings.CutPrefix(strings.TrimPrefix(rest, " "), "user=")
-		if several && rest != "" && (!named || user != ruser) {
+		if rest != "" && (!named || several && user != ruser) {
 			continue
 		}
 		if found++; found > 1 {
@@ -103,9 +103,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 		if user == "" || user == ruser {
 			r.User, r.By = ruser, ""
 		}
-		if len(ruser) > maxName {
-			// A logger may have cut the line off where a long name ends with what
-			// looks like the rest.
+		if r.whole > maxWhole {
 			r.IP, r.peer, r.Ambiguous = peerIP{}, "", true
 		}
 	}

@@ -139,7 +139,7 @@ func (p *Parser) Parse(l line.Line) Result {
 	}
 	message, times := repeated(h.message)
 	r := &p.reading
-	*r = reading{}
+	*r = reading{whole: len(message)}
 	if h.tagged {
 		if i := daemonOf(h.program); i != isNobody && !l.Cut {
 			daemons[i].read(message, r)
@@ -151,7 +151,7 @@ func (p *Parser) Parse(l line.Line) Result {
 				r.seal(&daemons[i])
 				break
 			}
-			*r = reading{}
+			*r = reading{whole: len(message)}
 		}
 	}
 	if r.Outcome == "" {
@@ -217,6 +217,7 @@ type reading struct {
 	kind kind
 	peer string // what stands where the address belongs, if it is a name
 
+	whole  int  // bytes of the message as it came, with spaces at its end
 	placed bool // the address is that of another line of the process
 }
 

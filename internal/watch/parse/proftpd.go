@@ -51,8 +51,7 @@ func readProFTPD(s string, r *reading) {
 	case message == "FTP session closed.":
 		r.kind = kindOver
 	}
-	if r.Outcome == Success && len(r.User) > maxName {
-		// A logger may have cut the line off where a long name ends with this.
+	if r.Outcome == Success && r.whole > maxWhole {
 		r.Outcome, r.Ambiguous = Other, true
 	}
 }

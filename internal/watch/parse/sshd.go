@@ -9,7 +9,6 @@ import "strings"
 // A user name may hold anything but control characters, so a message is read
 // from its ends, which sshd wrote, and its middle is what remains.
 func readSSHD(s string, r *reading) {
-	whole := len(s)
 	s = strings.TrimRight(s, " ")
 	s, preauth := strings.CutSuffix(s, " [preauth]")
 	if rest, ok := strings.CutPrefix(s, "error: "); ok {
@@ -62,7 +61,7 @@ func readSSHD(s string, r *reading) {
 	}
 	// What sshd cut off is where the address stood. A login's stands in front of all
 	// that a stranger chose, and PAM's lines are not cut.
-	if whole >= maxSSHD && r.Outcome == Failure && r.kind > kindPAMMore {
+	if r.whole >= maxSSHD && r.Outcome == Failure && r.kind > kindPAMMore {
 		r.IP, r.Port, r.peer, r.Ambiguous = peerIP{}, 0, "", true
 	}
 }

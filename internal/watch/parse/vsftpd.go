@@ -108,12 +108,13 @@ func readVsftpd(s string, r *reading) {
 	}
 	switch {
 	case ways == 0:
-	case ways > 1, len(only.name) > maxName:
-		// A logger may have cut the line off where a long name ends with what
-		// looks like the rest.
+	case ways > 1:
 		r.Outcome, r.Ambiguous = Other, true
 	default:
 		only.into(r)
+		if r.whole > maxWhole {
+			*r = reading{whole: r.whole, Result: Result{Outcome: Other, Ambiguous: r.Outcome != Other}}
+		}
 	}
 }
 
@@ -160,7 +161,9 @@ func readVsftpdClient(s string) (c vsftpdReading, ok bool) {
 func (c *vsftpdReading) possible() bool {
 	plain := !strings.ContainsAny(c.name, `[]"`)
 	switch c.what {
-	case vsftpdOK, vsftpdDone:
+	case vsftpdOK:
+		return plain && (c.text == "" || c.anon)
+	case vsftpdDone:
 		return plain
 	case vsftpdFail:
 		if c.anon {
