@@ -103,6 +103,15 @@ func (t *sessions) failure(r *reading) {
 	s := t.session(r)
 	counted := s.add(r.kind, r.Count)
 	pair := t.pair(r)
+	if r.Service == "vsftpd" && pair != nil {
+		// The process that answers is not the one that says what became of it.
+		switch r.kind {
+		case kindFailed:
+			pair.n[kindRefused] += uint32(r.Count)
+		case kindRefused:
+			counted = min(counted, r.Count-pair.take(kindRefused, r.Count))
+		}
+	}
 	switch {
 	case pair == nil:
 	case counted == 0:
