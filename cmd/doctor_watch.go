@@ -76,7 +76,7 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 	case stat.Lines > 0 && stat.Unknown == stat.Lines && st.Lines >= 100:
 		x.add(name, install.Warn, x.command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
 	case stat.OnlyName > 0:
-		x.add(name, install.Warn, "set UseDNS no in /etc/ssh/sshd_config", "%s: %d attempts had a name and no address on any line, and whoever owns an address chooses its name: they count for their accounts alone", what, stat.OnlyName)
+		x.add(name, install.Warn, "sudo sshd -T | grep usedns", "%s: %d attempts had only a name, without address: they count for their accounts alone; set UseDNS no in sshd_config", what, stat.OnlyName)
 	default:
 		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
 	}
