@@ -79,6 +79,8 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 		x.add(name, install.Warn, start, "%s: %d KiB of it are not read, and nobody has read on since %s: the watcher does not run", what, st.Behind>>10, st.Saved.UTC().Format(time.DateTime))
 	case stat.Lines > 0 && stat.Unknown == stat.Lines && st.Lines >= 100:
 		x.add(name, install.Warn, x.command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
+	case stat.OnlyName > 0:
+		x.add(name, install.Warn, "sudo sshd -T | grep usedns", "%s: %d attempts had only a name, without address: they count for their accounts alone; set UseDNS no in sshd_config", what, stat.OnlyName)
 	default:
 		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
 	}
@@ -124,5 +126,9 @@ func understoodText(s watch.Stat) string {
 	if s.Lines == 0 || s.LastTime.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	text := fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	if s.Ambiguous > 0 {
+		text += fmt.Sprintf("; %d were ambiguous (could be forged), and count for no address", s.Ambiguous)
+	}
+	return text
 }

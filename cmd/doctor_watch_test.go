@@ -76,6 +76,8 @@ func TestDoctorOfSources(t *testing.T) {
 		"no line yet":                        {file, with(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, install.Warn, "no line has come yet", "ls -l "},
 		"nobody understands":                 {file, &well, 0, watch.Stat{Lines: 1000, Unknown: 1000}, install.Warn, "1000 lines, of which none was understood", `sshnotify watch --explain "$(tail -n 1 `},
 		"few lines, that nobody understands": {file, with(func(st *source.Status) { st.Lines = 5 }), 0, watch.Stat{Lines: 5, Unknown: 5}, install.OK, "5 lines", ""},
+		"attempts without address":           {file, &well, 0, watch.Stat{Lines: 1000, OnlyName: 8}, install.Warn, "8 attempts had only a name", "sshd -T"},
+		"lines that may be forged":           {file, &well, 0, watch.Stat{Lines: 1000, Ambiguous: 3, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "3 were ambiguous (could be forged)", ""},
 		"far behind":                         {file, &well, farBehind + 1, watch.Stat{}, install.Warn, "64 MiB of it are not read yet", "systemctl status"},
 		"a line that is not complete":        {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100, watch.Stat{}, install.OK, "1000 lines", ""},
 		"it is being read":                   {file, &well, 100_000, watch.Stat{}, install.OK, "1000 lines", ""},

@@ -140,7 +140,7 @@ func (o *watchOptions) explainLine() error {
 		fmt.Fprintf(a.out, "%s: %s\n", r.Parser, r.Outcome)
 		for _, f := range []struct{ label, value string }{
 			{"address", addressText(r)}, {"user", r.User}, {"method", r.Method}, {"key", r.Key}, {"count", countText(r.Count)},
-			{"time", timeText(r.Time)},
+			{"time", timeText(r.Time)}, {"note", doubtText(r)},
 		} {
 			if f.value != "" {
 				fmt.Fprintf(a.out, "  %-8s %s\n", f.label, f.value)
@@ -165,6 +165,13 @@ func addressText(r parse.Result) string {
 		return fmt.Sprintf("%s port %d", r.IP, r.Port)
 	}
 	return r.IP.String()
+}
+
+func doubtText(r parse.Result) string {
+	if !r.Ambiguous {
+		return ""
+	}
+	return "ambiguous: could be forged, a stranger may have written what looks like the daemon's words"
 }
 
 func countText(n int) string {

@@ -44,7 +44,7 @@ func replayLine(e event.Event, zone *time.Location) string {
 func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(label string, n int64) { fmt.Fprintf(w, "%s\t%d\t\n", label, n) }
-	var lines, unknown, forged int64
+	var lines, unknown, forged, names, ambiguous int64
 	var forgedBy watch.Forger
 	parsed := map[string]int64{}
 	for _, s := range stats {
@@ -53,6 +53,8 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 		if forged += s.Forged; s.Forged > 0 {
 			forgedBy = s.ForgedBy
 		}
+		names += s.OnlyName
+		ambiguous += s.Ambiguous
 		for p, n := range s.Parsed {
 			parsed[p] += n
 		}
@@ -71,9 +73,18 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 	if forged > 0 {
 		row("in a daemon's name, not written by it", forged)
 	}
+	if names > 0 {
+		row("attempts with a name and no address", names)
+	}
+	if ambiguous > 0 {
+		row("ambiguous: could be forged", ambiguous)
+	}
 	w.Flush()
 	if forged > 0 {
 		fmt.Fprintf(to, "the last of these was written by %s\n", forgedBy)
+	}
+	if names > 0 {
+		fmt.Fprintln(to, "\nWho owns an address chooses its name. Have the daemon log addresses: UseDNS no in sshd_config.")
 	}
 }
 

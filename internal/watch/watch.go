@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,11 +86,15 @@ type quiet struct {
 
 // Stat counts what became of a source's lines.
 type Stat struct {
-	Lines    int64            `json:"lines"`
-	Parsed   map[string]int64 `json:"parsed,omitempty"`  // by parser
-	Matched  int64            `json:"matched,omitempty"` // by a pattern
-	Unknown  int64            `json:"unknown"`
-	LastTime time.Time        `json:"last_time,omitzero"` // of an understood line
+	Lines   int64            `json:"lines"`
+	Parsed  map[string]int64 `json:"parsed,omitempty"`  // by parser
+	Matched int64            `json:"matched,omitempty"` // by a pattern
+	Unknown int64            `json:"unknown"`
+	// OnlyName are attempts of which the log has a name and no address, Ambiguous
+	// lines that a stranger may have written to look like the daemon's.
+	OnlyName  int64     `json:"only_name,omitempty"`
+	Ambiguous int64     `json:"ambiguous,omitempty"`
+	LastTime  time.Time `json:"last_time,omitzero"` // of an understood line
 
 	// Forged counts entries of the journal that tell of a login or an attempt in a
 	// daemon's name and are not its word; none of them is believed.
@@ -245,6 +250,9 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 	if w.Ignored != nil && r.User != "" && w.Ignored(r.User) {
 		looked.Outcome = parse.Other
 	}
+	if w.Ignored != nil && len(r.Located) > 0 {
+		looked.Located = slices.DeleteFunc(slices.Clone(r.Located), func(a parse.Attempt) bool { return w.Ignored(a.User) })
+	}
 	for _, f := range w.Attacks.Take(looked) {
 		if err := w.found(f); err != nil {
 			return err
@@ -322,6 +330,17 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 	}
 	if r.Outcome != parse.None {
 		s.Parsed[r.Parser]++
+	}
+	if r.Ambiguous {
+		s.Ambiguous++
+	}
+	if r.Peer != "" {
+		s.OnlyName += int64(r.Count)
+	}
+	for _, a := range r.Located {
+		if !a.IP.IsValid() && a.Peer != "" {
+			s.OnlyName = max(s.OnlyName-int64(a.Count), 0)
+		}
 	}
 	q := w.quiet[name]
 	if understood {

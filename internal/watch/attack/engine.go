@@ -90,7 +90,7 @@ func setDefault(n *int, d int) {
 // their times, and where they go back by much what came before is as it was. One
 // without a time is taken for simultaneous with the last.
 func (g *Engine) Take(r parse.Result) []Finding {
-	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Pardon == 0 {
+	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Pardon == 0 && len(r.Located) == 0 {
 		return nil
 	}
 	t := g.clock
@@ -99,7 +99,11 @@ func (g *Engine) Take(r parse.Result) []Finding {
 	}
 	out := g.advance(t)
 	if g.ignored(r.IP) {
+		g.unlocated(&r)
 		return out
+	}
+	if len(r.Located) > 0 {
+		out = g.locate(&r, out)
 	}
 	if r.Pardon > 0 {
 		g.pardon(&r)
@@ -213,6 +217,8 @@ func (g *Engine) count(t int64, k key, who uint64, r *parse.Result, groups []gro
 	}
 	if r.IP.IsValid() && (k.by != ByAddress || !r.IP.Is4()) {
 		e.addresses.add(r.IP.String(), r.Count, names)
+	} else if !r.IP.IsValid() {
+		e.addresses.add(r.Peer, r.Count, names)
 	}
 	e.services.add(r.Service, r.Count, hostsKept)
 	e.hosts.add(r.Host, r.Count, hostsKept)
@@ -244,7 +250,8 @@ func (g *Engine) begin(e *entry, service string, groups []group) (Finding, bool)
 			within := d.Within.Milliseconds()
 			from := max(e.last-within, e.muted)
 			n, first := e.groups[i].since(from)
-			if n < d.Count || e.groups[i].different(from) < d.Distinct {
+			// Where no line says the addresses, nobody knows how many they are.
+			if n < d.Count || e.groups[i].different(from) < d.Distinct && e.unknown(from) < d.Count {
 				continue
 			}
 			e.attack = &ongoing{detector: d.Name, within: within, began: e.last, first: first, attempts: n}
@@ -317,10 +324,7 @@ func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // hashes are those of a result's address and account; 0: it has none.
 func hashes(r *parse.Result) (address, account uint64) {
-	if r.IP.IsValid() {
-		b := r.IP.As16()
-		address = hashOf(string(b[:]))
-	}
+	address = hashOfPeer(r.IP, r.Peer)
 	if r.User != "" {
 		account = hashOf(cut(r.User))
 	}

@@ -31,7 +31,8 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	}
 	since := t - kept.Milliseconds()
 	harmful := from.harmful(account, since)
-	attacked := against != nil && against.attack != nil
+	unknown := against.unknown(since)
+	attacked := against != nil && (against.attack != nil || unknown >= ownBefore)
 	if !harmful && !attacked {
 		g.forgive(from, account, -1)
 		if r.IP.IsValid() {
@@ -52,9 +53,12 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	f := Finding{Kind: SuccessAfter, Time: at(t), Attack: identity("login", r.IP.String(), r.User, t),
 		User: r.User, IP: r.IP, Port: r.Port, PID: r.PID, Method: r.Method, Key: r.Key, Service: r.Service, Host: r.Host}
 	if attacked {
-		f.AgainstUser = against.attack.attempts
+		f.AgainstUser, f.First = unknown, at(against.first)
+		if against.attack != nil {
+			f.AgainstUser, f.First = against.attack.attempts, at(against.attack.first)
+		}
 		f.Addresses, f.Services, f.Hosts = against.addresses.sorted(), against.services.sorted(), against.hosts.sorted()
-		f.First, f.Last = at(against.attack.first), at(against.last)
+		f.Last = at(against.last)
 	}
 	if harmful {
 		f.FromAddress, f.Network = from.failures(since), from.key.net

@@ -24,7 +24,7 @@ func readDropbear(s string, r *reading) {
 		dropbearAccepted(s, "publickey", r)
 	case strings.HasPrefix(s, "Child connection from "):
 		if p, ok := hostPort(s[len("Child connection from "):]); ok {
-			r.Outcome = Other
+			r.Outcome, r.kind = Other, kindStart
 			p.into(r)
 		}
 	case strings.HasPrefix(s, "pam_"):
@@ -38,9 +38,13 @@ func readDropbear(s string, r *reading) {
 	}
 }
 
-// dropbearEnd reads "… 'NAME' from ADDR:PORT"; the name may be missing.
+// dropbearEnd reads "… 'NAME' from ADDR:PORT"; the name may be missing, and so
+// may the address, which then stands on another line of the process.
 func dropbearEnd(s string, k kind, r *reading) {
 	before, p, ok := endHostPort(s)
+	if !ok && k == kindInvalid && s == "Login attempt for nonexistent user" {
+		before, ok = s, true
+	}
 	if !ok {
 		return
 	}
@@ -95,7 +99,7 @@ func dropbearExit(s string, r *reading) {
 	if !ok {
 		return
 	}
-	r.Outcome = Other
+	r.Outcome, r.kind = Other, kindOver
 	p.into(r)
 	rest, ok = strings.CutPrefix(rest, "(user '")
 	if !ok {

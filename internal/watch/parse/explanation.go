@@ -9,9 +9,11 @@ type Explanation struct {
 	IP      netip.Addr `json:"ip,omitzero"`
 	User    string     `json:"user,omitempty"`
 	Count   int        `json:"count"`
+
+	Ambiguous bool `json:"ambiguous,omitempty"`
 }
 
 // Explanation gives the part of a result that the contract fixes.
 func (r Result) Explanation() Explanation {
-	return Explanation{Parser: r.Parser, Outcome: r.Outcome, IP: r.IP, User: r.User, Count: r.Count}
+	return Explanation{Parser: r.Parser, Outcome: r.Outcome, IP: r.IP, User: r.User, Count: r.Count, Ambiguous: r.Ambiguous}
 }

@@ -71,7 +71,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 	s = s[i+len(" ruser="):]
 	if rest, ok := strings.CutPrefix(s, " rhost="); ok && sshd {
 		host, name := cutFirst(rest)
-		r.IP = address(host)
+		peer{text: host, ip: address(host)}.into(r)
 		r.User = strings.TrimPrefix(strings.TrimLeft(name, " "), "user=")
 		return
 	}
@@ -83,6 +83,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 	for at := 0; ; {
 		i := strings.Index(s[at:], " rhost=")
 		if i < 0 {
+			r.Ambiguous = r.Ambiguous || found == 0
 			break
 		}
 		i += at
@@ -90,16 +91,20 @@ func pamDetails(s string, sshd bool, r *reading) {
 		ruser := s[:i]
 		host, rest := cutFirst(s[i+len(" rhost="):])
 		user, named := strings.CutPrefix(strings.TrimPrefix(rest, " "), "user=")
-		if several && rest != "" && (!named || user != ruser) {
+		if rest != "" && (!named || several && user != ruser) {
 			continue
 		}
 		if found++; found > 1 {
-			r.IP, r.User, r.By = peerIP{}, "", ""
+			r.IP, r.User, r.By, r.peer, r.Ambiguous = peerIP{}, "", "", "", true
 			return
 		}
-		r.IP, r.User, r.By = address(host), user, ruser
+		peer{text: host, ip: address(host)}.into(r)
+		r.User, r.By = user, ruser
 		if user == "" || user == ruser {
 			r.User, r.By = ruser, ""
+		}
+		if r.whole > maxWhole {
+			r.IP, r.peer, r.Ambiguous = peerIP{}, "", true
 		}
 	}
 }

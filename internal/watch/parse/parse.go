@@ -29,6 +29,9 @@ const (
 // maxName is how many characters of a name are kept: sshd writes 100.
 const maxName = 100
 
+// maxPeer is how many characters of a host's name are kept.
+const maxPeer = 253
+
 // Result is what a line says. Its strings may share the line's memory: whoever
 // keeps one for long clones it.
 type Result struct {
@@ -48,10 +51,33 @@ type Result struct {
 	Opened  Opened     // the session of PAM that the line says was opened; the outcome is other
 	Count   int        // attempts or logins that the line stands for: N of "message repeated N times"; 0 for other and none
 
+	// Ambiguous says that a stranger may have written part of the line to look like
+	// the daemon's own words: what can't be told for certain is left out.
+	Ambiguous bool
+
+	// Peer is the name that stands where the address belongs, cleaned, while no line
+	// of the attempt has said the address; "" none.
+	Peer string
+
+	// Located are failures that earlier lines told without their address, or with
+	// one that the daemon never wrote: this line says that they came from IP. They
+	// are not in Count.
+	Located []Attempt
+
 	// Pardon is how many failures that were told before turned out to be none:
 	// where a second password store follows the first, the first one's failure
 	// is logged before every login that the second allows.
 	Pardon int
+}
+
+// Attempt is one or more failures as they were told. Its strings are its own.
+type Attempt struct {
+	Time time.Time
+	IP   netip.Addr // zero: none
+	Peer string     // as Result.Peer
+	User string
+	// Count is how many there were.
+	Count int
 }
 
 // Options are what a Parser needs to know.
@@ -120,7 +146,7 @@ func (p *Parser) Parse(l line.Line) Result {
 		message, times = repeated(message)
 	}
 	r := &p.reading
-	*r = reading{}
+	*r = reading{whole: len(message)}
 	if h.tagged {
 		if i := daemonOf(h.program); i != isNobody && !l.Cut {
 			daemons[i].read(message, r)
@@ -132,7 +158,7 @@ func (p *Parser) Parse(l line.Line) Result {
 				r.seal(&daemons[i])
 				break
 			}
-			*r = reading{}
+			*r = reading{whole: len(message)}
 		}
 	}
 	if r.Outcome == "" {
@@ -165,8 +191,12 @@ func (p *Parser) count(r *reading, times int) {
 			p.sessions.success(r)
 		}
 	default:
-		if r.kind == kindGotIn && !p.alone {
+		switch {
+		case p.alone:
+		case r.kind == kindGotIn:
 			p.sessions.success(r)
+		case r.Outcome == Other:
+			p.sessions.other(r)
 		}
 	}
 }
@@ -175,6 +205,7 @@ func (p *Parser) count(r *reading, times int) {
 func (p *Parser) remember(source string, r *Result) {
 	if r.Outcome == Failure {
 		p.last = repeatable{source: source, result: *r}
+		p.last.result.Located = nil
 	} else if p.last.source == source {
 		p.last = repeatable{}
 	}
@@ -194,6 +225,10 @@ func (p *Parser) again(source string, h header, n int) Result {
 type reading struct {
 	Result
 	kind kind
+	peer string // what stands where the address belongs, if it is a name
+
+	whole  int  // bytes of the message as it came, with spaces at its end
+	placed bool // the address is that of another line of the process
 }
 
 // seal fills in what follows from the daemon, and cleans what came from outside.
@@ -206,4 +241,5 @@ func (r *reading) seal(d *daemon) {
 	r.By = event.Clean(r.By, maxName)
 	r.Method = event.Clean(r.Method, maxName)
 	r.Key = event.Clean(r.Key, maxName)
+	r.peer = event.Clean(r.peer, maxPeer)
 }

@@ -46,5 +46,12 @@ func readProFTPD(s string, r *reading) {
 		r.Outcome, r.Invalid, r.kind = Failure, true, kindInvalid
 	case strings.HasPrefix(message, "SECURITY VIOLATION"):
 		r.Outcome, r.User, r.kind = Failure, "root", kindFailed
+	case message == "FTP session opened.":
+		r.kind = kindStart
+	case message == "FTP session closed.":
+		r.kind = kindOver
+	}
+	if r.Outcome == Success && r.whole > maxWhole {
+		r.Outcome, r.Ambiguous = Other, true
 	}
 }

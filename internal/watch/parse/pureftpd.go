@@ -24,13 +24,15 @@ func readPureFTPd(s string, r *reading) {
 	if at < 0 || !ok || strings.IndexByte(level, ' ') >= 0 {
 		return
 	}
-	r.Outcome, r.IP = Other, address(who[at+1:])
+	r.Outcome = Other
+	peer{text: who[at+1:], ip: address(who[at+1:])}.into(r)
 	if name, ok := strings.CutPrefix(message, "Authentication failed for user "); ok && level == "WARNING" {
 		r.Outcome, r.Method, r.kind = Failure, "password", kindFailed
 		r.User = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
 		return
 	}
-	if name, ok := strings.CutSuffix(message, " is now logged in"); ok && level == "INFO" {
+	if name, ok := strings.CutSuffix(message, " is now logged in"); ok && level == "INFO" && who[:at] == "?" && len(name) <= maxName {
+		// Who is in already says nothing of that sort, whatever a file is called.
 		r.Outcome, r.Method, r.User = Success, "password", name
 	}
 }

@@ -2,7 +2,9 @@ package parse
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 )
 
 // kind says which of an attempt's lines a line is.
@@ -25,11 +27,13 @@ const (
 	kindTotal // how many there were in the whole session
 	kinds
 	kindGotIn // sudo, su: it worked
+	kindStart // a connection: the process is a new one
+	kindOver  // it has ended
 )
 
 type peerIP = netip.Addr
 
-// Bounds of what is remembered: 4,096 sets of four, about 1 MiB.
+// Bounds of what is remembered: 4,096 sets of four, about 3 MiB.
 const (
 	sessionSets = 4096
 	sessionWays = 4
@@ -43,6 +47,10 @@ const (
 	guessedGap = 30
 )
 
+// maxDoubtful is how many attempts a session remembers of which the address is to
+// come; sshd allows six by default. More are counted with the last of them.
+const maxDoubtful = 8
+
 // session is what was counted of one process's attempts. Each sort of line
 // counts by itself; the most of them is how many attempts there were.
 type session struct {
@@ -51,7 +59,20 @@ type session struct {
 	used uint64 // when it was used last, in lines; 0: empty
 	ip   netip.Addr
 	port uint16
+	sure bool // ip is the daemon's own word
+	over bool // the process said that it ends: its number may come again
 	n    [kinds]uint32
+
+	doubtful []*doubtful
+}
+
+// doubtful are failures that were told without their address, or with one that
+// only PAM gave: it may be a name that the name service was told to give.
+// The session of PAM's line and its pair both hold it.
+type doubtful struct {
+	Attempt
+	paired  bool // the daemon's own line of it came
+	settled bool // so did its address
 }
 
 // sessions is a table of fixed size, in which a new session takes the place of
@@ -61,33 +82,161 @@ type sessions struct {
 	clock uint64
 }
 
+// isRemote reports whether a service's attempts come over a network.
+func isRemote(service string) bool { return service != "sudo" && service != "su" }
+
+// unsure reports whether a line does not give the daemon's own word for where an
+// attempt came from. sshd gives PAM no name that looks like an address; the other
+// daemons leave it to the name service.
+func (r *reading) unsure() bool {
+	return !r.placed && isRemote(r.Service) && (!r.IP.IsValid() || r.isPAM() && r.Service != "sshd")
+}
+
+func (r *reading) isPAM() bool { return r.kind >= kindPAM && r.kind <= kindPAMMore }
+
 // failure takes from a failure what earlier lines of its attempt have counted.
 func (t *sessions) failure(r *reading) {
 	if r.kind == kindNone {
+		r.unplaced()
 		return
 	}
-	s, counted := t.session(r, r.PID), 0
-	counted = s.add(r.kind, r.Count)
+	s := t.session(r)
+	counted := s.add(r.kind, r.Count)
 	pair := t.pair(r)
-	if pair == nil {
-		r.settle(counted)
-		return
+	if r.Service == "vsftpd" && pair != nil {
+		// The process that answers is not the one that says what became of it.
+		switch r.kind {
+		case kindFailed:
+			pair.n[kindRefused] += uint32(r.Count)
+		case kindRefused:
+			counted = min(counted, r.Count-pair.take(kindRefused, r.Count))
+		}
 	}
-	isPAM := r.kind <= kindPAMMore
 	switch {
+	case pair == nil:
 	case counted == 0:
 		// This line confirms one that came before, in the same process.
-		if !isPAM && s.pam() > 0 && pair.n[kindPAM] > 0 {
-			pair.n[kindPAM]--
+		if !r.isPAM() && s.pam() > 0 {
+			pair.take(kindPAM, 1)
+			s.confirm()
 		}
-	case isPAM:
+	case r.isPAM():
 		counted -= pair.take(kindFailed, counted)
-		pair.n[kindPAM] += uint32(counted)
-	case r.kind == kindInteractive || r.kind == kindPAMError || r.Service == "vsftpd":
+		if !r.unsure() {
+			pair.n[kindPAM] += uint32(counted)
+		}
+	case r.kind == kindInteractive || r.kind == kindPAMError || r.Service != "sshd" || s.pam() == 0 && r.kind == kindFailed:
 		counted -= pair.take(kindPAM, counted)
-		pair.n[kindFailed] += uint32(counted)
+		for _, p := range t.doubts(r) {
+			counted -= s.adopt(p, counted)
+		}
+		if r.kind != kindFailed || r.Service != "sshd" {
+			pair.n[kindFailed] += uint32(counted)
+		}
 	}
 	r.settle(counted)
+	t.place(r, s)
+}
+
+// place gives the attempts of a session the address that a line says, or keeps
+// for a later line what this one counted without.
+func (t *sessions) place(r *reading, s *session) {
+	if !r.unsure() {
+		for _, p := range s.doubtful {
+			if p.settled {
+				continue
+			}
+			p.settled = true
+			if p.IP != r.IP {
+				r.Located = append(r.Located, p.Attempt)
+			}
+		}
+		s.doubtful = nil
+		return
+	}
+	r.unplaced()
+	if r.Count == 0 || r.Outcome != Failure {
+		return
+	}
+	p := &doubtful{Attempt: Attempt{Time: r.Time, IP: r.IP, Peer: strings.Clone(r.Peer), User: strings.Clone(r.User), Count: r.Count}}
+	s.remember(p)
+	if r.isPAM() {
+		for _, pair := range t.doubtPairs(r) {
+			pair.remember(p)
+		}
+	}
+}
+
+// unplaced says which name stands for the address that no line has given.
+func (r *reading) unplaced() {
+	if !r.IP.IsValid() && isRemote(r.Service) && r.Outcome == Failure {
+		r.Peer = r.peer
+	}
+}
+
+func (s *session) remember(p *doubtful) {
+	s.doubtful = slices.DeleteFunc(s.doubtful, func(p *doubtful) bool { return p.settled })
+	if len(s.doubtful) == maxDoubtful {
+		s.doubtful = slices.Delete(s.doubtful, 0, 1)
+	}
+	s.doubtful = append(s.doubtful, p)
+}
+
+// confirm notes that the daemon's line came of a session's first attempt that only
+// PAM told.
+func (s *session) confirm() {
+	for _, p := range s.doubtful {
+		if !p.paired {
+			p.paired = true
+			return
+		}
+	}
+}
+
+// adopt takes over an attempt that PAM told in another process, if it is no more
+// than so many, and gives how many it was.
+func (s *session) adopt(p *doubtful, most int) int {
+	if p.paired || p.settled || p.Count > most {
+		return 0
+	}
+	p.paired = true
+	s.remember(p)
+	return p.Count
+}
+
+// doubts are the attempts that only PAM has told, without a certain address, and
+// that may be the one of a daemon's own line.
+func (t *sessions) doubts(r *reading) (out []*doubtful) {
+	for _, pair := range t.doubtPairs(r) {
+		out = append(out, pair.doubtful...)
+	}
+	slices.SortStableFunc(out, func(a, b *doubtful) int { // the one with the same address first
+		switch {
+		case a.IP == r.IP && b.IP != r.IP:
+			return -1
+		case a.IP != r.IP && b.IP == r.IP:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// other has a line that tells of no attempt say where its process's attempts came
+// from.
+func (t *sessions) other(r *reading) {
+	if !r.IP.IsValid() || r.PID == 0 || !isRemote(r.Service) || r.unsure() {
+		return
+	}
+	if r.kind != kindStart && !t.has(r) {
+		return
+	}
+	s := t.session(r)
+	if r.kind == kindStart {
+		*s = session{key: s.key, last: s.last, used: s.used, ip: r.IP, port: r.Port, sure: true}
+		return
+	}
+	t.place(r, s)
 }
 
 // settle makes a line of nothing new an Other.
@@ -102,7 +251,7 @@ func (r *reading) settle(counted int) {
 // passwords are looked up in two places, the first says so of every login that
 // the second allows.
 func (t *sessions) success(r *reading) {
-	s := t.session(r, r.PID)
+	s := t.session(r)
 	total, own := uint32(0), uint32(0)
 	for k, n := range s.n {
 		total = max(total, n)
@@ -111,13 +260,19 @@ func (t *sessions) success(r *reading) {
 		}
 	}
 	r.Pardon = int(total - own)
-	pair := t.pair(r)
-	if pair != nil {
+	if pair := t.pair(r); pair != nil {
 		if r.Pardon > 0 {
 			pair.take(kindPAM, r.Pardon)
-		} else if strings.HasPrefix(r.Method, "keyboard-interactive") || r.Service == "vsftpd" {
-			r.Pardon = pair.take(kindPAM, 1)
+		} else if strings.HasPrefix(r.Method, "keyboard-interactive") || r.Service != "sshd" {
+			if r.Pardon = pair.take(kindPAM, 1); r.Pardon == 0 {
+				for _, p := range t.doubts(r) {
+					r.Pardon += s.adopt(p, 1-r.Pardon)
+				}
+			}
 		}
+	}
+	if isRemote(r.Service) {
+		t.place(r, s)
 	}
 	*s = session{}
 }
@@ -158,46 +313,90 @@ func (s *session) take(k kind, n int) int {
 	return int(used)
 }
 
-// session finds the session of a line's process, or begins one.
-func (t *sessions) session(r *reading, pid int) *session {
-	h := hash(hash(seed, r.Service), r.Host)
-	gap := int64(sessionGap)
-	if pid != 0 {
-		h = mix(h, uint64(pid))
-	} else {
-		gap = guessedGap
-		if r.IP.IsValid() {
-			h = hashAddr(h, r.IP)
-		} else {
-			h = hash(h, r.User)
-		}
-	}
-	s := t.at(h, r, gap)
-	contradicts := r.IP.IsValid() && s.ip.IsValid() && r.IP != s.ip || r.Port != 0 && s.port != 0 && r.Port != s.port
-	if contradicts {
+// session finds the session of a line's process, or begins one. What the daemon
+// has said of it gives a line that knows no better its address.
+func (t *sessions) session(r *reading) *session {
+	s := t.at(t.keyOf(r))
+	unsure := r.unsure()
+	differs := r.IP.IsValid() && s.ip.IsValid() && r.IP != s.ip || r.Port != 0 && s.port != 0 && r.Port != s.port
+	switch {
+	case s.over && unsure && r.kind != kindPAMMore, // the number has come again, of whom nobody knows
+		differs && unsure == !s.sure:
 		*s = session{key: s.key, last: s.last, used: s.used}
+	case unsure && s.sure:
+		r.IP, r.Port, r.placed, unsure = s.ip, s.port, true, false
 	}
 	if r.IP.IsValid() {
-		s.ip = r.IP
+		s.ip, s.sure = r.IP, !unsure
 	}
 	if r.Port != 0 {
 		s.port = r.Port
 	}
+	s.over = s.over || r.kind == kindEnd || r.kind == kindOver || r.kind == kindTimeout
 	return s
 }
 
-// pair is what PAM and the daemon have said of an address, each in a process of
-// its own: sshd asks PAM in a child, vsftpd writes its own log. nil: the service
-// has no such pairs.
-func (t *sessions) pair(r *reading) *session {
-	if !r.IP.IsValid() || r.Service != "sshd" && r.Service != "vsftpd" {
-		return nil
+// keyOf gives the key of a line's process, and for how long it is the same one's.
+func (t *sessions) keyOf(r *reading) (key uint64, now time.Time, gap int64) {
+	h := hash(hash(seed, r.Service), r.Host)
+	switch {
+	case r.PID != 0:
+		return mix(h, uint64(r.PID)), r.Time, sessionGap
+	case r.IP.IsValid():
+		return hashAddr(h, r.IP), r.Time, guessedGap
 	}
-	return t.at(hashAddr(hash(seed, r.Service)^1, r.IP), r, guessedGap)
+	return hash(h, r.User), r.Time, guessedGap
 }
 
+// has reports whether a line's process has a session.
+func (t *sessions) has(r *reading) bool {
+	if t.table == nil {
+		return false
+	}
+	key, _, _ := t.keyOf(r)
+	set := t.table[key%sessionSets*sessionWays:][:sessionWays]
+	return slices.ContainsFunc(set, func(s session) bool { return s.key == key && s.used != 0 })
+}
+
+// pair is what PAM and the daemon have said of an attempt, each in a process of
+// its own: sshd asks PAM in a child, FTP servers write their own logs. What the
+// two agree on is the address, or where PAM's can't be trusted the account. nil:
+// the service has no such pairs.
+func (t *sessions) pair(r *reading) *session {
+	switch r.Service {
+	case "sshd":
+		if r.IP.IsValid() {
+			return t.at(hashAddr(hash(seed, r.Service)^1, r.IP), r.Time, guessedGap)
+		}
+		if r.peer == "" {
+			return nil
+		}
+		return t.at(hash(t.seedOf(r)^2, r.peer), r.Time, guessedGap)
+	case "vsftpd", "proftpd", "pure-ftpd":
+		return t.at(hash(t.seedOf(r)^3, r.User), r.Time, guessedGap)
+	}
+	return nil
+}
+
+// doubtPairs are the pairs of attempts without a certain address: those with the
+// same name in its place, or for the same account.
+func (t *sessions) doubtPairs(r *reading) (out []*session) {
+	if t.pair(r) == nil {
+		return nil
+	}
+	if r.peer != "" && !r.IP.IsValid() {
+		out = append(out, t.at(hash(t.seedOf(r)^4, r.peer), r.Time, guessedGap))
+	}
+	if r.User != "" {
+		out = append(out, t.at(hash(t.seedOf(r)^5, r.User), r.Time, guessedGap))
+	}
+	return out
+}
+
+func (t *sessions) seedOf(r *reading) uint64 { return hash(hash(seed, r.Service), r.Host) }
+
 // at finds a key's place, empty if it is new or older than gap seconds.
-func (t *sessions) at(key uint64, r *reading, gap int64) *session {
+func (t *sessions) at(key uint64, at time.Time, gap int64) *session {
 	if t.table == nil {
 		t.table = make([]session, sessionSets*sessionWays)
 	}
@@ -214,8 +413,8 @@ func (t *sessions) at(key uint64, r *reading, gap int64) *session {
 		}
 	}
 	now := victim.last
-	if !r.Time.IsZero() {
-		now = r.Time.Unix()
+	if !at.IsZero() {
+		now = at.Unix()
 	}
 	if victim.key != key || victim.used == 0 || abs(now-victim.last) > gap && victim.last != 0 {
 		*victim = session{key: key}

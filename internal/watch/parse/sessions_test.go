@@ -57,6 +57,29 @@ func TestAnAttemptCountsOnce(t *testing.T) {
 0 vsftpd[1]: [root] FTP response: Client "203.0.113.7", "530 Login incorrect."
 1 vsftpd[1]: [root] FAIL LOGIN: Client "203.0.113.7"
 0 vsftpd[2]: pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=root rhost=203.0.113.7  user=root`,
+		"vsftpd's answers come from another process": `
+1 vsftpd[1]: [root] FAIL LOGIN: Client "203.0.113.7"
+0 vsftpd[2]: [root] FTP response: Client "203.0.113.7", "530 Login incorrect."
+1 vsftpd[1]: [root] FAIL LOGIN: Client "203.0.113.7"
+0 vsftpd[2]: [root] FTP response: Client "203.0.113.7", "530 Login incorrect."
+1 vsftpd[2]: [root] FTP response: Client "203.0.113.7", "530 Permission denied."`,
+		"proftpd's PAM line without a process number": `
+1 proftpd: pam_unix(proftpd:auth): authentication failure; logname= uid=0 euid=0 tty=/dev/ftpd100 ruser=bob rhost=203.0.113.7  user=bob
+0 proftpd[100]: 192.0.2.1 (203.0.113.7[203.0.113.7]) - USER bob (Login failed): Incorrect password
+1 proftpd: pam_unix(proftpd:auth): authentication failure; logname= uid=0 euid=0 tty=/dev/ftpd101 ruser=bob rhost=203.0.113.7  user=bob
+0 proftpd[101]: 192.0.2.1 (203.0.113.7[203.0.113.7]) - USER bob (Login failed): Incorrect password`,
+		"a name instead of an address": `
+1 sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host7.example.net  user=root
+0 sshd[1]: Failed password for root from 203.0.113.7 port 5 ssh2
+1 sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host7.example.net  user=root
+0 sshd[1]: Failed password for root from 203.0.113.7 port 5 ssh2
+0 sshd[1]: Connection closed by authenticating user root 203.0.113.7 port 5 [preauth]`,
+		"a name instead of an address, and PAM in a child": `
+1 sshd[2]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host7.example.net  user=root
+0 sshd[1]: error: PAM: Authentication failure for root from host7.example.net
+0 sshd[1]: Failed keyboard-interactive/pam for root from 203.0.113.7 port 5 ssh2
+1 sshd[4]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host7.example.net  user=root
+0 sshd[3]: Failed password for root from 203.0.113.7 port 6 ssh2`,
 		"sudo without a process number": `
 1 sudo: pam_unix(sudo:auth): authentication failure; logname=bob uid=1000 euid=0 tty=/dev/pts/0 ruser=bob rhost=  user=bob
 2 sudo:      bob : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/ls`,

@@ -59,7 +59,15 @@ func readSSHD(s string, r *reading) {
 	if r.Outcome == "" {
 		sshdKnown(s, r)
 	}
+	// What sshd cut off is where the address stood. A login's stands in front of all
+	// that a stranger chose, and PAM's lines are not cut.
+	if r.whole >= maxSSHD && r.Outcome == Failure && r.kind > kindPAMMore {
+		r.IP, r.Port, r.peer, r.Ambiguous = peerIP{}, 0, "", true
+	}
 }
+
+// maxSSHD is how many bytes of a message sshd gives to syslog (log.c).
+const maxSSHD = 500
 
 // sshdFailed reads "METHOD for [invalid user ]USER from ADDR port N ssh2[: INFO]".
 func sshdFailed(s string, r *reading) {
@@ -73,6 +81,7 @@ func sshdFailed(s string, r *reading) {
 		return
 	}
 	r.Outcome, r.Method, r.kind = Failure, method, kindFailed
+	r.Ambiguous = p.text == ""
 	switch {
 	case method == "publickey", method == "none", method == "hostbased":
 		// A client offers one key after the other; that is one attempt.
@@ -121,9 +130,11 @@ func (r *reading) setUser(name string) {
 // can't.
 func authenticated(s string, first bool) (name string, p peer, info string, ok bool) {
 	if first {
-		if before, found, behind, n := onlyPeer(s); n > 0 {
+		if before, found, behind, ok := firstPeer(s); ok {
 			return before, found, behind, true
 		}
+	} else if identityLies(s) {
+		return "", peer{}, "", true // somebody wants to be taken for somebody else
 	}
 	bare := strings.TrimSuffix(strings.TrimSuffix(s, " ssh2"), " ssh1")
 	if name, p, ok = endFrom(bare); ok && (len(bare) < len(s) || p.ip.IsValid() && p.port != 0) {
@@ -148,6 +159,41 @@ func authenticated(s string, first bool) (name string, p peer, info string, ok b
 		return name, p, "", true
 	}
 	return "", peer{}, "", false
+}
+
+// firstPeer finds the first " from PEER port N ssh2".
+func firstPeer(s string) (before string, p peer, info string, ok bool) {
+	for at := 0; ; {
+		i := strings.Index(s[at:], " ssh2")
+		if i < 0 {
+			return "", peer{}, "", false
+		}
+		i += at
+		at = i + len(" ssh2")
+		behind := s[at:]
+		if behind != "" && !strings.HasPrefix(behind, ": ") {
+			continue
+		}
+		if before, p, ok = endFrom(s[:i]); ok && p.port != 0 {
+			return before, p, strings.TrimPrefix(behind, ": "), true
+		}
+	}
+}
+
+// identityLies reports whether what may be a certificate's identity, or the name
+// of a user on another host, holds an address of its own. sshd cuts a long one off,
+// so that the line may end with it.
+func identityLies(s string) bool {
+	_, _, info, ok := firstPeer(s)
+	if !ok {
+		return false
+	}
+	kind, rest := cutFirst(info)
+	_, rest = cutFirst(rest)
+	if !(strings.HasSuffix(kind, "-CERT") && strings.HasPrefix(rest, "ID ")) && !strings.Contains(info, `, client user "`) {
+		return false
+	}
+	return strings.Contains(info, " from ")
 }
 
 // onlyPeer finds the first " from ADDR port N ssh2: INFO" or its like at the

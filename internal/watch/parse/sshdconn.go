@@ -21,17 +21,17 @@ func sshdEnd(s string, r *reading) {
 			}
 			r.Outcome, r.User, r.kind = Failure, name, kindEnd
 			r.Invalid = strings.HasPrefix(rest, "invalid ")
-			p.into(r)
+			p.intoWhole(r)
 		case strings.HasPrefix(rest, "user "):
 			_, p, ok := endPeer(rest)
 			if !ok || p.port == 0 {
 				return
 			}
-			r.Outcome = Other
+			r.Outcome, r.kind = Other, kindOver
 			p.into(r)
 		default:
 			if p, behind, ok := startPeer(rest); ok && behind == "" {
-				r.Outcome = Other
+				r.Outcome, r.kind = Other, kindOver
 				p.into(r)
 			}
 		}
@@ -43,6 +43,7 @@ func sshdEnd(s string, r *reading) {
 		sshdStart(s[len("Did not receive identification string from "):], Other, r)
 	case strings.HasPrefix(s, "Connection from "):
 		sshdStart(s[len("Connection from "):], Other, r)
+		r.kind = kindStart
 	}
 }
 
@@ -56,7 +57,8 @@ func sshdDisconnecting(s string, r *reading) {
 	invalid := strings.HasPrefix(s, "invalid ")
 	var name string
 	var p peer
-	if before, found := strings.CutSuffix(who, ": Too many authentication failures"); found {
+	found := 0
+	if before, many := strings.CutSuffix(who, ": Too many authentication failures"); many {
 		if name, p, ok = endPeer(before); !ok || p.port == 0 {
 			return
 		}
@@ -64,7 +66,6 @@ func sshdDisconnecting(s string, r *reading) {
 		// The reason names the user again, and the next one. The name that both
 		// places agree on is the one.
 		const change = ": Change of username or service not allowed: ("
-		found := 0
 		for at := 0; ; {
 			i := strings.Index(who[at:], change)
 			if i < 0 {
@@ -79,12 +80,16 @@ func sshdDisconnecting(s string, r *reading) {
 			}
 		}
 		if found != 1 {
-			r.Outcome = Other
+			r.Outcome, r.Ambiguous = Other, found > 1
 			return
 		}
 	}
 	r.Outcome, r.User, r.Invalid, r.kind = Failure, name, invalid, kindEnd
-	p.into(r)
+	if found == 1 {
+		p.into(r)
+	} else {
+		p.intoWhole(r)
+	}
 }
 
 // sshdEndUser reads "[invalid user ]NAME from ADDR port N ssh2".

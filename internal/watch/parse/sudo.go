@@ -9,11 +9,11 @@ func readSudo(s string, r *reading) {
 	switch {
 	case strings.HasPrefix(s, "pam_"):
 		readPAM(s, false, r)
-		r.IP = peerIP{}
+		r.IP, r.peer = peerIP{}, ""
 		return
 	case strings.HasPrefix(s, "PAM "):
 		readPAMMore(s[len("PAM "):], false, r)
-		r.IP = peerIP{}
+		r.IP, r.peer = peerIP{}, ""
 		return
 	}
 	// Behind the first " ; " stands what the user typed.
@@ -42,7 +42,7 @@ func readSu(s string, r *reading) {
 	switch {
 	case strings.HasPrefix(s, "pam_"):
 		readPAM(s, false, r)
-		r.IP = peerIP{}
+		r.IP, r.peer = peerIP{}, ""
 	case strings.HasPrefix(s, "FAILED SU (to "): // util-linux: "FAILED SU (to root) bob on pts/1"
 		target, rest, ok := strings.Cut(s[len("FAILED SU (to "):], ") ")
 		if !ok {

@@ -48,6 +48,11 @@ func portNumber(s string) (uint16, bool) {
 	return uint16(n), ok && n <= 0xffff
 }
 
+// maxWhole is how long a message may be that surely reached its end: syslogd of
+// Busybox keeps 256 bytes with the header. Where a longer one ends with what a
+// stranger wrote, a logger may have cut off the rest.
+const maxWhole = 200
+
 // peer is a "ADDR" or "ADDR port N" that a daemon wrote.
 type peer struct {
 	text string // what stands where the address belongs; a name, if it looked one up
@@ -105,7 +110,22 @@ func startPeer(s string) (p peer, rest string, ok bool) {
 	return p, rest, true
 }
 
-func (p peer) into(r *reading) { r.IP, r.Port = p.ip, p.port }
+func (p peer) into(r *reading) {
+	r.IP, r.Port = p.ip, p.port
+	if !p.ip.IsValid() {
+		r.peer = p.text
+	}
+}
+
+// intoWhole is into for a peer at the end of a message whose middle a stranger
+// wrote.
+func (p peer) intoWhole(r *reading) {
+	if r.whole > maxWhole {
+		r.Ambiguous = true
+		return
+	}
+	p.into(r)
+}
 
 // cutFirst splits at the first space, cutLast at the last one.
 func cutFirst(s string) (word, rest string) {

@@ -1,6 +1,9 @@
 package parse
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // vsftpdEvent is what stands between "[NAME] " and `: Client "ADDR"` in vsftpd's
 // log (logging.c).
@@ -15,127 +18,194 @@ const (
 	vsftpdFail     vsftpdKind = iota + 1
 	vsftpdOK                  // a login
 	vsftpdResponse            // what the server answered
-	vsftpdFree                // what the other side said, or a file that it named
+	vsftpdCommand             // what the other side said
+	vsftpdDone                // what only somebody does who is in: files and folders
 )
 
 var vsftpdEvents = [...]vsftpdEvent{
-	{` FAIL LOGIN: Client "`, vsftpdFail},
-	{` OK LOGIN: Client "`, vsftpdOK},
-	{` FTP response: Client "`, vsftpdResponse},
-	{` FTP command: Client "`, vsftpdFree},
-	{` OK UPLOAD: Client "`, vsftpdFree},
-	{` OK DOWNLOAD: Client "`, vsftpdFree},
-	{` OK MKDIR: Client "`, vsftpdFree},
-	{` OK DELETE: Client "`, vsftpdFree},
-	{` OK RENAME: Client "`, vsftpdFree},
-	{` OK RMDIR: Client "`, vsftpdFree},
-	{` OK CHMOD: Client "`, vsftpdFree},
-	{` FAIL UPLOAD: Client "`, vsftpdFree},
-	{` FAIL DOWNLOAD: Client "`, vsftpdFree},
-	{` FAIL MKDIR: Client "`, vsftpdFree},
-	{` FAIL DELETE: Client "`, vsftpdFree},
-	{` FAIL RENAME: Client "`, vsftpdFree},
-	{` FAIL RMDIR: Client "`, vsftpdFree},
-	{` FAIL CHMOD: Client "`, vsftpdFree},
+	{`FAIL LOGIN`, vsftpdFail},
+	{`OK LOGIN`, vsftpdOK},
+	{`FTP response`, vsftpdResponse},
+	{`FTP command`, vsftpdCommand},
+	{`CONNECT`, vsftpdDone},
+	{`DEBUG`, vsftpdCommand},
+	{`OK UPLOAD`, vsftpdDone},
+	{`OK DOWNLOAD`, vsftpdDone},
+	{`OK MKDIR`, vsftpdDone},
+	{`OK DELETE`, vsftpdDone},
+	{`OK RENAME`, vsftpdDone},
+	{`OK RMDIR`, vsftpdDone},
+	{`OK CHMOD`, vsftpdDone},
+	{`FAIL UPLOAD`, vsftpdDone},
+	{`FAIL DOWNLOAD`, vsftpdDone},
+	{`FAIL MKDIR`, vsftpdDone},
+	{`FAIL DELETE`, vsftpdDone},
+	{`FAIL RENAME`, vsftpdDone},
+	{`FAIL RMDIR`, vsftpdDone},
+	{`FAIL CHMOD`, vsftpdDone},
 }
 
+const vsftpdMark = `: Client "`
+
 // readVsftpd reads vsftpd's own log behind its time and [pid N], and the same
-// lines as it sends them to syslog.
+// lines as it sends them to syslog:
+//
+//	[NAME] EVENT: Client "ADDR"[, anon password "TEXT"][, "TEXT"][, N bytes][, N Kbyte/sec]
+//
+// Until a login NAME is whatever the other side said, and so is most of TEXT; none
+// of it is escaped. So a line is believed only if there is one way to read it.
 func readVsftpd(s string, r *reading) {
 	s = strings.TrimRight(s, " ")
 	if strings.HasPrefix(s, "pam_") {
 		readPAM(s, false, r)
 		return
 	}
-	client := strings.Index(s, `: Client "`)
-	if client < 0 {
-		return
-	}
-	// Before the name is known the event stands first, and what follows the
-	// address is all the other side's.
-	for _, first := range [...]string{"CONNECT", "FTP command", "FTP response", "DEBUG"} {
-		if s[:client] == first {
-			ip, text, ok := vsftpdClient(s[client+len(`: Client "`):])
-			if !ok {
-				return
-			}
-			r.IP = ip
-			r.Outcome = Other
-			if first == "FTP response" && refusal(text) {
-				r.Outcome, r.kind = Failure, kindRefused
-			}
+	s = cutVsftpdDate(s)
+	if !strings.HasPrefix(s, "[") {
+		// Before anybody is named the event stands first, and what follows the
+		// address is all the other side's.
+		event, behind, ok := strings.Cut(s, vsftpdMark)
+		what := vsftpdEventAt(event, true)
+		// Some write the name without its brackets.
+		name, bare := strings.CutSuffix(event, " FAIL LOGIN")
+		if bare && strings.IndexByte(name, ' ') < 0 {
+			what = vsftpdFail
+		} else {
+			name = ""
+		}
+		if !ok || what == 0 {
 			return
 		}
+		if c, ok := readVsftpdClient(behind); ok {
+			c.what, c.name = what, name
+			c.into(r)
+		}
+		return
 	}
-	var first, last vsftpdCandidate
-	n := 0
-	for _, e := range vsftpdEvents {
-		for at := 0; ; {
-			i := strings.Index(s[at:], e.mark)
-			if i < 0 {
-				break
-			}
-			i += at
-			at = i + 1
-			c := vsftpdCandidate{what: e.what, at: i}
-			var ok bool
-			if c.ip, c.text, ok = vsftpdClient(s[i+len(e.mark):]); !ok {
-				continue
-			}
-			if n++; n == 1 || c.at < first.at {
-				first = c
-			}
-			if n == 1 || c.at > last.at {
-				last = c
-			}
+	var only vsftpdReading
+	ways := 0
+	for at := 0; ; {
+		i := strings.Index(s[at:], vsftpdMark)
+		if i < 0 {
+			break
+		}
+		i += at
+		at = i + 1
+		event := s[:i]
+		what := vsftpdEventAt(event, false)
+		if what == 0 {
+			continue
+		}
+		c, ok := readVsftpdClient(s[i+len(vsftpdMark):])
+		if !ok {
+			continue
+		}
+		c.what, c.name = what, event[1:strings.LastIndex(event, "] ")]
+		if c.possible() {
+			only = c
+			ways++
 		}
 	}
 	switch {
-	case n == 0:
-		return
-	case n > 1 && last.text != "" && first.what >= vsftpdResponse:
-		// Either the name or the command holds a line of its own.
-		r.Outcome = Other
-		return
+	case ways == 0:
+	case ways > 1:
+		r.Outcome, r.Ambiguous = Other, true
+	default:
+		only.into(r)
+		if r.whole > maxWhole {
+			*r = reading{whole: r.whole, Result: Result{Outcome: Other, Ambiguous: r.Outcome != Other}}
+		}
 	}
-	name := strings.TrimSuffix(strings.TrimPrefix(s[:last.at], "["), "]")
-	r.IP, r.User = last.ip, name
-	switch last.what {
+}
+
+// vsftpdEventAt finds the event that s ends with, behind a name, or that it is.
+func vsftpdEventAt(s string, whole bool) vsftpdKind {
+	for i := range vsftpdEvents {
+		e := &vsftpdEvents[i]
+		if before, ok := strings.CutSuffix(s, e.mark); ok && (whole && before == "" || !whole && len(before) > 2 && strings.HasSuffix(before, "] ")) {
+			return e.what
+		}
+	}
+	return 0
+}
+
+// vsftpdReading is one way to read a line.
+type vsftpdReading struct {
+	what vsftpdKind
+	name string
+	ip   peerIP
+	anon bool   // the password of an anonymous login stands there
+	text string // what follows the address, without its opening quote
+}
+
+// readVsftpdClient reads what follows `Client "`. The end may have been cut off.
+func readVsftpdClient(s string) (c vsftpdReading, ok bool) {
+	host, rest, ok := strings.Cut(s, `"`)
+	if c.ip = address(host); !ok || !c.ip.IsValid() {
+		return c, false
+	}
+	if rest == "" {
+		return c, true
+	}
+	if rest, ok = strings.CutPrefix(rest, ", "); !ok {
+		return c, false
+	}
+	rest, c.anon = strings.CutPrefix(rest, "anon password ")
+	c.text = strings.TrimPrefix(rest, `"`)
+	return c, true
+}
+
+// possible reports whether vsftpd may have written a line that is read so. Who is
+// in has an account, and no account's name holds brackets or quotes; a reason why
+// somebody is not let in is vsftpd's own.
+func (c *vsftpdReading) possible() bool {
+	plain := !strings.ContainsAny(c.name, `[]"`)
+	switch c.what {
+	case vsftpdOK:
+		return plain && (c.text == "" || c.anon)
+	case vsftpdDone:
+		return plain
+	case vsftpdFail:
+		if c.anon {
+			return plain
+		}
+		return strings.IndexByte(strings.TrimSuffix(c.text, `"`), '"') < 0
+	}
+	return true
+}
+
+func (c *vsftpdReading) into(r *reading) {
+	r.IP, r.User, r.Outcome = c.ip, c.name, Other
+	switch c.what {
 	case vsftpdFail:
 		r.Outcome, r.Method, r.kind = Failure, "password", kindFailed
 	case vsftpdOK:
 		r.Outcome, r.Method = Success, "password"
 	case vsftpdResponse:
-		r.Outcome = Other
-		if refusal(last.text) {
+		if refusal(c.text) {
 			r.Outcome, r.kind = Failure, kindRefused
 		}
-	default:
-		r.Outcome = Other
 	}
 }
 
-type vsftpdCandidate struct {
-	what vsftpdKind
-	at   int
-	ip   peerIP
-	text string
-}
-
-// vsftpdClient reads `ADDR"` or `ADDR", "TEXT"` at the end of a line.
-func vsftpdClient(s string) (ip peerIP, text string, ok bool) {
-	host, rest, ok := strings.Cut(s, `"`)
+// cutVsftpdDate takes off the date and [pid N] of vsftpd's own log, where another
+// logger's header stands in front of them.
+func cutVsftpdDate(s string) string {
+	if len(s) < len(time.ANSIC) {
+		return s
+	}
+	rest, ok := strings.CutPrefix(s[len(time.ANSIC):], " [pid ")
 	if !ok {
-		return ip, "", false
+		return s
 	}
-	if rest == "" {
-		return address(host), "", true
+	if _, err := time.Parse(time.ANSIC, s[:len(time.ANSIC)]); err != nil {
+		return s
 	}
-	text, ok = strings.CutPrefix(rest, `, "`)
-	if !ok || !strings.HasSuffix(text, `"`) {
-		return ip, "", false
+	digits, rest, _ := strings.Cut(rest, "] ")
+	if _, ok := number(digits); !ok {
+		return s
 	}
-	return address(host), text[:len(text)-1], true
+	return rest
 }
 
 // refusal reports whether an answer says that a login failed. "530 Please login

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// guess dials the guest's sshd from an address of this host, and reports whether a
+// password let root in.
+func (g *guest) guess(from string, auth ssh.AuthMethod) bool {
+	g.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 30 * time.Second}
+	wire, err := d.DialContext(g.t.Context(), "tcp", guestEnd+":22")
+	if err != nil {
+		g.t.Errorf("from %s: %v", from, err)
+		return false
+	}
+	defer wire.Close()
+	c, _, _, err := ssh.NewClientConn(wire, guestEnd, &ssh.ClientConfig{
+		User: "root", Auth: []ssh.AuthMethod{auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// wrongAnswers are none, to whatever keyboard-interactive asks.
+func wrongAnswers() ssh.AuthMethod {
+	return ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		return make([]string, len(questions)), nil
+	})
+}
+
+// An attacker whose address has a name, which sshd writes in its place: eight
+// wrong passwords of root's, and then the right one.
+func TestNamesHost(t *testing.T) {
+	g := newGuest(t)
+	const asked = "198.51.100.3" // as hostEnd, for keyboard-interactive
+	g.onHost("ip", "addr", "replace", asked+"/24", "dev", "ve-"+g.name)
+	for name, text := range map[string]string{
+		"etc/hosts":                     "127.0.0.1 localhost db1.example.com\n" + hostEnd + " host7.example.net\n" + asked + " host8.example.net\n",
+		"etc/ssh/sshd_config.d/us.conf": "UseDNS yes\nPermitRootLogin yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes\nMaxStartups 100\n",
+		"root/password":                 "root:correct horse\n",
+	} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.run("sh", "-c", "chpasswd </root/password && systemctl restart ssh")
+	g.run("dpkg", "--install", g.put())
+	if err := os.WriteFile(filepath.Join(g.dir, "root/slack.url"), []byte(g.reachSlack()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.run("sshnotify", "install", "--system", "--watch", "--yes", "--webhook-url-file", "/root/slack.url")
+
+	for i, from := range []string{hostEnd, asked} {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				auth := ssh.Password("wrong")
+				if from == asked {
+					auth = wrongAnswers()
+				}
+				if g.guess(from, auth) {
+					t.Errorf("a wrong password let %s in", from)
+				}
+			})
+		}
+		all.Wait()
+		if !g.guess(from, ssh.Password("correct horse")) {
+			t.Fatalf("%s does not get in", from)
+		}
+		g.told(2 * (i + 1)) // each time the login, and that it came after failures
+		critical := 0
+		for _, m := range g.slack.Messages() {
+			if text := string(m.Raw); strings.Contains(text, "CRITICAL") && strings.Contains(text, from) {
+				critical++
+				if !strings.Contains(text, "got in after 8 failures") {
+					t.Errorf("it says:\n%s", text)
+				}
+			}
+		}
+		if critical != 1 {
+			t.Errorf("%d critical messages of %s", critical, from)
+		}
+	}
+	log := g.run("journalctl", "-o", "cat", "--no-pager", "-t", "sshd")
+	for _, name := range []string{"rhost=host7.example.net", "rhost=host8.example.net", "for root from host8.example.net"} {
+		if !strings.Contains(log, name) {
+			t.Errorf("sshd has not written %s:\n%s", name, log)
+		}
+	}
+}
