@@ -370,7 +370,7 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 		return err
 	}
 	if !o.json {
-		replayTable(a.out, w.Stats(), w.Patterns)
+		replayTable(a.out, w.Stats(), w.Patterns, w.Attacks.Flood())
 		if o.showUnparsed {
 			shapes.print(a.out)
 		}
