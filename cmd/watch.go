@@ -235,6 +235,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	public := newPublisher(c, dir, w.Place, log)
 	if public != nil {
 		w.Published = public.ended
+		defer public.saySkipped()
 	}
 	w.Save = func(w *watch.Watcher) error {
 		if public != nil {

@@ -34,6 +34,7 @@ func (w *Watcher) found(f attack.Finding) error {
 		title, text := flooded(f.Flood)
 		w.Log.Warn(title, "from", f.First.UTC(), "to", f.Last.UTC(), "what", text)
 		e := w.base(f)
+		e.ID = eventID(string(f.Kind), w.Host, f.Attack)
 		e.Note = &event.Note{Severity: f.Severity(), Title: title, Text: w.clock(f.First) + " to " + w.clock(f.Last) + "; " + text}
 		return w.Put(e)
 	case attack.Begun:

@@ -94,6 +94,9 @@ func (e *entry) worth() int64 {
 	if e.attack != nil {
 		w += 6 * hour
 	}
+	if len(e.told) > 0 { // there are few of these, and the same login is told once
+		w += 7 * 24 * hour
+	}
 	return w
 }
 
