@@ -284,6 +284,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	public := newPublisher(c, dir, w.Place, log)
 	if public != nil {
 		w.Published = public.ended
+		defer public.saySkipped()
 	}
 	w.Save = func(w *watch.Watcher) error {
 		if public != nil {
@@ -431,7 +432,7 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 		return err
 	}
 	if !o.json {
-		replayTable(a.out, w.Stats(), w.Patterns)
+		replayTable(a.out, w.Stats(), w.Patterns, w.Attacks.Flood())
 		if o.showUnparsed {
 			shapes.print(a.out)
 		}

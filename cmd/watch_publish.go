@@ -24,6 +24,7 @@ type publisher struct {
 	ours  func(user string) bool // an account of this host
 	log   *slog.Logger
 	wrote time.Time
+	said  time.Time // when it was last said how many were not published
 }
 
 // pageEvery is how often the page is written anew without an attack, so that
@@ -65,7 +66,7 @@ func (p *publisher) ended(f attack.Finding) []event.Event {
 	}
 	ok, why := p.book.Admit(now, e)
 	if !ok {
-		p.log.Info("an attack is not published", "ip", f.IP, "why", why)
+		p.log.Debug("an attack is not published", "ip", f.IP, "why", why) // in a flood there are many
 		return nil
 	}
 	p.page(now)
@@ -102,8 +103,19 @@ func (p *publisher) page(now time.Time) {
 	}
 }
 
+// saySkipped says what the limit of an hour has kept back.
+func (p *publisher) saySkipped() {
+	if n := p.book.Skipped(); n > 0 {
+		p.log.Warn("attacks are not published, as many as wanted an hour were", "count", n, "per_hour", p.c.PerHour)
+	}
+}
+
 // age writes the page anew where nothing has been published for long.
 func (p *publisher) age(now time.Time) {
+	if now.Sub(p.said) >= time.Hour {
+		p.said = now
+		p.saySkipped()
+	}
 	if now.Sub(p.wrote) >= pageEvery {
 		p.page(now)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
@@ -41,7 +42,7 @@ func replayLine(e event.Event, zone *time.Location) string {
 }
 
 // replayTable says what became of the lines.
-func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine) {
+func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.Engine, flood attack.Flood) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(label string, n int64) { fmt.Fprintf(w, "%s\t%d\t\n", label, n) }
 	var lines, unknown, forged, names, ambiguous int64
@@ -78,6 +79,15 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 	}
 	if ambiguous > 0 {
 		row("ambiguous: could be forged", ambiguous)
+	}
+	for _, l := range []struct {
+		label string
+		attack.Lost
+	}{{"addresses", flood.Addresses}, {"networks", flood.Networks}, {"accounts", flood.Accounts}} {
+		if l.N > 0 {
+			row("flood: "+l.label+" given up", int64(l.N))
+			row("flood: their attempts", int64(l.Attempts))
+		}
 	}
 	w.Flush()
 	if forged > 0 {

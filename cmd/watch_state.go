@@ -64,6 +64,7 @@ const (
 	attacksFile = "attacks.jsonl"
 	bookFile    = "book.json"
 	statsFile   = "stats.json" // for doctor
+	floodFile   = "flood.json" // for doctor
 	knownFile   = "known.json" // for the worker, which raises the risk by it
 	shareEvery  = time.Minute
 )
@@ -108,6 +109,11 @@ func (s *watchStore) save(w *watch.Watcher) error {
 	}
 	if err := state.Write(filepath.Join(s.dir, statsFile), w.Stats()); err != nil {
 		return err
+	}
+	if f := e.Flood(); f.Any() {
+		if err := state.Write(filepath.Join(s.dir, floodFile), f); err != nil {
+			return err
+		}
 	}
 	if now := time.Now(); now.Sub(s.shared) >= shareEvery {
 		s.shared = now

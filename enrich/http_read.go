@@ -149,12 +149,39 @@ func (r *reader) risk(form *requestForm) *event.Risk {
 		out.Problem = problemNoScore
 	case len(form.Seen) > 0 && !slices.ContainsFunc(form.Seen, func(p string) bool { return isSomething(r.a.get(p)) }):
 		out.Problem = problemNotKnown // nobody has looked at it, which is no 0
+	case found <= lowScore && (event.SaysNothing(out.Word) || form.Word == "" && r.a.saysNothing(form.Scores)):
+		out.Problem = problemNotKnown
 	case found <= form.Unsure.UpTo && slices.ContainsFunc(form.Unsure.Words, func(s string) bool { return strings.EqualFold(s, out.Word) }):
 		out.Problem = problemNotKnown
 	default:
 		out.Known, out.Score = true, found
 	}
 	return out
+}
+
+// lowScore is the highest that Threat Jammer's documentation calls low, and the
+// settings are green up to by default.
+const lowScore = 34
+
+// besides are what services call their word for a risk.
+var besides = []string{"risk", "risk_level", "riskLevel", "level", "threat_level", "threatLevel", "classification", "verdict", "reputation", "rating", "severity"}
+
+// saysNothing looks beside the scores for such a word, where the service's file
+// names none.
+func (a answer) saysNothing(scores []scoreForm) bool {
+	for i := range scores {
+		parent := ""
+		if at := strings.LastIndex(scores[i].Path, "."); at >= 0 {
+			parent = scores[i].Path[:at+1]
+		}
+		if slices.ContainsFunc(besides, func(name string) bool {
+			f := a.root.Get(parent + name)
+			return f.Type == gjson.String && event.SaysNothing(f.String())
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // isSomething reports whether a field says more than 0, false or nothing.

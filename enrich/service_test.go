@@ -129,7 +129,7 @@ var answerCases = []answerCase{
 
 	{service: "greynoise", body: "good", name: "a scanner", want: event.Facts{Risk: risk("GreyNoise", 90, "malicious", "unknown, last seen 2026-11-20")}},
 	{service: "greynoise", body: "riot", name: "a known service", want: event.Facts{Risk: risk("GreyNoise", 5, "benign", "Example DNS, last seen 2026-11-20")}},
-	{service: "greynoise", body: "unknown", status: 404, name: "not seen", want: event.Facts{Risk: risk("GreyNoise", 0, "", "not seen")}},
+	{service: "greynoise", body: "unknown", status: 404, name: "not seen", want: event.Facts{Risk: unknownRisk("GreyNoise", problemNotKnown)}, problem: problemNotKnown},
 	{service: "greynoise", body: "unknown", status: 200, name: "noise without a class is no 0", want: event.Facts{Risk: &event.Risk{Provider: "GreyNoise", Reason: "IP not observed scanning the internet or contained in RIOT data set.", Problem: problemNoScore}}},
 	{service: "greynoise", body: "key", status: 401, want: event.Facts{Risk: unknownRisk("GreyNoise", "key refused (401)")}, problem: "key refused (401)", until: refusedFor},
 	{service: "greynoise", body: "quota", status: 429, want: event.Facts{Risk: unknownRisk("GreyNoise", problemQuota)}, problem: problemQuota, until: quotaWait},
@@ -141,7 +141,8 @@ var answerCases = []answerCase{
 		Place:   event.Place{City: "Dublin", Country: "IE", Source: "CrowdSec", Point: &event.Point{Lat: 53.35, Lon: -6.26}},
 		Traits:  event.Traits{Tor: "CrowdSec"}}},
 	{service: "crowdsec", body: "nulls", name: "nulls", want: event.Facts{Risk: risk("CrowdSec", 0, "", "")}},
-	{service: "crowdsec", body: "unknown", status: 404, name: "not seen", want: event.Facts{Risk: risk("CrowdSec", 0, "", "not seen")}},
+	{service: "crowdsec", body: "unknown", status: 404, name: "not seen", want: event.Facts{Risk: unknownRisk("CrowdSec", problemNotKnown)}, problem: problemNotKnown},
+	{service: "crowdsec", body: "reputation", name: "a reputation of unknown", want: event.Facts{Risk: &event.Risk{Provider: "CrowdSec", Word: "unknown", Problem: problemNotKnown}}},
 	{service: "crowdsec", body: "key", status: 403, want: event.Facts{Risk: unknownRisk("CrowdSec", "key refused (403)")}, problem: "key refused (403)", until: refusedFor},
 	{service: "crowdsec", body: "quota", status: 429, want: event.Facts{Risk: unknownRisk("CrowdSec", problemQuota)}, problem: problemQuota, until: quotaWait},
 	{service: "crowdsec", body: "key", status: 404, name: "somebody else's 404", want: event.Facts{Risk: unknownRisk("CrowdSec", problemNotUnderstood)}, problem: problemNotUnderstood},
@@ -182,7 +183,7 @@ var answerCases = []answerCase{
 		Place:   event.Place{City: "Dublin", Region: "Leinster", Country: "IE", Source: "Spur"},
 		Traits:  event.Traits{VPN: "Spur", Hosting: "Spur"}}},
 	{service: "spur", body: "unknown", name: "no risks", want: event.Facts{
-		Risk: risk("Spur", 0, "", "no risk listed"), Network: event.Network{ASN: 64500, Name: "EXAMPLE-NET", Source: "Spur"}, Place: event.Place{Country: "IE", Source: "Spur"}}},
+		Risk: &event.Risk{Provider: "Spur", Reason: "no risk listed", Problem: problemNotKnown}, Network: event.Network{ASN: 64500, Name: "EXAMPLE-NET", Source: "Spur"}, Place: event.Place{Country: "IE", Source: "Spur"}}},
 	{service: "spur", body: "key", status: 401, want: event.Facts{Risk: unknownRisk("Spur", "key refused (401)")}, problem: "key refused (401)", until: refusedFor},
 	{service: "spur", body: "quota", status: 429, want: event.Facts{Risk: unknownRisk("Spur", problemQuota)}, problem: problemQuota, until: quotaWait},
 	{service: "spur", body: "refused", status: 400, want: event.Facts{Risk: unknownRisk("Spur", "taken for no public address (400)")}, problem: "taken for no public address (400)"},

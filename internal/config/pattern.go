@@ -197,7 +197,8 @@ func patternErrors(p pattern.Pattern) (all []*pattern.Error) {
 func quiet(s string) string {
 	words := strings.Split(s, " ")
 	for i, w := range words {
-		if len(strings.Trim(w, `",;:`)) > maxShownKey || strings.IndexFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
+		quoted := strings.Trim(w, `",;:`)
+		if len(quoted) > maxShownKey || strings.HasPrefix(w, `"`) && !isName(quoted) && not(quoted) == "" || strings.IndexFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
 			words[i] = `"…"` + w[len(strings.TrimRight(w, ",;:")):]
 		}
 	}

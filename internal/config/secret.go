@@ -65,12 +65,19 @@ func (t *table) fileSecret(n *node) outbound.Secret {
 			t.fail(n, "", "credential: must be followed by a plain name")
 			return outbound.Secret{}
 		case !filepath.IsAbs(dir):
+			if !ownWords(n, name) { // it may be the secret itself
+				name = "NAME"
+			}
 			t.fail(n, "the service's unit passes it: LoadCredential="+name+":FILE", "systemd has passed no credentials to this process")
 			return outbound.Secret{}
 		}
 		path = filepath.Join(dir, name)
 	} else if !filepath.IsAbs(path) {
-		t.fail(n, "", "must be a path from the root (/…) or credential:NAME%s", not(path))
+		but := ""
+		if path == "" || ownWords(n, path) {
+			but = not(path)
+		}
+		t.fail(n, "", "must be a path from the root (/…) or credential:NAME%s", but)
 		return outbound.Secret{}
 	}
 

@@ -1,15 +1,45 @@
 package config
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // Settings land under the wrong key, and a secret with them. So errors show
 // keys and values only where they look like what belongs there; the place in
-// the file says the rest. Slack's tokens have 24 characters, the longest word
-// that a setting takes has 13.
+// the file says the rest. Slack's tokens have 24 characters, a generated password
+// may have eight: no such is made of short words or numbers alone.
 const (
 	maxShownKey   = 32
 	maxShownValue = 20
 )
+
+// Where a secret belongs, or the path to one, nothing is shown but the words of
+// the key itself: of "slack.url" under destination.slack.webhook_url_file each.
+func ownWords(n *node, s string) bool {
+	separator := func(r rune) bool { return strings.ContainsRune("._-/", r) }
+	own := strings.FieldsFunc(n.path, separator)
+	words := strings.FieldsFunc(s, separator)
+	return len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(own, w) })
+}
+
+// shownForms are what may be shown of a value: a time, a number or an address;
+// words; a system, a fingerprint or a country, which nobody keeps secret. They are
+// made into expressions where there is an error: every login starts this program.
+var shownForms = []string{
+	`^-?[0-9_]{1,10}([.:/-][0-9]{1,4})*$`, `^-?([0-9]{1,8}(\.[0-9]+)?(ns|us|ms|s|m|h|d)-?)+$`,
+	`^[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}(:?[0-9.]{7,15})?(/[0-9]{1,3})?$`,
+	`^\.?/?[A-Z]?[a-z]{1,10}([ ._:/-][a-z]{1,10})*$`,
+	`^(AS[0-9.]*|SHA256:.*|[A-Z]{2})$`,
+}
+
+// isWord reports whether a part of a name is a word or a number, or a word with a
+// number at its end: no token is made of such.
+func isWord(s string) bool {
+	digits := strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	return len(s)-len(digits) <= 20 && len(digits) <= 4 && strings.Trim(digits, "0123456789") == ""
+}
 
 // isName is about the names of tables and labels, which are shown and typed.
 func isName(s string) bool {
@@ -34,7 +64,8 @@ func joinKeys(keys []string) string {
 }
 
 func joinPath(parent, key string) string {
-	if !isName(key) {
+	notWord := func(s string) bool { return !isWord(s) }
+	if !isName(key) || slices.ContainsFunc(strings.Split(strings.ReplaceAll(key, "-", "_"), "_"), notWord) {
 		key = `"…"`
 	}
 	if parent == "" {
@@ -48,14 +79,8 @@ func not(s string) string {
 	if s == "" {
 		return ", not empty"
 	}
-	if len(s) > maxShownValue {
+	if len(s) > maxShownValue || !slices.ContainsFunc(shownForms, func(form string) bool { return regexp.MustCompile(form).MatchString(s) }) {
 		return ""
-	}
-	for i := range len(s) {
-		c := s[i]
-		if !isLetter(c) && (c < '0' || c > '9') && strings.IndexByte(" ._:/-", c) < 0 {
-			return ""
-		}
 	}
 	return `, not "` + s + `"`
 }

@@ -105,11 +105,12 @@ func parse(doc *document, data []byte) *Error {
 }
 
 func syntaxError(doc *document, data []byte, p *unstable.Parser, err error) *Error {
-	e := &Error{File: doc.path, Line: 1, Column: 1, Message: err.Error()}
+	e := &Error{File: doc.path, Line: 1, Column: 1, Message: "no valid TOML"}
 	perr, ok := errors.AsType[*unstable.ParserError](err)
 	if !ok {
-		return e
+		return e // its text could be any
 	}
+	e.Message = err.Error()
 	at := p.Shape(p.Range(perr.Highlight)).Start
 	e.Line, e.Column = at.Line, at.Column
 	if barewordAt(data, at.Offset) {

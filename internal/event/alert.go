@@ -2,6 +2,7 @@ package event
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,21 @@ type Risk struct {
 	Reason   string    `json:"reason,omitempty"`
 	Problem  string    `json:"problem,omitempty"` // why it is not known: "timed out"
 	Stale    time.Time `json:"stale,omitzero"`    // when an old answer was got that stands in for one that did not come
+}
+
+// SaysNothing reports whether a word that stands for a risk is that there is no
+// opinion. Beside it a low score is no sign of anything.
+func SaysNothing(word string) bool {
+	plain := strings.TrimSpace(strings.NewReplacer("_", " ", "-", " ", "/", "", "?", " ").Replace(strings.ToLower(word)))
+	switch plain {
+	case "":
+		return strings.TrimSpace(word) != "" // "-"
+	case "unknown", "unk", "none", "null", "nil", "nan", "na", "not available", "unavailable", "undefined", "undetermined", "indeterminate",
+		"unrated", "not rated", "unranked", "unscored", "unclassified", "uncategorized", "unspecified", "unassigned", "not found", "no data", "nodata",
+		"no information", "not seen", "unseen", "not analyzed", "pending":
+		return true
+	}
+	return false
 }
 
 // Network is the autonomous system that an address belongs to.

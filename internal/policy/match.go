@@ -62,7 +62,7 @@ func (m *matcher) match(r *Rule) bool {
 	m.is("proxy", r.Proxy, f.Traits.Proxy != "", true)
 	m.is("hosting", r.Hosting, f.Traits.Hosting != "", true)
 	m.risk(r)
-	m.is("unknown_risk", r.UnknownRisk, unknownRisk(f), true)
+	m.is("unknown_risk", r.UnknownRisk, unknownRisk(f, m.s), true)
 	return m.ok
 }
 
@@ -176,7 +176,7 @@ func (m *matcher) hasMethod(pattern string) bool {
 }
 
 func (m *matcher) risk(r *Rule) {
-	score, known := score(m.in.Facts)
+	score, known := score(m.in.Facts, m.s)
 	if r.MinRisk == nil || known && score >= *r.MinRisk {
 		return
 	}
@@ -189,18 +189,19 @@ func (m *matcher) risk(r *Rule) {
 
 func (m *matcher) clock() string { return m.when.Format("Mon 15:04 MST") }
 
-// score gives a provider's opinion, where it is one.
-func score(f event.Facts) (n int, known bool) {
+// score gives a provider's opinion, where it is one: a low score beside a word
+// for "unknown" is none, whatever is low here.
+func score(f event.Facts, s Settings) (n int, known bool) {
 	r := f.Risk
-	if r == nil || f.Scope != "" || !r.Known || r.Score < 0 || r.Score > 100 {
+	if r == nil || f.Scope != "" || !r.Known || r.Score < 0 || r.Score > 100 || r.Score <= s.YellowAbove && event.SaysNothing(r.Word) {
 		return 0, false
 	}
 	return r.Score, true
 }
 
 // unknownRisk: a provider was asked, and gave no score.
-func unknownRisk(f event.Facts) bool {
-	_, known := score(f)
+func unknownRisk(f event.Facts, s Settings) bool {
+	_, known := score(f, s)
 	return f.Risk != nil && f.Scope == "" && !known
 }
 

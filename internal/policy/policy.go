@@ -120,9 +120,9 @@ func addressed(in Input, s Settings) assessment {
 	if e.Has(event.FlagAddressMismatch) {
 		a.add(reason{weight: event.High, text: forged(e.Remote), forged: true})
 	}
-	if _, a.scored = score(f); a.scored {
+	if _, a.scored = score(f, s); a.scored {
 		a.add(scoreReason(f.Risk, s)...)
-	} else if unknownRisk(f) {
+	} else if unknownRisk(f, s) {
 		a.known = false
 		a.add(noScore(f.Risk))
 	}

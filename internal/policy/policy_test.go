@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -65,6 +66,12 @@ func TestJudge(t *testing.T) {
 			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: a score of -5"}}},
 		{"a score above a hundred is no score", login(), scored(101, "", ""),
 			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: a score of 101"}}},
+		{"a score of nothing beside no opinion is not green", login(), scored(0, "UNKNOWN", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{"Threat Jammer risk unknown: a score of 0 (UNKNOWN)"}}},
+		{"nor is any other low one", login(), scored(settings.YellowAbove, "n/a", ""),
+			event.Verdict{Severity: event.Low, Colour: Grey, Known: false, Reasons: []string{fmt.Sprintf("Threat Jammer risk unknown: a score of %d (n/a)", settings.YellowAbove)}}},
+		{"a high one is believed", login(), scored(90, "UNKNOWN", ""),
+			event.Verdict{Severity: event.High, Colour: Red, Known: true, Reasons: []string{"Threat Jammer 90 (UNKNOWN)"}}},
 		{"no provider is configured", login(), event.Facts{},
 			event.Verdict{Severity: event.Low, Colour: Grey, Known: true}},
 		{"places without a provider of risk make nothing green", login(), event.Facts{Place: event.Place{Country: "IE"}},

@@ -44,6 +44,9 @@ func noScore(r *event.Risk) reason {
 	problem := r.Problem
 	if r.Known {
 		problem = fmt.Sprintf("a score of %d", r.Score)
+		if event.SaysNothing(r.Word) {
+			problem += " (" + r.Word + ")"
+		}
 	}
 	return reason{weight: event.Low, text: join(cmp.Or(r.Provider, "provider")+" risk unknown", problem)}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -31,12 +32,15 @@ type Options struct {
 
 // Book remembers what was published. Several processes may have one document,
 // and a Book may be used concurrently.
-type Book struct{ o Options }
+type Book struct {
+	o       Options
+	skipped atomic.Int64
+}
 
 // NewBook gives the book at o.Path. What PerHour may not be is set right.
 func NewBook(o Options) *Book {
 	o.PerHour = min(max(o.PerHour, 1), MaxPerHour)
-	return &Book{o}
+	return &Book{o: o}
 }
 
 // document is what is kept, the oldest first.
@@ -57,6 +61,13 @@ const documentVersion = 1
 type errRefused string
 
 func (e errRefused) Error() string { return string(e) }
+
+// errHour is that there were enough for this hour.
+var errHour = errors.New("as many as wanted were published")
+
+// Skipped gives how many Admit has refused since the last call because PerHour
+// were published already, for somebody to say so.
+func (b *Book) Skipped() int { return int(b.skipped.Swap(0)) }
 
 // Admit decides whether an entry is published now, and if so remembers it: the
 // same address, or another one of an IPv6 /64, is refused for a day. Why is for
@@ -89,7 +100,7 @@ func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
 			}
 		}
 		if hour >= b.o.PerHour {
-			return errRefused(fmt.Sprintf("%d were published in the last hour", hour))
+			return errHour
 		}
 		if len(d.Known) >= maxEntries {
 			d.Known = slices.Delete(d.Known, 0, len(d.Known)-maxEntries+1)
@@ -98,6 +109,10 @@ func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
 		d.Known = append(d.Known, record{At: now.UTC(), Entry: e.clean()})
 		return nil
 	})
+	if errors.Is(err, errHour) {
+		b.skipped.Add(1)
+		return false, fmt.Sprintf("%d were published in the last hour", b.o.PerHour)
+	}
 	if r, refused := errors.AsType[errRefused](err); refused {
 		return false, string(r)
 	}

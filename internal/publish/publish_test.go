@@ -249,6 +249,13 @@ func TestBook(t *testing.T) {
 		if ok != (row.why == "") || why != row.why {
 			t.Errorf("%s: %v %q, want %q", row.situation, ok, why, row.why)
 		}
+		skipped := 0
+		if row.why == full {
+			skipped = 1
+		}
+		if n := b.Skipped(); n != skipped || b.Skipped() != 0 {
+			t.Errorf("%s: %d were skipped, want %d, and once", row.situation, n, skipped)
+		}
 		b = NewBook(b.o) // another process
 	}
 	ips := func(at time.Time) (s []string) {

@@ -126,10 +126,8 @@ func (w *Watcher) digest(now time.Time) error {
 	if !w.Each {
 		// Some never pause.
 		for _, f := range w.Attacks.Ongoing() {
-			if len(told) < maxBook {
-				b.add(f)
-				told[f.Attack] = f.Attempts
-			}
+			b.add(f)
+			told[f.Attack] = f.Attempts // as many as the engine has room for
 		}
 	}
 	if len(b.Attacks) > 0 {

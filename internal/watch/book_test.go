@@ -120,7 +120,7 @@ func TestDigestLines(t *testing.T) {
 		return event.Row{User: who, Host: "db1.example.com", Kind: event.KindAttempt, Count: n, Severity: event.Low, Reason: reason}
 	}
 	want := []event.Row{
-		row("203.0.113.7", 9, "EXAMPLE IE; root ×5, a ×1, b ×1, c ×1, …"), row("198.51.100.9", 8, "EXAMPLE"),
+		row("203.0.113.7", 9, "EXAMPLE IE; root ×5, a ×1, b ×1, c ×1, others ×1"), row("198.51.100.9", 8, "EXAMPLE"),
 		row("2001:db8::/64", 7, "root ×7"), row("against alice", 6, ""),
 	}
 	if d := cmp.Diff(want, p.digestEvent(night).Rows); d != "" {

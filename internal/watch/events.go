@@ -28,6 +28,15 @@ func (w *Watcher) found(f attack.Finding) error {
 	switch f.Kind {
 	case attack.SuccessAfter:
 		return w.Put(w.success(f))
+	case attack.Flooding:
+		w.Log.Warn("a flood: more come than can be counted, and attempts are given up; how many is told")
+	case attack.Flooded:
+		title, text := flooded(f.Flood)
+		w.Log.Warn(title, "from", f.First.UTC(), "to", f.Last.UTC(), "what", text)
+		e := w.base(f)
+		e.ID = eventID(string(f.Kind), w.Host, f.Attack)
+		e.Note = &event.Note{Severity: f.Severity(), Title: title, Text: w.clock(f.First) + " to " + w.clock(f.Last) + "; " + text}
+		return w.Put(e)
 	case attack.Begun:
 		if w.Each {
 			return w.Put(w.attackEvent(f))
@@ -64,6 +73,9 @@ func (w *Watcher) success(f attack.Finding) event.Event {
 	e.Auth.Method, e.Auth.Fingerprint = f.Method, f.Key
 	n := max(f.FromAddress, f.AgainstUser)
 	title := fmt.Sprintf("got in after %s", failures(n))
+	if n == 0 {
+		title = "got in during a flood of failures"
+	}
 	var text []string
 	if f.FromAddress > 0 {
 		text = append(text, fmt.Sprintf("%s from this address", failures(f.FromAddress)))
@@ -73,6 +85,12 @@ func (w *Watcher) success(f attack.Finding) event.Event {
 	}
 	if !f.First.IsZero() {
 		text = append(text, "since "+w.clock(f.First))
+	}
+	if f.DroppedFrom > 0 {
+		text = append(text, "during a flood; earlier attempts of this address may have been dropped")
+	}
+	if f.DroppedAgainst > 0 {
+		text = append(text, "during a flood; earlier attempts against this user may have been dropped")
 	}
 	if names := tally(f.Names, namesShown); names != "" {
 		text = append(text, "tried: "+names)
@@ -157,17 +175,37 @@ func plural(n int, one, several string) string {
 	return fmt.Sprintf("%d %s", n, several)
 }
 
-// tally is "root ×200, admin ×14, …".
+// tally is "root ×200, admin ×14, others ×9".
 func tally(t attack.Tally, most int) string {
 	var out []string
+	others := t.Rest
 	for i, c := range t.Most {
-		if i == most {
-			break
+		if i >= most {
+			others += c.N
+			continue
 		}
 		out = append(out, fmt.Sprintf("%s ×%d", c.Name, c.N))
 	}
-	if len(t.Most) > most || t.Rest > 0 {
-		out = append(out, "…")
+	if others > 0 {
+		out = append(out, fmt.Sprintf("others ×%d", others))
 	}
 	return strings.Join(out, ", ")
+}
+
+// flooded says how much was given up, and what is left.
+func flooded(f attack.Flood) (title, text string) {
+	var lost []string
+	for _, l := range []struct {
+		attack.Lost
+		one, several string
+	}{{f.Addresses, "address", "addresses"}, {f.Networks, "network", "networks"}, {f.Accounts, "account", "accounts"}} {
+		if l.N > 0 {
+			lost = append(lost, plural(l.N, l.one, l.several)+", "+number(l.Attempts, "attempt"))
+		}
+	}
+	text = "more than can be counted, so that these are in no attack that is told; who gets in after failures is told all the same"
+	if len(lost) > 1 {
+		text += "; also " + strings.Join(lost[1:], "; ")
+	}
+	return "flood: " + lost[0], text
 }

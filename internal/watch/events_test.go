@@ -148,7 +148,7 @@ func TestEvents(t *testing.T) {
 		"more names than are shown": {change(by(attack.Ended), func(f *attack.Finding) {
 			f.Names = tallied("a", 9, "b", 8, "c", 7, "d", 6, "e", 5, "f", 4, "g", 3, "h", 2, "i", 1)
 		}), event.Low, "End of the attack from 203.0.113.7: 214 failures",
-			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: a ×9, b ×8, c ×7, d ×6, e ×5, f ×4, g ×3, h ×2, …", "", "sshd"},
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; tried: a ×9, b ×8, c ×7, d ×6, e ×5, f ×4, g ×3, h ×2, others ×1", "", "sshd"},
 		"a network": {change(by(attack.Begun), func(f *attack.Finding) {
 			f.By, f.Network, f.Addresses = attack.ByNetwork, netip.MustParsePrefix("203.0.113.0/24"), tallied("203.0.113.7", 5)
 		}), event.Medium, "Attack from the network 203.0.113.0/24: 214 failures",
@@ -160,7 +160,7 @@ func TestEvents(t *testing.T) {
 		"an account, from more addresses than are kept": {change(by(attack.Ended), func(f *attack.Finding) {
 			f.By, f.User, f.Addresses = attack.ByUser, "alice", attack.Tally{Most: tallied("203.0.113.7", 3, "203.0.113.8", 2).Most, Rest: 209}
 		}), event.Low, "End of the attack against alice from more than 2 addresses: 214 failures",
-			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; from: 203.0.113.7 ×3, 203.0.113.8 ×2, …", "alice", "sshd"},
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; from: 203.0.113.7 ×3, 203.0.113.8 ×2, others ×209", "alice", "sshd"},
 		"an account, from this host": {change(by(attack.Begun), func(f *attack.Finding) {
 			f.By, f.User, f.IP, f.Network, f.Names, f.Attempts, f.Services = attack.ByUser, "root", netip.Addr{}, netip.Prefix{}, attack.Tally{}, 1, tallied("sudo", 1)
 		}), event.Medium, "Attack against root: 1 failure", "20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC", "root", "sudo"},
@@ -168,6 +168,20 @@ func TestEvents(t *testing.T) {
 			"7 failures from this address; since 20 Nov 02:10:00 UTC; tried: root ×7", "root", "sshd"},
 		"into an account under attack": {change(login, func(f *attack.Finding) { f.FromAddress, f.AgainstUser, f.Names = 0, 1, attack.Tally{} }),
 			event.Critical, "got in after 1 failure", "1 failure for this user; since 20 Nov 02:10:00 UTC", "root", "sshd"},
+		"a flood": {attack.Finding{Kind: attack.Flooded, Time: night.Add(time.Minute), Attack: "f1", First: night, Last: night.Add(time.Minute), Flood: attack.Flood{
+			Addresses: attack.Lost{N: 17252, Attempts: 138016}, Accounts: attack.Lost{N: 1, Attempts: 3},
+		}}, event.High, "flood: 17252 addresses, 138016 attempts",
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; more than can be counted, so that these are in no attack that is told; who gets in after failures is told all the same; also 1 account, 3 attempts", "", ""},
+		"somebody got in, of whom a flood has left something": {change(login, func(f *attack.Finding) { f.DroppedFrom = 4 }), event.Critical, "got in after 7 failures",
+			"7 failures from this address; since 20 Nov 02:10:00 UTC; during a flood; earlier attempts of this address may have been dropped; tried: root ×7", "root", "sshd"},
+		"somebody got in, of whom a flood has left nothing": {change(login, func(f *attack.Finding) {
+			f.DroppedFrom, f.FromAddress, f.First, f.Names = 4, 0, time.Time{}, attack.Tally{}
+		}),
+			event.Critical, "got in during a flood of failures", "during a flood; earlier attempts of this address may have been dropped", "root", "sshd"},
+		"into an account, of which a flood has left nothing": {change(login, func(f *attack.Finding) {
+			f.DroppedAgainst, f.FromAddress, f.First, f.Names = 9, 0, time.Time{}, attack.Tally{}
+		}),
+			event.Critical, "got in during a flood of failures", "during a flood; earlier attempts against this user may have been dropped", "root", "sshd"},
 		"both": {change(login, func(f *attack.Finding) { f.AgainstUser = 30 }), event.Critical, "got in after 30 failures",
 			"7 failures from this address; 30 failures for this user; since 20 Nov 02:10:00 UTC; tried: root ×7", "root", "sshd"},
 	} {

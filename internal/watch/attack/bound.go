@@ -30,15 +30,12 @@ func (g *Engine) remove(e *entry) {
 const sampled = 24
 
 // shrink gives up what is worth least until the limits are met. An attack among
-// it is summed up.
+// it is summed up, what was not told counts for a flood.
 func (g *Engine) shrink(out []Finding) []Finding {
 	for len(g.list) > g.o.MaxKeys || g.bytes > g.o.MaxBytes && len(g.list) > 1 {
-		var worst *entry
-		for range sampled {
-			e := g.list[g.next()%uint64(len(g.list))]
-			if worst == nil || e.worth() < worst.worth() {
-				worst = e
-			}
+		worst := g.worst()
+		if g.flood.lose(worst, g.clock) {
+			out = append(out, Finding{Kind: Flooding, Time: at(g.clock), First: at(g.clock), Last: at(g.clock)})
 		}
 		if worst.attack != nil {
 			out = append(out, g.end(worst, worst.last, true))
@@ -57,13 +54,48 @@ func (g *Engine) shrink(out []Finding) []Finding {
 	return out
 }
 
+// equals is how many of the same worth are looked at: with more of them, who is
+// new would go before the next attempt.
+const equals = 4
+
+// worst finds an entry to give up. Of more attackers than there is room for, who
+// take turns, the same must stay, to be told at last: if the oldest went, or any,
+// none would. So those of the same worth are drawn lots for, once.
+func (g *Engine) worst() *entry {
+	var worst *entry
+	least, lot, same := int64(0), uint64(0), 0
+	for range sampled {
+		e := g.list[g.next()%uint64(len(g.list))]
+		w := e.worth()
+		if worst != nil && (w > least || w == least && same == equals) {
+			continue
+		}
+		l := mix(e.hash ^ uint64(w))
+		switch {
+		case worst == nil || w < least:
+			worst, least, lot, same = e, w, l, 1
+		default:
+			same++
+			if l < lot {
+				worst, lot = e, l
+			}
+		}
+	}
+	return worst
+}
+
 // worth says what is kept rather: what was seen last, and what made many attempts.
-// Each doubling of the attempts is worth an hour, an attack six.
+// Each doubling of the attempts is worth four hours, so that those who make one
+// each don't push out who makes many; an attack is worth six more. What came
+// within the same ten minutes came at the same time.
 func (e *entry) worth() int64 {
 	const hour = int64(time.Hour / time.Millisecond)
-	w := e.last + int64(bits.Len(uint(e.total)))*hour
+	w := e.last - e.last%(hour/6) + int64(bits.Len(uint(e.total)))*4*hour
 	if e.attack != nil {
 		w += 6 * hour
+	}
+	if len(e.told) > 0 { // there are few of these, and the same login is told once
+		w += 7 * 24 * hour
 	}
 	return w
 }

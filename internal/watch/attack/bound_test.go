@@ -20,7 +20,7 @@ func heap() (live, system uint64) {
 	return m.HeapAlloc, m.Sys - m.HeapReleased
 }
 
-func flood(g *Engine, n int, longest string) {
+func crowd(g *Engine, n int, longest string) {
 	for i := range n {
 		r := parse.Result{Outcome: parse.Failure, Count: 1, Service: "sshd", Host: "web1", Time: start.Add(time.Duration(i) * time.Millisecond),
 			IP: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), User: fmt.Sprint(i, longest[:i%len(longest)])}
@@ -34,8 +34,8 @@ func flood(g *Engine, n int, longest string) {
 func TestAFloodOfAddressesAndNamesFitsInto64MiB(t *testing.T) {
 	before, _ := heap()
 	g := newEngine(t, Options{})
-	flood(g, 80_000, strings.Repeat("x", 100))
-	flood(g, 200, strings.Repeat("x", 1<<20))
+	crowd(g, 80_000, strings.Repeat("x", 100))
+	crowd(g, 200, strings.Repeat("x", 1<<20))
 	live, system := heap()
 	t.Logf("%d keys, %d MiB counted, %d MiB live, %d MiB of the system", len(g.list), g.bytes>>20, (live-before)>>20, system>>20)
 	if live-before > 24<<20 || system > 64<<20 {
@@ -101,7 +101,7 @@ func TestAttacksGivenUpAreSummedUpAndLeaveNothing(t *testing.T) {
 
 func TestWhatIsTooOldGoes(t *testing.T) {
 	g := newEngine(t, Options{})
-	flood(g, 1000, "x")
+	crowd(g, 1000, "x")
 	for i := range 2000 {
 		g.Take(failed(48*h+time.Duration(i)*s, "203.0.113.7", "root"))
 	}

@@ -44,6 +44,7 @@ type Engine struct {
 	ends    ends
 	attacks int // that go on
 	known   known
+	flood   flood
 }
 
 // New checks the detectors.
@@ -127,7 +128,7 @@ func (g *Engine) Tick(now time.Time) []Finding {
 	return g.advance(min(max(now.UnixMilli(), g.clock), maxTime))
 }
 
-// Close gives a summary of every attack that goes on, and ends it.
+// Close gives a summary of every attack and of a flood that goes on, and ends it.
 func (g *Engine) Close() []Finding {
 	var open []*entry
 	for _, e := range g.list {
@@ -141,10 +142,13 @@ func (g *Engine) Close() []Finding {
 		out = append(out, g.end(e, e.last, true))
 	}
 	g.ends = nil
+	if g.flood.now.Any() {
+		out = append(out, g.flood.tell(g.clock))
+	}
 	return out
 }
 
-// advance ends the attacks whose time is up.
+// advance ends the attacks whose time is up, and tells a flood when it is due.
 func (g *Engine) advance(t int64) (out []Finding) {
 	// An older part of a log may follow a newer one: then it is older again.
 	g.clock = t
@@ -159,6 +163,9 @@ func (g *Engine) advance(t int64) (out []Finding) {
 			continue
 		}
 		out = append(out, g.end(e, due.t, false))
+	}
+	if due, any := g.flood.due(t); any && due <= t {
+		out = append(out, g.flood.tell(due))
 	}
 	return out
 }
@@ -309,12 +316,12 @@ func (g *Engine) entry(k key, t int64, groups []group) *entry {
 	e := g.entries[k]
 	if e != nil {
 		if e.attack == nil && t-e.last >= g.keep {
-			*e = entry{key: e.key, place: e.place, first: t, last: t, groups: make([]attempts, len(groups)), size: e.size}
+			*e = entry{key: e.key, hash: e.hash, place: e.place, first: t, last: t, groups: make([]attempts, len(groups)), size: e.size}
 		}
 		return e
 	}
 	k.user = strings.Clone(k.user)
-	e = &entry{key: k, place: len(g.list), first: t, last: t, groups: make([]attempts, len(groups))}
+	e = &entry{key: k, hash: k.hash(), place: len(g.list), first: t, last: t, groups: make([]attempts, len(groups))}
 	g.entries[k] = e
 	g.list = append(g.list, e)
 	return e

@@ -36,7 +36,8 @@ func (k key) String() string {
 // entry is what is known of an address, a network or an account.
 type entry struct {
 	key   key
-	place int // in the engine's list
+	hash  uint64 // of the key
+	place int    // in the engine's list
 
 	first, last int64 // of the attempts of total
 	total       int   // attempts, with no day between one and the next

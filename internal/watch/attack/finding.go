@@ -24,6 +24,10 @@ const (
 	Begun        Kind = "begun"         // an attack has begun
 	Ended        Kind = "ended"         // nothing came for the detector's window, or Close was called
 	SuccessAfter Kind = "success-after" // somebody got in after failures, or into an account under attack
+	// More come than memory is kept for. Flooding says that attempts begin to be
+	// given up, for a log; Flooded, once it is over or lasts, how many they were.
+	Flooding Kind = "flooding"
+	Flooded  Kind = "flooded"
 )
 
 // Finding is an attack that began or ended, or a login after one. Strings are
@@ -50,6 +54,11 @@ type Finding struct {
 	FromAddress int
 	AgainstUser int
 	First, Last time.Time // of the attempts
+
+	// Of a login: as many attempts of its address, and against its user, were at
+	// most given up in a flood of the day before, and are not in Attempts.
+	DroppedFrom, DroppedAgainst int
+	Flood                       Flood // of Flooded
 
 	Names     Tally // accounts that were tried
 	Addresses Tally // where from
@@ -79,12 +88,14 @@ type Count struct {
 }
 
 // Severity is what the finding is worth before anything else is known: a login
-// after failures is critical, an attack that has begun medium, one that is over
-// low.
+// after failures is critical, a flood high, an attack that has begun medium, one
+// that is over low.
 func (f Finding) Severity() event.Severity {
 	switch f.Kind {
 	case SuccessAfter:
 		return event.Critical
+	case Flooded:
+		return event.High
 	case Begun:
 		return event.Medium
 	}

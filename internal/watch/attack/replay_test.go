@@ -65,7 +65,7 @@ func TestReplayInAnotherZone(t *testing.T) {
 
 func TestSnapshotIsBounded(t *testing.T) {
 	g := newEngine(t, Options{MaxKeys: 500})
-	flood(g, 5000, "xyz")
+	crowd(g, 5000, "xyz")
 	var b bytes.Buffer
 	if err := g.Snapshot(&b); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,8 @@ type (
 		Hand    int    `json:"hand"`
 		Entries int    `json:"entries"`
 		Others  int    `json:"attackers"`
+		// What was given up; none: nothing.
+		Flood *floodDoc `json:"flood,omitempty"`
 	}
 	entryDoc struct {
 		By     By          `json:"by"`
@@ -65,7 +67,7 @@ func (g *Engine) Snapshot(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	enc := json.NewEncoder(b)
 	err := enc.Encode(headDoc{V: snapshotVersion, Clock: g.clock, Random: g.random, Known: g.known.random,
-		Hand: g.hand, Entries: len(g.list), Others: len(g.known.list)})
+		Hand: g.hand, Entries: len(g.list), Others: len(g.known.list), Flood: g.flood.document()})
 	for _, e := range g.list {
 		if err != nil {
 			return err
@@ -134,6 +136,11 @@ func Restore(r io.Reader, o Options) (*Engine, error) {
 		return nil, errors.New("head: a number is out of range")
 	}
 	g.clock, g.random, g.hand, g.known.random = head.Clock, head.Random, head.Hand, head.Known
+	if head.Flood != nil {
+		if g.flood, err = head.Flood.restore(); err != nil {
+			return nil, fmt.Errorf("head: %w", err)
+		}
+	}
 	for i := range head.Entries {
 		var doc entryDoc
 		if err := d.Decode(&doc); err != nil {
@@ -175,6 +182,7 @@ func (g *Engine) restore(d entryDoc) error {
 	if err := e.key.restore(d.Net); err != nil {
 		return err
 	}
+	e.hash = e.key.hash()
 	if !isTime(d.First) || !isTime(d.Last) || !isTime(d.Muted) || d.First > d.Last || d.Total < 0 || d.Total > maxAttempts ||
 		d.IP.Zone() != "" || d.IP.Is4In6() {
 		return errRange

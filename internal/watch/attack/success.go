@@ -30,10 +30,20 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 		against = g.entries[key{by: ByUser, user: cut(r.User)}]
 	}
 	since := t - kept.Milliseconds()
-	harmful := from.harmful(account, since)
+	var lostFrom, lostAgainst int
+	if r.IP.IsValid() {
+		lostFrom = g.flood.dropped(key{by: ByAddress, net: place(r.IP, ByAddress)}, t)
+	}
+	if r.User != "" {
+		lostAgainst = g.flood.dropped(key{by: ByUser, user: cut(r.User)}, t)
+	}
+	harmful := from.harmful(account, since, lostFrom)
 	unknown := against.unknown(since)
 	attacked := against != nil && (against.attack != nil || unknown >= ownBefore)
-	if !harmful && !attacked {
+	// Where evidence was given up there is no telling any more which accounts it
+	// was about, or from how many addresses.
+	perhaps := !attacked && lostAgainst >= ownBefore
+	if !harmful && !attacked && !perhaps {
 		g.forgive(from, account, -1)
 		if r.IP.IsValid() {
 			g.forgive(g.entries[key{by: ByNetwork, net: place(r.IP, ByNetwork)}], account, -1)
@@ -41,16 +51,23 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 		g.forgive(against, address, -1)
 		return out
 	}
+	// What was given up must not take along that the login is told.
+	if from == nil && harmful {
+		from = g.entry(key{by: ByAddress, net: place(r.IP, ByAddress)}, t, g.groups[ByAddress])
+	}
+	if against == nil && perhaps {
+		against = g.entry(key{by: ByUser, user: cut(r.User)}, t, g.groups[ByUser])
+	}
 	told := from.tell(account, t)
-	if attacked && against.tell(address, t) {
+	if (attacked || perhaps) && against.tell(address, t) {
 		told = true
 	}
 	g.resize(from)
 	g.resize(against)
 	if told {
-		return out
+		return g.shrink(out)
 	}
-	f := Finding{Kind: SuccessAfter, Time: at(t), Attack: identity("login", r.IP.String(), r.User, t),
+	f := Finding{Kind: SuccessAfter, Time: at(t), Attack: identity("login", r.IP.String(), r.User, t), DroppedFrom: lostFrom,
 		User: r.User, IP: r.IP, Port: r.Port, PID: r.PID, Method: r.Method, Key: r.Key, Service: r.Service, Host: r.Host}
 	if attacked {
 		f.AgainstUser, f.First = unknown, at(against.first)
@@ -60,22 +77,28 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 		f.Addresses, f.Services, f.Hosts = against.addresses.sorted(), against.services.sorted(), against.hosts.sorted()
 		f.Last = at(against.last)
 	}
+	if perhaps {
+		f.DroppedAgainst = lostAgainst
+	}
 	if harmful {
 		f.FromAddress, f.Network = from.failures(since), from.key.net
 		f.Names, f.Addresses, f.Services, f.Hosts = from.names.sorted(), from.addresses.sorted(), from.services.sorted(), from.hosts.sorted()
-		f.First, f.Last = at(from.first), at(from.last)
+		if from.total > 0 {
+			f.First, f.Last = at(from.first), at(from.last)
+		}
 	}
 	f.Attempts = max(f.FromAddress, f.AgainstUser)
-	return append(out, f)
+	return g.shrink(append(out, f))
 }
 
 // harmful reports whether what came from an address in the day before a login is
-// more than its user's mistyping.
-func (e *entry) harmful(account uint64, since int64) bool {
+// more than its user's mistyping, or may have been: for whom the attempts were
+// that were given up, nobody knows.
+func (e *entry) harmful(account uint64, since int64, dropped int) bool {
+	own, others := dropped, dropped
 	if e == nil {
-		return false
+		return own >= ownBefore || others >= othersBefore
 	}
-	own, others := 0, 0
 	for _, it := range e.groups[0].items {
 		switch {
 		case it.t <= since:
