@@ -83,7 +83,6 @@ func newGuest(t *testing.T) *guest {
 	t.Cleanup(func() { os.RemoveAll(g.dir) })
 	g.onHost("cp", "-a", "--reflink=auto", base+"/.", g.dir)
 	g.account()
-	g.boot()
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := g.try("journalctl", "--no-pager", "-n", "80")
@@ -91,6 +90,7 @@ func newGuest(t *testing.T) *guest {
 		}
 		g.off()
 	})
+	g.boot() // one that does not come up is ended as well
 	return g
 }
 
@@ -150,15 +150,17 @@ func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Ru
 // up waits for the guest's init, and connects it.
 func (g *guest) up() {
 	g.t.Helper()
-	g.eventually("init", func() bool {
+	g.eventually("end of the boot", func() bool {
+		// Asked each time: the first child of systemd-nspawn may be one that only
+		// prepares the container.
 		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
 		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			return false
+		}
 		g.init = pid
-		return err == nil
-	})
-	g.eventually("end of the boot", func() bool {
-		out, _ := g.try("systemctl", "is-system-running", "--wait")
-		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
+		said, _ := g.try("systemctl", "is-system-running", "--wait")
+		return strings.HasPrefix(said, "running") || strings.HasPrefix(said, "degraded")
 	})
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
 		g.t.Errorf("units that failed:\n%s", out)
