@@ -83,7 +83,6 @@ func newGuest(t *testing.T) *guest {
 	t.Cleanup(func() { os.RemoveAll(g.dir) })
 	g.onHost("cp", "-a", "--reflink=auto", base+"/.", g.dir)
 	g.account()
-	g.boot()
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := g.try("journalctl", "--no-pager", "-n", "80")
@@ -91,6 +90,7 @@ func newGuest(t *testing.T) *guest {
 		}
 		g.off()
 	})
+	g.boot() // one that does not come up is ended as well
 	return g
 }
 
@@ -150,15 +150,18 @@ func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Ru
 // up waits for the guest's init, and connects it.
 func (g *guest) up() {
 	g.t.Helper()
-	g.eventually("init", func() bool {
+	g.eventually("end of the boot", func() bool {
+		// Asked each time: the first child of systemd-nspawn may be one that only
+		// prepares the container.
 		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
 		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			return false
+		}
 		g.init = pid
-		return err == nil
-	})
-	g.eventually("end of the boot", func() bool {
-		out, _ := g.try("systemctl", "is-system-running") // --wait may miss the end, and then waits for ever
-		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
+		// Not with --wait, which may miss the end of the boot, and then waits for ever.
+		said, _ := g.try("systemctl", "is-system-running")
+		return strings.HasPrefix(said, "running") || strings.HasPrefix(said, "degraded")
 	})
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
 		g.t.Errorf("units that failed:\n%s", out)
@@ -285,6 +288,43 @@ func (g *guest) onHost(words ...string) {
 	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
 		g.t.Fatalf("%s: %v\n%s", strings.Join(words, " "), err, out)
 	}
+}
+
+// alice has the guest's ordinary user run a line of shell. That she becomes
+// alice is no event of any service's.
+func (g *guest) alice(line string) (string, error) {
+	return g.try("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "--reset-env", "bash", "-c", "cd; "+line)
+}
+
+func (g *guest) asAlice(line string) {
+	g.t.Helper()
+	if out, err := g.alice(line); err != nil {
+		g.t.Fatalf("alice: %s: %v\n%s", line, err, out)
+	}
+}
+
+// write puts a file into the guest, as root's.
+func (g *guest) write(name, text string, mode os.FileMode) {
+	g.t.Helper()
+	path := filepath.Join(g.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *guest) read(name string) string {
+	g.t.Helper()
+	b, err := os.ReadFile(filepath.Join(g.dir, name))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // ssh is a login over the wire, as alice; it gives what came out.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -100,38 +99,6 @@ func TestPrivilegeHost(t *testing.T) {
 	}
 	if failed := g.doctor(); len(failed) > 0 {
 		t.Errorf("doctor: %q", failed)
-	}
-}
-
-func (g *guest) write(name, text string, mode os.FileMode) {
-	g.t.Helper()
-	path := filepath.Join(g.dir, name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		g.t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		g.t.Fatal(err)
-	}
-}
-
-func (g *guest) read(name string) string {
-	g.t.Helper()
-	b, err := os.ReadFile(filepath.Join(g.dir, name))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return string(b)
-}
-
-// alice has the guest's ordinary user run a line of shell.
-func (g *guest) alice(line string) (string, error) {
-	return g.try("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "--reset-env", "sh", "-c", "cd; "+line)
-}
-
-func (g *guest) asAlice(line string) {
-	g.t.Helper()
-	if out, err := g.alice(line); err != nil {
-		g.t.Fatalf("alice: %s: %v\n%s", line, err, out)
 	}
 }
 

@@ -10,34 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// write puts a file into the guest.
-func (g *guest) write(name, text string, mode os.FileMode) {
-	g.t.Helper()
-	at := filepath.Join(g.dir, name)
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-		g.t.Fatal(err)
-	}
-	if err := os.WriteFile(at, []byte(text), mode); err != nil {
-		g.t.Fatal(err)
-	}
-}
-
-// text reads one of the guest's files.
-func (g *guest) text(name string) string {
-	g.t.Helper()
-	b, err := os.ReadFile(filepath.Join(g.dir, name))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return string(b)
-}
-
-// asAlice runs a line of shell as alice. That she becomes alice is no event of
-// any service's.
-func (g *guest) asAlice(line string) (string, error) {
-	return g.try("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "--reset-env", "bash", "-c", line)
-}
-
 // unowned are the files that belong to nobody.
 func (g *guest) unowned() string {
 	g.t.Helper()
@@ -78,7 +50,7 @@ func TestPurgedHost(t *testing.T) {
 	deb := g.put()
 	g.run("dpkg", "--install", deb)
 	// An older version's line in openssh-server's own file is moved.
-	g.write("etc/pam.d/sshd", strings.Replace(g.text("etc/pam.d/sshd"), "# Create a new",
+	g.write("etc/pam.d/sshd", strings.Replace(g.read("etc/pam.d/sshd"), "# Create a new",
 		"session optional pam_exec.so quiet /usr/bin/sshnotify hook --spool /var/spool/sshnotify --no-worker\n# Create a new", 1), 0o644)
 	t.Logf("%s", g.run(install...))
 	set := g.etc()
@@ -114,7 +86,7 @@ func TestPurgedHost(t *testing.T) {
 			if door == "su" {
 				become = "echo root-password | su --command true"
 			}
-			if out, err := g.asAlice(limit + "; " + become); err != nil {
+			if out, err := g.alice(limit + "; " + become); err != nil {
 				t.Errorf("%s, %s: %v %s", limit, door, err, out)
 				continue
 			}
@@ -148,7 +120,7 @@ func TestPurgedHost(t *testing.T) {
 	g.gone(before)
 	since := strings.TrimSpace(g.run("date", "+%s"))
 	g.login()
-	if out, err := g.asAlice("sudo true && echo root-password | su --command true"); err != nil {
+	if out, err := g.alice("sudo true && echo root-password | su --command true"); err != nil {
 		t.Errorf("without it: %v %s", err, out)
 	}
 	if out := g.run("journalctl", "--no-pager", "--since", "@"+since); strings.Contains(out, "pam_exec") {
@@ -157,7 +129,7 @@ func TestPurgedHost(t *testing.T) {
 
 	// Files that an administrator changed are left alone by pam-auth-update: then
 	// sshd's own gets the line, and gives it back.
-	own := strings.Replace(g.text("etc/pam.d/common-session"), "session\toptional\tpam_systemd.so", "session\toptional\tpam_umask.so\nsession\toptional\tpam_systemd.so", 1)
+	own := strings.Replace(g.read("etc/pam.d/common-session"), "session\toptional\tpam_systemd.so", "session\toptional\tpam_umask.so\nsession\toptional\tpam_systemd.so", 1)
 	g.write("etc/pam.d/common-session", own, 0o644)
 	edited := g.etc()
 	g.run("dpkg", "--install", deb)
@@ -195,7 +167,7 @@ func TestPurgedHost(t *testing.T) {
 	g.onHost("cp", "build/linux_amd64/sshnotify", filepath.Join(g.dir, "root/sshnotify"))
 	install[0] = "/root/sshnotify"
 	g.run(install...)
-	if failed := g.doctor(); len(failed) > 0 || !strings.Contains(g.text("etc/pam.d/common-session"), "sshnotify hook") {
+	if failed := g.doctor(); len(failed) > 0 || !strings.Contains(g.read("etc/pam.d/common-session"), "sshnotify hook") {
 		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
 	}
 	g.run("/root/sshnotify", "uninstall", "--system", "--purge", "--yes")

@@ -87,7 +87,7 @@ exec = {command = ["/usr/local/bin/act"]}
 		_, err := os.Stat(filepath.Join(g.dir, "var/lib/sshnotify-watch/spied"))
 		return err == nil
 	})
-	spied := g.text("var/lib/sshnotify-watch/spied")
+	spied := g.read("var/lib/sshnotify-watch/spied")
 	judge("the pattern's program", spied)
 	for line := range strings.Lines(spied) {
 		if name, _, ok := strings.Cut(line, "="); ok && strings.ToUpper(name) == name && !strings.HasPrefix(name, "SSHNOTIFY_") && name != "PATH" && name != "LANG" && name != "PWD" {
