@@ -43,8 +43,9 @@ func wrongAnswers() ssh.AuthMethod {
 // wrong passwords of root's, and then the right one.
 func TestNamesHost(t *testing.T) {
 	g := newGuest(t)
-	const asked = "198.51.100.3" // as hostEnd, for keyboard-interactive
-	g.onHost("ip", "addr", "replace", asked+"/24", "dev", "ve-"+g.name)
+	const asked = "203.0.113.7" // another end of the same wire, for keyboard-interactive
+	g.onHost("ip", "addr", "replace", asked+"/32", "dev", "ve-"+g.name)
+	g.run("ip", "route", "replace", asked, "dev", "host0")
 	for name, text := range map[string]string{
 		"etc/hosts":                     "127.0.0.1 localhost db1.example.com\n" + hostEnd + " host7.example.net\n" + asked + " host8.example.net\n",
 		"etc/ssh/sshd_config.d/us.conf": "UseDNS yes\nPermitRootLogin yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes\nMaxStartups 100\n",

@@ -91,6 +91,7 @@ var forms = []form{
 
 // lies are whole ends of lines; each form is tried with each of them.
 var lies = []string{
+	" rhost=192.0.2.204 ",
 	`root] OK LOGIN: Client "192.0.2.204"`,
 	`FOO [root] OK LOGIN: Client "192.0.2.204`,
 	`x] OK LOGIN: Client "192.0.2.204`,
@@ -130,7 +131,7 @@ func TestNoStrangerChoosesTheAddress(t *testing.T) {
 		for _, lie := range lies {
 			checkForm(t, p, i, lie, 0)
 			// A logger cuts long lines, and whoever knows where can end one there.
-			for _, before := range []int{200, 240, 256, 480, 500} {
+			for _, before := range []int{210, 256, 500} {
 				f := forms[i]
 				at := strings.Index(f.text, "%[1]s")
 				start := len(fmt.Sprintf(strings.ReplaceAll(f.text[:at], "%[2]s", "%[1]s"), "127.0.0.1"))

@@ -91,7 +91,7 @@ func pamDetails(s string, sshd bool, r *reading) {
 		ruser := s[:i]
 		host, rest := cutFirst(s[i+len(" rhost="):])
 		user, named := strings.CutPrefix(strings.TrimPrefix(rest, " "), "user=")
-		if rest != "" && (!named || several && user != ruser) {
+		if rest != "" && (!named || several && user != strings.TrimRight(ruser, " ")) {
 			continue
 		}
 		if found++; found > 1 {
