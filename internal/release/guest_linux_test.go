@@ -30,11 +30,12 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// The two ends of the wire to the guest.
-const (
-	hostEnd  = "198.51.100.1"
-	guestEnd = "198.51.100.2"
-)
+// The two ends of the wire to the guest. Each process has a subnet of its own, so
+// that two of them on one machine do not reach each other's guest.
+var hostEnd, guestEnd = func() (string, string) {
+	n := os.Getpid() % 64 * 4
+	return fmt.Sprintf("198.51.100.%d", n+1), fmt.Sprintf("198.51.100.%d", n+2)
+}()
 
 // guests counts them: each has a name of its own.
 var guests atomic.Int32
@@ -56,7 +57,7 @@ type guest struct {
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
 //
-//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2 bookworm DIR
+//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd bookworm DIR
 //
 // and boots it.
 func newGuest(t *testing.T) *guest {
@@ -162,9 +163,9 @@ func (g *guest) up() {
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
 		g.t.Errorf("units that failed:\n%s", out)
 	}
-	g.run("ip", "addr", "add", guestEnd+"/24", "dev", "host0")
+	g.run("ip", "addr", "add", guestEnd+"/30", "dev", "host0")
 	g.run("ip", "link", "set", "host0", "up")
-	if out, err := exec.Command("ip", "addr", "replace", hostEnd+"/24", "dev", "ve-"+g.name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "addr", "replace", hostEnd+"/30", "dev", "ve-"+g.name).CombinedOutput(); err != nil {
 		g.t.Fatalf("%v: %s", err, out)
 	}
 	g.onHost("ip", "link", "set", "ve-"+g.name, "up")
