@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/install"
@@ -46,19 +47,12 @@ func (x *examination) watched() {
 	}
 	if f := state.Read[attack.Flood](filepath.Join(dir, floodFile)); f.Any() && x.now.Sub(f.Last) < floodShown {
 		x.add("flood", install.Warn, "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
-			"%s were given up, from %s to %s, because more came than can be counted", floodText(f), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
+			"%s were given up, from %s to %s, because more came than can be counted", strings.Join(watch.Lost(f), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
 	}
 }
 
 // floodShown is how long doctor tells of a flood.
 const floodShown = 7 * 24 * time.Hour
-
-func floodText(f attack.Flood) string {
-	if f.Addresses.N > 0 {
-		return fmt.Sprintf("%d addresses, %d attempts", f.Addresses.N, f.Addresses.Attempts)
-	}
-	return fmt.Sprintf("%d networks, %d attempts; %d accounts, %d attempts", f.Networks.N, f.Networks.Attempts, f.Accounts.N, f.Accounts.Attempts)
-}
 
 func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat) {
 	name := "source " + s.Name

@@ -194,7 +194,17 @@ func tally(t attack.Tally, most int) string {
 
 // flooded says how much was given up, and what is left.
 func flooded(f attack.Flood) (title, text string) {
-	var lost []string
+	lost := Lost(f)
+	text = "more than can be counted, so that these are in no attack that is told; who gets in after failures is told all the same"
+	if len(lost) > 1 {
+		text += "; also " + strings.Join(lost[1:], "; ")
+	}
+	return "flood: " + lost[0], text
+}
+
+// Lost says what was given up: "17252 addresses, 138016 attempts", and the like of
+// networks and accounts.
+func Lost(f attack.Flood) (lost []string) {
 	for _, l := range []struct {
 		attack.Lost
 		one, several string
@@ -203,9 +213,5 @@ func flooded(f attack.Flood) (title, text string) {
 			lost = append(lost, plural(l.N, l.one, l.several)+", "+number(l.Attempts, "attempt"))
 		}
 	}
-	text = "more than can be counted, so that these are in no attack that is told; who gets in after failures is told all the same"
-	if len(lost) > 1 {
-		text += "; also " + strings.Join(lost[1:], "; ")
-	}
-	return "flood: " + lost[0], text
+	return lost
 }
