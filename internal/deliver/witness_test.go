@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,8 +140,9 @@ func TestWitness(t *testing.T) {
 			}
 		}},
 		{"one that the settings ignore", 0, 0, func(b *bench) {
-			b.set.Ignore = func(e event.Event) bool { return e.By == "alice" }
-			b.put(su(100), witnessOf(su(100)))
+			e := su(100)
+			e.By = "backup"
+			b.put(e, witnessOf(e))
 		}},
 		{"the watcher reads on after an hour", 1, 0, func(b *bench) {
 			e := su(100)
@@ -160,6 +162,7 @@ func TestWitness(t *testing.T) {
 				d := &fakeDest{name: "slack", pace: time.Second}
 				b := newBench(t, d)
 				b.set.NotifyLogout, b.set.Window = "none", 0
+				b.set.Ignore = func(e event.Event) bool { return e.By == "backup" }
 				stop := start(t, b.job(Follow))
 				row.of(b)
 				time.Sleep(3 * time.Minute)
@@ -311,9 +314,9 @@ func spoolAt(dir string, e event.Event) error {
 // While new/ holds more than fits, it may hold the login, too.
 func TestWitnessWaitsForAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		up := false
+		var up atomic.Bool
 		d := &fakeDest{name: "slack", pace: time.Second, fail: func(int, event.Alert) error {
-			if up {
+			if up.Load() {
 				return nil
 			}
 			return again()
@@ -332,7 +335,7 @@ func TestWitnessWaitsForAFullQueue(t *testing.T) {
 		time.Sleep(time.Second)
 		b.put(e)
 		time.Sleep(10 * time.Minute)
-		up = true
+		up.Store(true)
 		time.Sleep(time.Hour)
 		stop()
 		if logins, missed := d.told(); logins != 5 || missed != 0 {
