@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,7 @@ func groupIDs() (r, e, s int)  { return unix.Getresgid() }
 func setUserIDs(uid int) error { return unix.Setresuid(uid, uid, uid) } // of all threads
 
 func setGroupIDs(gid int) error { return unix.Setresgid(gid, gid, gid) }
-func setGroups(gid int) error   { return unix.Setgroups([]int{gid}) }
+func setGroups(gid int) error   { return syscall.Setgroups([]int{gid}) } // x/sys has one of a single thread
 
 // rlimitSigpending is RLIMIT_SIGPENDING of Linux (asm-generic/resource.h).
 const rlimitSigpending = 11
