@@ -154,7 +154,9 @@ func (g *guest) up() {
 		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
 		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
 		g.init = pid
-		return err == nil
+		// Before it there is a process of systemd-nspawn's own, for a moment.
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		return err == nil && string(comm) == "systemd\n"
 	})
 	g.eventually("end of the boot", func() bool {
 		out, _ := g.try("systemctl", "is-system-running", "--wait")
