@@ -90,6 +90,10 @@ func (x *examination) folders() {
 			x.add("disk space", install.Warn, "df -h "+shellQuoted(f.dir), "%s: %v", f.dir, err)
 			continue
 		}
+		if kind := isAway(&st); kind != "" && f.name == "spool" {
+			x.add("spool's file system", install.Warn, "a folder on a local disk: spool_dir in the settings, and --spool in the hook's line",
+				"%s is on %s: while that does not answer, each login waits %v, and its event is kept in the overflow or the system log", f.dir, kind, putPatience)
+		}
 		// Two folders on one disk have the same numbers, and need one line.
 		key := int64(st.Blocks)<<20 ^ int64(st.Files)
 		if seen[key] {

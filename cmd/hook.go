@@ -70,9 +70,9 @@ func wantsHelp(args []string) bool {
 // fails: whatever happens ends in a line in the system log.
 func runHook(args []string) {
 	// First of all: as long as this process is another user's as well, that user
-	// can kill it.
-	foreign, identityErr := becomeEffective()
+	// can kill it; and it can't be anything else without some limits.
 	raiseLimits()
+	foreign, identityErr := becomeEffective()
 	// A user's environment may hold GOGC=off or a memory limit of a few bytes,
 	// with which the collector would never stop.
 	debug.SetGCPercent(100)

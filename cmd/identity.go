@@ -28,6 +28,8 @@ func becomeEffective() (was bool, err error) {
 	switch {
 	case !was && (uid != 0 || gid == 0):
 		return was, nil
+	case !reachesThreads():
+		return was, errors.New("the limit on pending signals is too low for it")
 	case uid != 0:
 		return was, errors.Join(setGroupIDs(gid), setUserIDs(uid))
 	}

@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,18 @@ func groupIDs() (r, e, s int)  { return unix.Getresgid() }
 func setUserIDs(uid int) error { return unix.Setresuid(uid, uid, uid) } // of all threads
 
 func setGroupIDs(gid int) error { return unix.Setresgid(gid, gid, gid) }
-func setGroups(gid int) error   { return unix.Setgroups([]int{gid}) }
+func setGroups(gid int) error   { return syscall.Setgroups([]int{gid}) } // x/sys has one of a single thread
+
+// rlimitSigpending is RLIMIT_SIGPENDING of Linux (asm-generic/resource.h).
+const rlimitSigpending = 11
+
+// reachesThreads reports whether the runtime can have all threads change their
+// ids, which takes a queued signal for each: without room for one it would try
+// for ever.
+func reachesThreads() bool {
+	var now unix.Rlimit
+	return unix.Getrlimit(rlimitSigpending, &now) != nil || now.Cur >= 64
+}
 
 // limits are what a hook needs at least, and its worker after it: a user's own
 // ulimit comes along through su and sudo.
@@ -28,6 +40,7 @@ var limits = map[int]uint64{
 	unix.RLIMIT_NPROC:  unix.RLIM_INFINITY,
 	unix.RLIMIT_LOCKS:  unix.RLIM_INFINITY,
 	unix.RLIMIT_NOFILE: 1024,
+	rlimitSigpending:   1024,
 	unix.RLIMIT_STACK:  8 << 20,
 }
 
