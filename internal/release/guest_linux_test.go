@@ -150,13 +150,15 @@ func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Ru
 // up waits for the guest's init, and connects it.
 func (g *guest) up() {
 	g.t.Helper()
-	g.eventually("init", func() bool {
-		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
-		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-		g.init = pid
-		return err == nil
-	})
 	g.eventually("end of the boot", func() bool {
+		// Each time anew: on a busy machine the first child that is seen is one
+		// that only prepares the container.
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
+		pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
+		if err != nil {
+			return false
+		}
+		g.init = pid
 		out, _ := g.try("systemctl", "is-system-running", "--wait")
 		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 	})
