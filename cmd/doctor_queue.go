@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 )
@@ -28,13 +26,16 @@ func (x *examination) queue() {
 	if err != nil {
 		x.add("queue", install.Fail, "ls -lR "+shellQuoted(x.spool), "not all of it can be read: %v", err)
 	}
-	n, dead := 0, 0
+	strange, _ := s.Strange()
+	n, dead, foreign := 0, 0, len(strange)
 	var oldest time.Time
 	for _, f := range files {
-		switch id, isEvent := strings.CutSuffix(f.Name, ".json"); {
-		case f.Folder == spool.InFailed:
+		switch {
+		case f.Folder == spool.InFailed && f.IsEvent():
 			dead++
-		case isEvent && event.ValidID(id):
+		case !f.IsEvent() && !f.IsWorkers():
+			foreign++
+		case f.IsEvent():
 			n++
 			if oldest.IsZero() || f.Time.Before(oldest) {
 				oldest = f.Time
@@ -67,6 +68,10 @@ func (x *examination) queue() {
 			hint = "sudo systemctl restart sshnotify || " + hint
 		}
 		x.add("worker", install.Fail, hint, "one has the queue, and has shown no life for %v: it may be stopped", silence.Round(time.Second))
+	if foreign > 0 {
+		x.add("foreign files", install.Warn, x.command("queue"), "%d files in the queue are no events: look at them with queue show, remove them with queue drop", foreign)
+	}
+	switch busy := s.Busy(); {
 	case busy:
 		x.add("worker", install.OK, "", "one is at it")
 	case n > 0 && age >= noWorker:
