@@ -150,15 +150,16 @@ func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Ru
 // up waits for the guest's init, and connects it.
 func (g *guest) up() {
 	g.t.Helper()
-	g.eventually("init", func() bool {
+	g.eventually("end of the boot", func() bool {
+		// Anew each time: at first systemd-nspawn has another child, which ends.
 		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
 		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			return false
+		}
 		g.init = pid
-		return err == nil
-	})
-	g.eventually("end of the boot", func() bool {
-		out, _ := g.try("systemctl", "is-system-running") // --wait may miss the end, and then waits for ever
-		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
+		said, _ := g.try("systemctl", "is-system-running") // --wait may miss the end, and then waits for ever
+		return strings.HasPrefix(said, "running") || strings.HasPrefix(said, "degraded")
 	})
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
 		g.t.Errorf("units that failed:\n%s", out)
