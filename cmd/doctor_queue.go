@@ -61,6 +61,9 @@ func (x *examination) queue() {
 	} else if err == nil {
 		x.add("dead letters", install.OK, "", "none")
 	}
+	if foreign > 0 {
+		x.add("foreign files", install.Warn, x.command("queue"), "%d files in the queue are no events: look at them with queue show, remove them with queue drop", foreign)
+	}
 	switch busy, silence := s.Busy(), s.Silence(x.now); {
 	case busy && silence > spool.SilentAfter:
 		hint := silentHint(x.spool)
@@ -68,10 +71,6 @@ func (x *examination) queue() {
 			hint = "sudo systemctl restart sshnotify || " + hint
 		}
 		x.add("worker", install.Fail, hint, "one has the queue, and has shown no life for %v: it may be stopped", silence.Round(time.Second))
-	if foreign > 0 {
-		x.add("foreign files", install.Warn, x.command("queue"), "%d files in the queue are no events: look at them with queue show, remove them with queue drop", foreign)
-	}
-	switch busy := s.Busy(); {
 	case busy:
 		x.add("worker", install.OK, "", "one is at it")
 	case n > 0 && age >= noWorker:

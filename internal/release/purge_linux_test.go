@@ -64,7 +64,7 @@ func TestPurgedHost(t *testing.T) {
 	if failed := g.doctor(); len(failed) > 0 {
 		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
 	}
-	g.write("etc/sshnotify/conf.d/window.toml", "[group]\nwindow = \"0s\"\n", 0o640)
+	g.write("etc/sshnotify/conf.d/window.toml", "[group]\nwindow = \"0s\"\n", 0o644) // the service must be able to read it
 	g.run("systemctl", "reload", "sshnotify")
 
 	told := 1

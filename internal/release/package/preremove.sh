@@ -21,7 +21,7 @@ if [ "$going" = yes ]; then
 		echo "sshnotify: hint: not all that sshnotify install put in could be taken out" >&2
 	# Removing is not disabling: installed again, the service is started again.
 	if [ "$enabled" = yes ]; then
-		deb-systemd-helper enable sshnotify.service >/dev/null || :
+		systemctl --quiet --no-reload enable sshnotify.service || :
 	fi
 	if command -v pam-auth-update >/dev/null 2>&1 &&
 		grep -qs '/usr/bin/sshnotify' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
