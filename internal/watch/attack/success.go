@@ -31,7 +31,7 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	}
 	since := t - kept.Milliseconds()
 	harmful := from.harmful(account, since)
-	unknown := against.unknown(since)
+	unknown := against.unknown(since, t)
 	attacked := against != nil && (against.attack != nil || unknown >= ownBefore)
 	if !harmful && !attacked {
 		g.forgive(from, account, -1)
