@@ -258,7 +258,7 @@ func (g *Engine) begin(e *entry, service string, groups []group) (Finding, bool)
 			from := max(e.last-within, e.muted)
 			n, first := e.groups[i].since(from)
 			// Where no line says the addresses, nobody knows how many they are.
-			if n < d.Count || e.groups[i].different(from) < d.Distinct && e.unknown(from) < d.Count {
+			if n < d.Count || e.groups[i].different(from) < d.Distinct && e.unknown(from, e.last-settling) < d.Count {
 				continue
 			}
 			e.attack = &ongoing{detector: d.Name, within: within, began: e.last, first: first, attempts: n}

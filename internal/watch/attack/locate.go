@@ -26,14 +26,19 @@ func hashOfPeer(ip netip.Addr, peer string) uint64 {
 
 func isUnknown(who uint64) bool { return who != 0 && who <= unknownBits }
 
-// unknown counts an account's attempts of which no line has said the address.
-func (e *entry) unknown(since int64) int {
+// settling is how long a line with an attempt's address may be on its way: PAM
+// waits two seconds before it lets sshd write its own.
+const settling = 3000
+
+// unknown counts an account's attempts, after one moment and up to another, of
+// which no line has said the address.
+func (e *entry) unknown(since, until int64) int {
 	if e == nil {
 		return 0
 	}
 	n := 0
 	for _, it := range e.groups[0].items {
-		if it.t > since && isUnknown(it.who) {
+		if it.t > since && it.t <= until && isUnknown(it.who) {
 			n += it.n
 		}
 	}

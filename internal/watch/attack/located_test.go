@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,9 +102,12 @@ func TestANameInsteadOfAnAddress(t *testing.T) {
 		"a process number that comes again is somebody else's": {append(lines(1, "sshd[7]: Connection from 192.0.2.50 port 4 on 192.0.2.1 port 22", "sshd[7]: Connection closed by 192.0.2.50 port 4"),
 			lines(4, strings.Replace(pam, "PID", "7", 1))...), nil},
 		"no line says the address": {append(lines(6, "sshd[PID]: error: PAM: Authentication failure for root from host7.example.net"), login),
-			[]string{"begun against root 5 00:00 to 00:20", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
+			[]string{"begun against root 6 00:00 to 00:25", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
 		"no line says the address, and the names differ": {append(lines(6, "sshd[PID]: error: PAM: Authentication failure for root from hPID.example.net"), login),
 			[]string{"begun against root 5 00:00 to 00:20", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
+		"eight at once, of which no line has said the address yet": {append(slices.Repeat(lines(1, strings.Replace(child, "CHILD", "7", 1)), 8),
+			slices.Repeat([]string{"Nov 20 10:00:02 web1 sshd[7]: Failed password for root from 203.0.113.7 port 4 ssh2"}, 8)...),
+			[]string{"begun 203.0.113.7 5 00:00 to 00:00", "ended 203.0.113.7 8 00:00 to 00:00"}},
 		"sudo's mistypings are none of a login's": {append(lines(4, "sudo: pam_unix(sudo:auth): authentication failure; logname=root uid=0 euid=0 tty=/dev/pts/0 ruser=root rhost=  user=root"), login), nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 		lostAgainst = g.flood.dropped(key{by: ByUser, user: cut(r.User)}, t)
 	}
 	harmful := from.harmful(account, since, lostFrom)
-	unknown := against.unknown(since)
+	unknown := against.unknown(since, t)
 	attacked := against != nil && (against.attack != nil || unknown >= ownBefore)
 	// Where evidence was given up there is no telling any more which accounts it
 	// was about, or from how many addresses.
