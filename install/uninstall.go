@@ -200,14 +200,10 @@ func (t *takeout) serviceOut(places Places) error {
 }
 
 func (t *takeout) purgeSystem(places Places) error {
-	for _, d := range []string{places.Spool, RunDir, places.State, WatchState, WatchRunDir} {
+	for _, d := range []string{places.Spool, RunDir, places.State, WatchState, WatchRunDir, watchSettings} {
 		if err := t.purge(d, "queue, history and cache"); err != nil {
 			return err
 		}
-	}
-	if f, err := t.h.read(watchSettings); err == nil && f.exists {
-		t.gone[f.path] = true
-		t.add(Change{Action: Remove, Path: f.path, Old: f.data, Existed: true, Hidden: true})
 	}
 	if err := t.handOver(path.Dir(places.Config)); err != nil {
 		return err

@@ -177,6 +177,6 @@ func TestWholeHost(t *testing.T) {
 		}
 	}
 	if n := len(g.slack.Messages()); n != 8 {
-		t.Errorf("%d messages, not 8", n)
+		t.Errorf("%d messages, not 8; the last: %s", n, g.slack.Messages()[n-1].Raw)
 	}
 }
