@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 			"test -e RUN/sshnotify*/new/*.json", "rm SPOOL/full",
 		}, []string{"alice", "bob"}},
 		"under the worker and its memory": {[]string{
-			"mount -t tmpfs -o size=256k none DIR/state", "mount -t tmpfs -o size=256k none SPOOL", "HOOK alice", "HOOK bob",
+			"mount -t tmpfs -o size=256k,mode=0700 none DIR/state", "mount -t tmpfs -o size=256k none SPOOL", "HOOK alice", "HOOK bob",
 			fill, "dd if=/dev/zero of=DIR/state/full bs=4k 2>/dev/null || :", "HOOK carol", deliver,
 			"test -e RUN/sshnotify*/new/*.json", "rm SPOOL/full",
 		}, []string{"alice", "bob"}},
@@ -112,7 +112,7 @@ func TestReadOnlySpool(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.stderr)
 	}
 	got := s.toldUsers()
-	if slices.Sort(got); !slices.Equal(got, []string{"alice", "bob"}) {
+	if slices.Sort(got); !slices.Equal(got, []string{"HIGH", "alice", "bob"}) { // HIGH: what was refused
 		t.Errorf("told: %q", got)
 	}
 }
@@ -226,7 +226,7 @@ func TestTornAndForeignFiles(t *testing.T) {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 	got := s.toldUsers()
-	if slices.Sort(got); !slices.Equal(got, []string{"alice", "bob"}) {
+	if slices.Sort(got); !slices.Equal(got, []string{"HIGH", "alice", "bob"}) { // HIGH: what was refused
 		t.Errorf("told: %q", got)
 	}
 	failed := s.left("failed")
@@ -253,7 +253,7 @@ func TestTornAndForeignFiles(t *testing.T) {
 	// It is said once, and not in the way of what comes.
 	s.login("carol", netip.MustParseAddr("203.0.113.9"))
 	s.deliver()
-	if got := s.toldUsers(); !slices.Contains(got, "carol") || len(got) != 3 {
+	if got := s.toldUsers(); !slices.Contains(got, "carol") || len(got) != 4 {
 		t.Errorf("told in the end: %q", got)
 	}
 }
