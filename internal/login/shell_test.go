@@ -107,6 +107,56 @@ func TestShell(t *testing.T) {
 	}
 }
 
+// Under hidepid neither the sshd that serves a connection is seen, nor the one
+// that it forks for ~/.ssh/rc, and that becomes the login shell.
+func TestHiddenShellsOfOneConnectionHaveOneID(t *testing.T) {
+	const serves, child, monitor = 820, 830, 810
+	leaders := map[int]int{serves: monitor, child: child, 850: child, 840: child, 860: 860}
+	read := func(rc bool, audit string, procs ...proc) string {
+		t.Helper()
+		h := pretend(t, []string{"SSH_CONNECTION=" + aliceConn}, procs...)
+		h.Leader = func(pid int) (int, error) { return leaders[pid], nil }
+		if rc {
+			write(t, h.Root, "home/alice/.ssh/rc", "")
+		}
+		if audit != "" {
+			uid, session, _ := strings.Cut(audit, " ")
+			write(t, h.Root, "proc/self/loginuid", uid)
+			write(t, h.Root, "proc/self/sessionid", session)
+		}
+		e, err := Read(h, Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.ID
+	}
+	ofRC := []proc{hook(alice), bash(850, child, alice)}
+	shell := []proc{{hookPID, child, "sshnotify", "", alice}, bash(child, serves, alice)}
+	inScript := []proc{{hookPID, 860, "sshnotify", "", alice}, bash(860, child, alice), bash(child, serves, alice)}
+	multiplexed := []proc{{hookPID, 835, "sshnotify", "", alice}, bash(835, serves, alice)}
+
+	want := read(true, "", ofRC...)
+	for name, got := range map[string]string{"the login shell": read(true, "", shell...), "a session within it": read(true, "", inScript...)} {
+		if got != want {
+			t.Errorf("with ~/.ssh/rc, %s has another id", name)
+		}
+	}
+	if read(false, "", shell...) != read(false, "", multiplexed...) {
+		t.Error("without ~/.ssh/rc, two shells of one connection have two ids")
+	}
+	want = read(true, "1000 7", ofRC...)
+	for name, got := range map[string]string{"the login shell": read(true, "1000 7", shell...), "a multiplexed one": read(true, "1000 7", multiplexed...)} {
+		if got != want {
+			t.Errorf("in an audit session, %s has another id", name)
+		}
+	}
+	for name, audit := range map[string]string{"of another login": "1000 8", "of whoever started sshd": "0 7", "that is not set": "4294967295 4294967295"} {
+		if read(true, audit, shell...) == want {
+			t.Errorf("an audit session %s gives the same id", name)
+		}
+	}
+}
+
 func TestShellsOfOneConnectionHaveOneID(t *testing.T) {
 	id := func(conn string, above ...proc) string {
 		t.Helper()
