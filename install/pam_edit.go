@@ -23,9 +23,10 @@ type Hook struct {
 	Unlimited bool
 }
 
-// lifted runs its arguments with limits that suit the hook. Where root may not
-// lift a limit, as in some containers, the arguments are run as it is.
-const lifted = prlimit + ` --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024 -- "$@" || exec "$@"`
+// lifted runs its arguments with limits that suit the hook, and in its own
+// process, whose parent is to be the one that opens the session. Where root may
+// not lift a limit, as in some containers, the arguments are run as it is.
+const lifted = prlimit + ` --pid $$ --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024; exec "$@"`
 
 // prlimit is util-linux' prlimit(1).
 const prlimit = "/usr/bin/prlimit"

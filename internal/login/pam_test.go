@@ -37,6 +37,29 @@ func TestPAMLogin(t *testing.T) {
 	}
 }
 
+// A script that pam_exec runs, and that runs the hook, is not what the session
+// belongs to: it is gone in a moment.
+func TestPAMRunsAScriptThatRunsTheHook(t *testing.T) {
+	for name, row := range map[string]struct {
+		parent int // the hook's
+		leader int // of the hook's session
+	}{
+		"pam_exec runs the hook": {812, hookPID},
+		"through a script":       {830, 830},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := pretend(t, pamEnv("open_session", "203.0.113.7", "SSH_CONNECTION="+aliceConn),
+				proc{hookPID, row.parent, "sshnotify", "/usr/bin/sshnotify|hook|", 0},
+				proc{830, 812, "sh", "/bin/sh|/usr/local/bin/at-login|", 0},
+				proc{812, 700, "sshd", "sshd: alice [priv]|", 0})
+			h.Leader = func(int) (int, error) { return row.leader, nil }
+			if got, err := Read(h, Options{Now: now}); err != nil || got.Session != monitor {
+				t.Errorf("%+v %v", got.Session, err)
+			}
+		})
+	}
+}
+
 // Who runs sudo in a session by SSH has its variables, and sudo may name its
 // own host as the far end: neither is an address that anybody came from.
 func TestPAMBecomesAnother(t *testing.T) {

@@ -85,16 +85,26 @@ func (h Host) session(pid int, start uint64) event.Session {
 	return event.Session{PID: pid, Start: start, Boot: bootID(h), NS: namespace(h)}
 }
 
-// parentSession is that of the process which runs the hook: under pam_exec, the
-// sshd that opens the session, and later closes it.
+// parentSession is that of the process which has pam_exec run the hook: the sshd,
+// or su, that opens the session, and later closes it. pam_exec's child leads a
+// session of the system's; where that is the hook's parent, it is a script that
+// runs the hook.
 func (h Host) parentSession() event.Session {
-	var start uint64
-	if h.numbered() {
-		if p, err := h.process(h.PPID); err == nil {
-			start = p.start
+	if !h.numbered() {
+		return h.session(h.PPID, 0)
+	}
+	p, err := h.process(h.PPID)
+	if err != nil {
+		return h.session(h.PPID, 0)
+	}
+	if h.Leader != nil {
+		if leader, err := h.Leader(h.PID); err == nil && leader == h.PPID {
+			if opener, err := h.process(p.ppid); err == nil {
+				p = opener
+			}
 		}
 	}
-	return h.session(h.PPID, start)
+	return h.session(p.pid, p.start)
 }
 
 func bootID(h Host) string {

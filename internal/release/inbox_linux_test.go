@@ -60,7 +60,13 @@ func TestInboxHost(t *testing.T) {
 	g.run("setpriv", "--reuid=sshnotify-watch", "--regid=sshnotify-watch", "--init-groups", "sh", "-c", junk)
 	heard("is no event of ours")
 	var listed struct{ Ref, File, Problem string }
-	if out := g.run("sshnotify", "queue", "--json"); json.Unmarshal([]byte(out), &listed) != nil || listed.File == "" || strings.ContainsAny(out, "\x1b\u202e") {
+	out := g.run("sshnotify", "queue", "--json")
+	for line := range strings.Lines(out) {
+		if err := json.Unmarshal([]byte(line), &listed); err != nil || listed.File != "" {
+			break
+		}
+	}
+	if listed.File == "" || strings.ContainsAny(out, "\x1b\u202e") {
 		t.Fatalf("queue --json: %q", out)
 	}
 	if out := g.run("sshnotify", "queue"); !regexp.MustCompile(`(?m)^`+listed.Ref+` .* refused$`).MatchString(out) || strings.ContainsAny(out, "\x1b\u202e") {
