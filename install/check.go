@@ -169,10 +169,7 @@ func (c *checks) hookLine(name, file string, r pamRule, d door) {
 	call, _ := r.call()
 	redo := againFor(d)
 	// Where it does not say, root's hook writes to the usual place.
-	spool := DefaultSpool
-	if v, ok := call.flag("--spool"); ok {
-		spool = v
-	}
+	spool := call.spool()
 	c.workers = c.workers || !slices.Contains(call.args, "--no-worker")
 	switch {
 	case r.bracket || r.control != "optional":

@@ -40,12 +40,9 @@ func (h Host) Covered(service string) (c Cover, ok bool, err error) {
 		return c, false, err
 	}
 	for i, r := range rules {
-		if !isHook(r) {
-			continue
-		}
-		services, spool := r.reports()
-		if slices.Contains(services, service) && r.opens() && alwaysRun(rules, i) {
-			c.Spool = spool
+		call, ok := r.call()
+		if ok && slices.Contains(call.services(), service) && call.opens() && alwaysRun(rules, i) {
+			c.Spool = call.spool()
 			return c, true, nil
 		}
 	}
@@ -86,38 +83,12 @@ func (h Host) newest(f file, rules []pamRule, depth int) (time.Time, error) {
 	return last, nil
 }
 
-// reports gives the services that a hook's line tells of, and its spool.
-func (r pamRule) reports() (services []string, spool string) {
-	i := slices.Index(r.args, "hook")
-	for args := r.args[i+1:]; len(args) > 0; args = args[1:] {
-		name, value, whole := strings.Cut(args[0], "=")
-		if !whole && (name == "--services" || name == "--spool") && len(args) > 1 {
-			value, args = args[1], args[1:]
-		}
-		switch name {
-		case "--services":
-			services = append(services, strings.Split(value, ",")...)
-		case "--spool":
-			spool = path.Clean(value)
-		}
-	}
-	if services == nil {
-		services = []string{"sshd"}
-	}
-	return services, cmp.Or(spool, DefaultSpool)
-}
-
 // opens says whether a rule of pam_exec.so is run when a session is opened.
-func (r pamRule) opens() bool {
-	for _, a := range r.args {
-		if t, ok := strings.CutPrefix(a, "type="); ok && t != "open_session" {
-			return false
-		}
-		if strings.HasPrefix(a, "/") {
-			break
-		}
-	}
-	return true
+func (c hookCall) opens() bool {
+	return !slices.ContainsFunc(c.options, func(o string) bool {
+		t, ok := strings.CutPrefix(o, "type=")
+		return ok && t != "open_session"
+	})
 }
 
 // alwaysRun says whether no rule before rule n can end the stack in success, or

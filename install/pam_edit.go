@@ -108,25 +108,30 @@ func (r pamRule) call() (c hookCall, ok bool) {
 	return c, false
 }
 
-// flag gives the value of a flag of the hook's, the last one if there are
-// several.
-func (c hookCall) flag(name string) (value string, ok bool) {
+// flag gives the values of a flag of the hook's, in order.
+func (c hookCall) flag(name string) (values []string) {
 	for i, a := range c.args {
 		if v, is := strings.CutPrefix(a, name+"="); is {
-			value, ok = v, true
+			values = append(values, v)
 		} else if a == name && i+1 < len(c.args) {
-			value, ok = c.args[i+1], true
+			values = append(values, c.args[i+1])
 		}
 	}
-	return value, ok
+	return values
 }
 
 // services are those that the hook tells of.
 func (c hookCall) services() []string {
-	if v, ok := c.flag("--services"); ok {
-		return strings.Split(v, ",")
+	if v := c.flag("--services"); v != nil {
+		return strings.Split(strings.Join(v, ","), ",")
 	}
 	return []string{"sshd"}
+}
+
+// spool is the one that the hook reports into.
+func (c hookCall) spool() string {
+	v := append([]string{DefaultSpool}, c.flag("--spool")...)
+	return path.Clean(v[len(v)-1])
 }
 
 // asRoot says whether the hook's real uid is its effective one.
