@@ -54,10 +54,10 @@ func (h Host) connection() (event.Session, error) {
 // the connection's, unless it answers kill(2) with EPERM: then it runs as
 // somebody else, as su does. (A denial by SELinux or AppArmor is EACCES.)
 //
-// For ~/.ssh/rc and its shell, sshd forks once more, and the child becomes the
-// login shell only then: what is hidden from the first is the child, and from
-// the second its parent. The child leads a session of its own (setsid(2)), which
-// everybody may ask for: its leader stands for both.
+// For ~/.ssh/rc, or /etc/ssh/sshrc, and its shell, sshd forks once more, and the
+// child becomes the login shell only then: what is hidden from the first is the
+// child, and from the second its parent. The child leads a session of its own
+// (setsid(2)), which everybody may ask for: its leader stands for both.
 func (h Host) hidden(pid, child int) (event.Session, error) {
 	if h.Probe != nil && errors.Is(h.Probe(pid), syscall.EPERM) {
 		return event.Session{}, nothing("run by another user's hidden process")
@@ -72,9 +72,12 @@ func (h Host) hidden(pid, child int) (event.Session, error) {
 	return h.session(pid, 0), nil
 }
 
-// hasRC reports whether sshd runs something of the user's before the login
-// shell.
+// hasRC reports whether sshd runs something before the login shell: the user's
+// ~/.ssh/rc, or else the host's.
 func (h Host) hasRC() bool {
+	if _, err := os.Stat(h.path("etc/ssh/sshrc")); err == nil {
+		return true
+	}
 	_, home := h.Account()
 	_, err := os.Stat(h.path(home, ".ssh/rc"))
 	return home != "" && err == nil

@@ -112,12 +112,13 @@ func TestShell(t *testing.T) {
 func TestHiddenShellsOfOneConnectionHaveOneID(t *testing.T) {
 	const serves, child, monitor = 820, 830, 810
 	leaders := map[int]int{serves: monitor, child: child, 850: child, 840: child, 860: 860}
+	file := "home/alice/.ssh/rc"
 	read := func(rc bool, audit string, procs ...proc) string {
 		t.Helper()
 		h := pretend(t, []string{"SSH_CONNECTION=" + aliceConn}, procs...)
 		h.Leader = func(pid int) (int, error) { return leaders[pid], nil }
 		if rc {
-			write(t, h.Root, "home/alice/.ssh/rc", "")
+			write(t, h.Root, file, "")
 		}
 		if audit != "" {
 			uid, session, _ := strings.Cut(audit, " ")
@@ -154,6 +155,10 @@ func TestHiddenShellsOfOneConnectionHaveOneID(t *testing.T) {
 		if read(true, audit, shell...) == want {
 			t.Errorf("an audit session %s gives the same id", name)
 		}
+	}
+	file = "etc/ssh/sshrc" // which sshd runs for whoever has none
+	if read(true, "", ofRC...) != read(true, "", shell...) {
+		t.Error("with /etc/ssh/sshrc, the login shell has another id")
 	}
 }
 
