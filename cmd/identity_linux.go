@@ -40,7 +40,7 @@ var limits = map[int]uint64{
 	unix.RLIMIT_NPROC:  unix.RLIM_INFINITY,
 	unix.RLIMIT_LOCKS:  unix.RLIM_INFINITY,
 	unix.RLIMIT_NOFILE: 1024,
-	rlimitSigpending:   1024,
+	rlimitSigpending:   unix.RLIM_INFINITY, // a caller can have any number of them wait
 	unix.RLIMIT_STACK:  8 << 20,
 }
 
