@@ -24,8 +24,11 @@ type Hook struct {
 }
 
 // lifted runs its arguments with limits that suit the hook. Where root may not
-// lift a limit, as in some containers, the arguments are run as it is.
-const lifted = prlimit + ` --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024 -- "$@" || exec "$@"`
+// lift a limit, as in some containers, the arguments are run as it is. They are
+// run in the shell's place: the hook's parent must be su or sudo itself, by
+// whose process a session's end and the watcher's word of it are told from
+// others.
+const lifted = prlimit + ` --pid $$ --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024; exec "$@"`
 
 // prlimit is util-linux' prlimit(1).
 const prlimit = "/usr/bin/prlimit"
