@@ -141,6 +141,9 @@ func (x *examination) quota(name string, q enrich.QuotaState) {
 
 // memory looks whether logins are remembered.
 func (x *examination) memory(ctx context.Context) {
+	if x.broken != nil {
+		return // whether it is switched on is not known
+	}
 	if !x.settings.History.Enabled {
 		x.add("memory", install.OK, "", "switched off: no login is new or usual")
 		return

@@ -107,12 +107,19 @@ func hints(err error) []string {
 	return nil
 }
 
-// settingsHints leaves out what complain says beside each error.
-func settingsHints(err error) []string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return []string{"write the file that is named, or leave --config out for the default place"}
+// settingsHints leaves out what complain says beside each error. What is
+// missing may be the settings file, or one that a key of it names.
+func settingsHints(err error) (hints []string) {
+	for _, e := range config.Errors(err) {
+		switch {
+		case !errors.Is(e, fs.ErrNotExist):
+		case e.Key == "":
+			hints = append(hints, "write the file that is named, or leave --config out for the default place")
+		default:
+			hints = append(hints, "make the file that "+e.Key+" names")
+		}
 	}
-	return nil
+	return hints
 }
 
 // complain tells a person what went wrong, and what to do about it.

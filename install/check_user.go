@@ -102,7 +102,7 @@ func (c *checks) resend(a userPlace) {
 	p := &planner{ctx: c.ctx, h: c.h}
 	text, ok, err := p.crontab()
 	if err != nil || !ok {
-		c.add("resend", Warn, againUser, "no timer and no cron: what an ended worker left waits for the next login")
+		c.add("resend", Warn, "loginctl enable-linger, or have cron installed, then: "+againUser, "no timer and no cron: what an ended worker left waits for the next login")
 		return
 	}
 	if found, err := findBlocks(text); err != nil || len(found) == 0 {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -234,5 +236,17 @@ func TestPurgeHandsOver(t *testing.T) {
 	found := slices.IndexFunc(w.ran, func(c string) bool { return strings.HasPrefix(c, "find / -xdev") })
 	if del := slices.Index(w.ran, "userdel sshnotify"); found < 0 || del < found {
 		t.Errorf("ran %v", w.ran)
+	}
+}
+
+// A session's login, its logout and the watcher's word of it are known to be one
+// by the process that runs the hook: no shell may stand between.
+func TestLiftedHookIsTheServicesChild(t *testing.T) {
+	k := Hook{Binary: "/usr/bin/sshnotify", Spool: "/s", Unlimited: true}
+	words := k.words()
+	at := slices.Index(words, k.Binary)
+	out, err := exec.Command(words[0], append(slices.Clone(words[1:at]), "/bin/sh", "-c", "echo $PPID")...).Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != strconv.Itoa(os.Getpid()) {
+		t.Errorf("the parent is %s, not %d, %v", got, os.Getpid(), err)
 	}
 }

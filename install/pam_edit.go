@@ -23,9 +23,11 @@ type Hook struct {
 	Unlimited bool
 }
 
-// lifted runs its arguments with limits that suit the hook, and in its own
-// process, whose parent is to be the one that opens the session. Where root may
-// not lift a limit, as in some containers, the arguments are run as it is.
+// lifted runs its arguments with limits that suit the hook. Where root may not
+// lift a limit, as in some containers, the arguments are run as it is. They are
+// run in the shell's place: the hook's parent must be su or sudo itself, by
+// whose process a session's end and the watcher's word of it are told from
+// others.
 const lifted = prlimit + ` --pid $$ --as=unlimited --data=unlimited --fsize=unlimited --cpu=unlimited --stack=8388608 --nofile=1024; exec "$@"`
 
 // prlimit is util-linux' prlimit(1).

@@ -368,6 +368,7 @@ func TestPurgeMindsTheQueue(t *testing.T) {
 	w.write("/run/sshnotify/new/A.json", "{}")
 	w.write("/var/spool/sshnotify/failed/B.json", "{}")
 	w.write("/var/spool/sshnotify/cur/.lock", "")
+	w.write("/var/spool/sshnotify/cur/msg-A.json", "{}") // no event: a message that carries some
 	var q *QueuedError
 	_, err := PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true})
 	if !errors.As(err, &q) || *q != (QueuedError{DefaultSpool, 1, 1}) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 )
 
 // QueuedError: events wait in the queue that purging would throw away.
@@ -201,16 +202,17 @@ func (t *takeout) purge(dir, why string) error {
 }
 
 // queued counts the events in a spool's folders. Names that the spool itself
-// would not take for an event do not count.
+// would not take for an event do not count, nor do the worker's messages, which
+// carry events that are counted.
 func (h Host) queued(dirs ...string) (waiting, failed int) {
-	count := func(dir string) (n int) {
+	count := func(dir string) (found int) {
 		entries, _ := os.ReadDir(h.real(dir))
 		for _, e := range entries {
-			if e.Type().IsRegular() && path.Ext(e.Name()) == ".json" && e.Name()[0] != '.' {
-				n++
+			if n := e.Name(); e.Type().IsRegular() && path.Ext(n) == ".json" && n[0] != '.' && !strings.HasPrefix(n, "msg-") {
+				found++
 			}
 		}
-		return n
+		return found
 	}
 	for _, d := range dirs {
 		if d == "" {
