@@ -30,7 +30,8 @@ const (
 // whether lines come and are understood. Where nobody watches, nothing is said.
 func (x *examination) watched() {
 	dir := watchDir(x.settings, x.state)
-	if _, err := os.Stat(dir); err != nil && len(x.settings.Sources)+len(x.settings.Patterns) == 0 {
+	// The package makes the folder, whether somebody watches or not.
+	if _, err := os.Stat(filepath.Join(dir, "sources")); err != nil && len(x.settings.Sources)+len(x.settings.Patterns) == 0 {
 		return
 	}
 	named := x.settings.Sources

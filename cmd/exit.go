@@ -99,6 +99,8 @@ func hints(err error) []string {
 		return []string{"set the host up first, or name another folder with --spool"}
 	case errors.Is(err, fs.ErrPermission):
 		return []string{"run it as root, or as the user that sshnotify delivers as: sudo -u sshnotify sshnotify …"}
+	case errors.Is(err, syscall.EROFS):
+		return []string{"a service may write to its own folders only; more in a drop-in (systemctl edit sshnotify-watch): ReadWritePaths=DIR under [Service]"}
 	case errors.Is(err, syscall.ENOSPC):
 		return []string{"the disk is full: df -h shows which"}
 	case errors.Is(err, deliver.ErrWaiting):
@@ -110,6 +112,9 @@ func hints(err error) []string {
 // settingsHints leaves out what complain says beside each error. What is
 // missing may be the settings file, or one that a key of it names.
 func settingsHints(err error) (hints []string) {
+	if errors.Is(err, fs.ErrPermission) {
+		hints = append(hints, "run it as root, or as the user whose settings they are")
+	}
 	for _, e := range config.Errors(err) {
 		switch {
 		case !errors.Is(e, fs.ErrNotExist):

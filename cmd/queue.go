@@ -64,7 +64,8 @@ its window ends (group.window); retry sends it at once.`,
 	retry := &cobra.Command{
 		Use: "retry [ID…]", Short: "Try again now, dead letters too",
 		Long: long(`retry makes waiting events due at once, also those that are held for their repeat
-window, and takes dead letters back. Without an ID it means all. A worker that runs is asked to do it; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
+window, and takes dead letters back. Without an ID it means all. A worker that
+runs is asked to do it; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue retry 7K3F",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {

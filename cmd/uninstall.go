@@ -44,7 +44,7 @@ history and the queue, unless --purge is given. Events that wait are delivered
 first, as far as they can be, and so is what is held for its repeat window or
 the daily digest. Those that can't be are named with the reason: without --purge
 they stay, and the exit status is 75; --purge throws them away after a question,
-or with --yes.`,
+or with --yes, and changes nothing where nobody can be asked: 1.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain)),
 		Example: `  sshnotify uninstall --dry-run
   sshnotify uninstall --purge
