@@ -172,7 +172,8 @@ func TestAWorkerThatIsStoppedIsNoticed(t *testing.T) {
 	}
 	hook()
 	until(t, "a worker", func() bool { return len(s.workers()) == 1 })
-	worker := s.workers()[0]
+	worker, lock := s.workers()[0], filepath.Join(s.spool, "cur", ".lock")
+	until(t, "its lock", func() bool { _, err := os.Stat(lock); return err == nil })
 	hook()
 	if logged := b.logged(); strings.Contains(logged, "no life") {
 		t.Errorf("a worker that lives is called silent:\n%s", logged)
@@ -181,7 +182,6 @@ func TestAWorkerThatIsStoppedIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Kill(worker, syscall.SIGCONT)
-	lock := filepath.Join(s.spool, "cur", ".lock")
 	before := time.Now().Add(-6 * time.Minute)
 	if err := os.Chtimes(lock, before, before); err != nil {
 		t.Fatal(err)
