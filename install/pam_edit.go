@@ -230,7 +230,7 @@ func looseRules(text []byte) []pamRule {
 			rules[0].span = l
 			out = append(out, rules[0])
 		}
-		continued = bytes.HasSuffix(bytes.TrimSpace(text[l.from:l.to]), []byte(`\\`))
+		continued = bytes.HasSuffix(bytes.TrimSpace(text[l.from:l.to]), []byte(`\`))
 	}
 	return out
 }
