@@ -22,10 +22,23 @@ const rlimitSigpending = 11
 
 // reachesThreads reports whether the runtime can have all threads change their
 // ids, which takes a queued signal for each: without room for one it would try
-// for ever.
+// for ever. How many are queued is counted for each user, whose processes may
+// have all the room that there is: where root may lift no limit, as in some
+// containers, that is all there will be.
 func reachesThreads() bool {
+	const enough = 64
 	var now unix.Rlimit
-	return unix.Getrlimit(rlimitSigpending, &now) != nil || now.Cur >= 64
+	if unix.Getrlimit(rlimitSigpending, &now) != nil {
+		return true
+	}
+	b, err := os.ReadFile("/proc/self/status")
+	_, line, found := strings.Cut(string(b), "\nSigQ:")
+	count, _, _ := strings.Cut(strings.TrimSpace(line), "/")
+	queued, numErr := strconv.ParseUint(count, 10, 64)
+	if err != nil || !found || numErr != nil {
+		queued = 0
+	}
+	return now.Cur >= enough && queued <= now.Cur-enough
 }
 
 // limits are what a hook needs at least, and its worker after it: a user's own

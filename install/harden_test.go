@@ -233,9 +233,41 @@ func TestPurgeHandsOver(t *testing.T) {
 			t.Errorf("%s: %s, group %d", at, octal(f.mode), f.gid)
 		}
 	}
-	found := slices.IndexFunc(w.ran, func(c string) bool { return strings.HasPrefix(c, "find / -xdev") })
-	if del := slices.Index(w.ran, "userdel sshnotify"); found < 0 || del < found {
-		t.Errorf("ran %v", w.ran)
+	// What somebody else has with their group stays that one's.
+	for _, command := range []string{
+		"find / -xdev '(' -user sshnotify-watch -o -user sshnotify ')' -exec chown -h root '{}' +",
+		"find / -xdev '(' -group sshnotify-watch -o -group sshnotify ')' -exec chgrp -h root '{}' +",
+	} {
+		found := slices.Index(w.ran, command)
+		if del := slices.Index(w.ran, "userdel sshnotify"); found < 0 || del < found {
+			t.Errorf("ran %v", w.ran)
+		}
+	}
+}
+
+// Whose rule a jump skips is the same without the hook.
+func TestCutHookShortensJumps(t *testing.T) {
+	const hook = "session optional pam_exec.so quiet /usr/bin/sshnotify hook\n"
+	const limits, unix = "session required pam_limits.so\n", "session required pam_unix.so\n"
+	auth := "auth [success=1 default=ignore] pam_unix.so\n"
+	jump := func(to string) string {
+		return "session [success=" + to + " default=ignore] pam_succeed_if.so user ingroup [a b]\n"
+	}
+	for _, row := range [][2]string{
+		{jump("1") + hook + limits + unix, jump("ignore") + limits + unix},
+		{jump("2") + hook + limits + unix, jump("1") + limits + unix},
+		{jump("2") + limits + auth + hook + unix, jump("1") + limits + auth + unix},
+		{jump("3") + hook + limits + hook + unix, jump("1") + limits + unix},
+		{jump("1") + limits + hook + unix, jump("1") + limits + unix},
+		{auth + hook + limits, auth + limits},
+		{hook + jump("1") + limits + unix, jump("1") + limits + unix},
+		{jump("2") + "@include common-session\n" + hook + unix, jump("2") + "@include common-session\n" + unix},
+		{jump("1") + strings.TrimSuffix(hook, "\n"), strings.TrimSuffix(jump("ignore"), "\n")},
+	} {
+		got, err := cutHook([]byte(row[0]))
+		if err != nil || string(got) != row[1] {
+			t.Errorf("of\n%s\nis left, %v:\n%s", row[0], err, got)
+		}
 	}
 }
 

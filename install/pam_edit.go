@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -199,7 +200,9 @@ func (h Host) setHook(text []byte, k Hook) ([]byte, error) {
 	return join(text[:at], line, text[at:]), nil
 }
 
-// cutHook takes every line of the hook out of a file of pam.d.
+// cutHook takes every line of the hook out of a file of pam.d. A rule before it
+// that jumps over it jumps one less, for else it would jump over somebody
+// else's rule.
 func cutHook(text []byte) ([]byte, error) {
 	rules, err := parsePAM(text)
 	if err != nil {
@@ -209,16 +212,50 @@ func cutHook(text []byte) ([]byte, error) {
 	if err != nil && len(found) == 0 && bytes.Contains(text, []byte("sshnotify hook")) {
 		return nil, err
 	}
-	var parts []span
-	for _, r := range found {
-		s := r.span
-		// A last line without newline took the one before it.
-		if s.to == len(text) && text[s.to-1] != '\n' && s.from > 0 {
-			s.from--
+	var out []byte
+	at := 0
+	for i, r := range rules {
+		switch {
+		case isHook(r):
+			out, at = append(out, text[at:r.from]...), r.to
+			// A last line without newline took the one before it.
+			if r.to == len(text) && text[r.to-1] != '\n' {
+				out = bytes.TrimSuffix(out, []byte("\n"))
+			}
+		case err == nil && r.bracket && r.typ == "session" && len(found) > 0:
+			out, at = append(append(out, text[at:r.from]...), shortened(rules[i+1:], text[r.from:r.to])...), r.to
 		}
-		parts = append(parts, s)
 	}
-	return cut(text, parts), nil
+	return append(out, text[at:]...), nil
+}
+
+// shortened gives a rule as it is to be once the hooks among those after it are
+// gone.
+func shortened(after []pamRule, rule []byte) []byte {
+	end := bytes.IndexByte(rule, ']') // of the control
+	control := jumpTo.ReplaceAllFunc(rule[:end], func(jump []byte) []byte {
+		was, err := strconv.Atoi(string(jumpTo.FindSubmatch(jump)[1]))
+		if err != nil {
+			return jump
+		}
+		n := was
+		for i, r := range slices.DeleteFunc(slices.Clone(after), func(r pamRule) bool { return r.typ != "session" && r.typ != "" }) {
+			if i >= was || r.includes() { // how many rules that is depends on another file
+				break
+			}
+			if isHook(r) {
+				n--
+			}
+		}
+		switch {
+		case n == was:
+			return jump
+		case n == 0: // to jump nowhere is to go on
+			return []byte("=ignore")
+		}
+		return fmt.Appendf(nil, "=%d", n)
+	})
+	return append(control, rule[end:]...)
 }
 
 // looseRules reads the lines of a file that is not understood as a whole: the
@@ -232,7 +269,7 @@ func looseRules(text []byte) []pamRule {
 			rules[0].span = l
 			out = append(out, rules[0])
 		}
-		continued = bytes.HasSuffix(bytes.TrimSpace(text[l.from:l.to]), []byte(`\\`))
+		continued = bytes.HasSuffix(bytes.TrimSpace(text[l.from:l.to]), []byte(`\`))
 	}
 	return out
 }

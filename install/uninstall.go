@@ -244,28 +244,26 @@ func (t *takeout) handOver(dir string) error {
 }
 
 // handOverHost makes root's what the users to be taken out own elsewhere, such
-// as what a pattern's program has written.
+// as what a pattern's program has written. Of a file of somebody else's that has
+// their group, no more than that is root's then.
 func (t *takeout) handOverHost() {
-	var whose []string
-	for _, name := range []string{WatchUser, ServiceUser} {
-		if _, added := t.rec.findName(kindUser, name); !added || t.h.Run == nil {
-			continue
-		}
-		for _, o := range []struct {
-			flag  string
-			there bool
-		}{{"-user", t.hasUser(name)}, {"-group", t.hasGroup(name)}} {
-			if o.there {
-				whose = append(whose, "-o", o.flag, name)
+	for _, what := range []struct {
+		flag, change string
+		there        func(string) bool
+	}{{"-user", "chown", t.hasUser}, {"-group", "chgrp", t.hasGroup}} {
+		var whose []string
+		for _, name := range []string{WatchUser, ServiceUser} {
+			if _, added := t.rec.findName(kindUser, name); added && t.h.Run != nil && what.there(name) {
+				whose = append(whose, "-o", what.flag, name)
 			}
 		}
+		if len(whose) == 0 {
+			continue
+		}
+		args := append([]string{"find", "/", "-xdev", "("}, whose[1:]...)
+		t.run("nothing is left to who gets their numbers next", nil, append(args, ")", "-exec", what.change, "-h", "root", "{}", "+")...)
+		t.plan.Changes[len(t.plan.Changes)-1].mayFail = true
 	}
-	if len(whose) == 0 {
-		return
-	}
-	args := append([]string{"find", "/", "-xdev", "("}, whose[1:]...)
-	t.run("nothing is left to who gets their numbers next", nil, append(args, ")", "-exec", "chown", "-h", "root:root", "{}", "+")...)
-	t.plan.Changes[len(t.plan.Changes)-1].mayFail = true
 }
 
 func (t *takeout) hasUser(name string) bool { _, ok := t.h.UserByName(name); return ok }

@@ -67,15 +67,22 @@ func TestAttackQueuedSignals(t *testing.T) {
 			lacking(t, tool)
 		}
 	}
-	r := s.do(call{
-		args:   []string{"hook", "--services", "su", "--spool", s.spool, "--config", s.settings},
-		env:    []string{"PATH=" + os.Getenv("PATH"), "PAM_SERVICE=su", "PAM_USER=root", "PAM_RUSER=nobody", "PAM_TYPE=open_session"},
-		within: append(append(b.within(), "timeout", "--signal=KILL", "20", "prlimit", "--sigpending=2048:", "--"), caller...),
-	})
-	if r != (result{}) {
-		t.Errorf("the hook must be silent and exit 0: %+v", r)
+	hook := func(limit string) {
+		t.Helper()
+		r := s.do(call{
+			args:   []string{"hook", "--services", "su", "--spool", s.spool, "--config", s.settings},
+			env:    []string{"PATH=" + os.Getenv("PATH"), "PAM_SERVICE=su", "PAM_USER=root", "PAM_RUSER=nobody", "PAM_TYPE=open_session"},
+			within: append(append(b.within(), append(strings.Fields("timeout --signal=KILL 20 prlimit"), strings.Fields(limit)...)...), caller...),
+		})
+		if r != (result{}) {
+			t.Errorf("%s: the hook must be silent and exit 0: %+v", limit, r)
+		}
 	}
+	hook("--sigpending=2048: --")
 	until(t, "the message", func() bool { return len(s.slack.Messages()) == 1 })
+	// Root, where it may lift no limit.
+	hook("--sigpending=2048:2048 -- setpriv --bounding-set -sys_resource --")
+	until(t, "another message, or event", func() bool { return len(s.slack.Messages()) == 2 || len(s.waiting()) == 1 })
 }
 
 // roomForSignals reads how many signals a process of this user may have waiting:

@@ -127,3 +127,35 @@ func TestScriptsKnowWhatGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// Where sshnotify uninstall could not, the package takes the hook's lines out of
+// pam.d: whole, for PAM lets nobody in by a file with half a rule.
+func TestThePackageTakesOutWholeRules(t *testing.T) {
+	text, err := os.ReadFile("internal/release/package/preremove.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^\s*(sed -i .*) "\$file" \|\| :$`).FindSubmatch(text)
+	if command == nil {
+		t.Fatal("no such command")
+	}
+	const others = "# a comment \\\nauth required pam_unix.so\nsession required pam_limits.so \\\n  conf=/etc/x\nsession required pam_unix.so\n"
+	for _, hook := range []string{
+		"session optional pam_exec.so quiet /usr/bin/sshnotify hook --no-worker\n",
+		"session optional pam_exec.so quiet /usr/bin/sshnotify hook \\\n  --no-worker\n",
+		"session optional pam_exec.so quiet \\\n /usr/bin/sshnotify hook \\\n  --no-worker\n",
+	} {
+		for _, whole := range []string{others + hook, hook + others} {
+			file := filepath.Join(t.TempDir(), "sshd")
+			if err := os.WriteFile(file, []byte(whole), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("sh", "-c", string(command[1])+` "$1"`, "sh", file).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if left, err := os.ReadFile(file); err != nil || string(left) != others {
+				t.Errorf("of\n%s\nis left, %v:\n%s", whole, err, left)
+			}
+		}
+	}
+}

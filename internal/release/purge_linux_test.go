@@ -112,11 +112,13 @@ func TestPurgedHost(t *testing.T) {
 	g.run("chgrp", "sshnotify", "/etc/sshnotify/mine.key")
 	g.write("srv/by-the-watcher", "x\n", 0o644)
 	g.run("chown", "sshnotify-watch:sshnotify", "/srv/by-the-watcher")
+	g.write("srv/by-alice", "x\n", 0o640)
+	g.run("chown", "alice:sshnotify-watch", "/srv/by-alice")
 	t.Logf("%s", g.run("apt-get", "purge", "--yes", "sshnotify"))
-	if got := g.run("stat", "-c", "%a %U:%G", "/etc/sshnotify", "/etc/sshnotify/mine.key", "/srv/by-the-watcher"); got != "700 root:root\n600 root:root\n644 root:root\n" {
+	if got := g.run("stat", "-c", "%a %U:%G", "/etc/sshnotify", "/etc/sshnotify/mine.key", "/srv/by-the-watcher", "/srv/by-alice"); got != "700 root:root\n600 root:root\n644 root:root\n640 alice:root\n" {
 		t.Errorf("what is left: %s", got)
 	}
-	g.run("rm", "-r", "/etc/sshnotify", "/srv/by-the-watcher")
+	g.run("rm", "-r", "/etc/sshnotify", "/srv/by-the-watcher", "/srv/by-alice")
 	g.gone(before)
 	since := strings.TrimSpace(g.run("date", "+%s"))
 	g.login()

@@ -55,7 +55,9 @@ purge)
 		if id -u "$user" >/dev/null 2>&1; then
 			# So it is with whatever they have elsewhere, such as what a
 			# pattern's program wrote. /run and the like are other file systems.
-			find / /run /var /srv /home -xdev \( -user "$user" -o -group "$user" \) -exec chown -h root:root {} + 2>/dev/null || :
+			# Of somebody else's file that has their group, only that is root's then.
+			find / /run /var /srv /home -xdev -user "$user" -exec chown -h root {} + 2>/dev/null || :
+			find / /run /var /srv /home -xdev -group "$user" -exec chgrp -h root {} + 2>/dev/null || :
 			userdel "$user" || echo "sshnotify: the user $user stays: userdel $user" >&2
 		fi
 	done

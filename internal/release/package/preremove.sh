@@ -29,7 +29,9 @@ if [ "$going" = yes ]; then
 	fi
 	# Each login would log that it can't be run.
 	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify hook' /etc/pam.d/* || :); do
-		sed -i --follow-symlinks '\|^session.*/usr/bin/sshnotify hook|d' "$file" || :
+		# A rule may go on behind a backslash: the rest of it, left alone, would
+		# keep everybody out.
+		sed -i --follow-symlinks -e ':rule' -e '/^[^#]*\\$/{N;b rule' -e '}' -e '\|^session.*/usr/bin/sshnotify hook|d' "$file" || :
 	done
 	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify' /etc/pam.d/* /etc/bash.bashrc || :); do
 		echo "sshnotify: hint: $file still runs /usr/bin/sshnotify, which goes; logins go on, untold." >&2
