@@ -131,8 +131,8 @@ func TestBrokenDestinationIsSaidOnce(t *testing.T) {
 		if len(notes) != 1 || !strings.Contains(notes[0].Event.Note.Title, "bad") {
 			t.Errorf("the other destination was told %d times", len(notes))
 		}
-		if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "no_service") {
-			t.Errorf("said out loud: %q", b.alarms)
+		if len(b.said()) != 1 || !strings.Contains(b.said()[0], "no_service") {
+			t.Errorf("said out loud: %q", b.said())
 		}
 		mended = true
 		b.mustRun()
@@ -160,8 +160,8 @@ func TestWhatCantBeSentIsADeadLetter(t *testing.T) {
 		if diff := cmp.Diff([]string{e.ID + ".json"}, b.files("failed")); diff != "" {
 			t.Errorf("dead letters: %s", diff)
 		}
-		if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], event.Ref(e.ID)) {
-			t.Errorf("said out loud: %q", b.alarms)
+		if len(b.said()) != 1 || !strings.Contains(b.said()[0], event.Ref(e.ID)) {
+			t.Errorf("said out loud: %q", b.said())
 		}
 		// queue retry takes it back.
 		bad.fail = nil
@@ -327,8 +327,8 @@ func TestReloadTakesTheNewSettings(t *testing.T) {
 		if len(old.alerts()) != 2 || len(fresh.alerts()) != 1 || fresh.got[0].Event.User != "carol" {
 			t.Errorf("old settings sent %d, new ones %d; want 2 and 1", len(old.got), len(fresh.got))
 		}
-		if len(b.alarms) != 1 {
-			t.Errorf("wrong settings were said %d times", len(b.alarms))
+		if len(b.said()) != 1 {
+			t.Errorf("wrong settings were said %d times", len(b.said()))
 		}
 	})
 }

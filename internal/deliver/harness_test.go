@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,10 +67,10 @@ type bench struct {
 	dir     string
 	state   string
 	set     Settings
-	alarms  []string
 	changed chan struct{} // the notice of new files
 	alive   func(event.Session) (bool, bool)
 	mu      sync.Mutex
+	alarms  []string
 	score   map[netip.Addr]int // risk scores; other addresses have none
 	log     strings.Builder
 }
@@ -109,12 +110,21 @@ func quickDir(t *testing.T) string {
 	return dir
 }
 
+// said gives the alarms so far. A worker may raise more meanwhile.
+func (b *bench) said() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.alarms)
+}
+
 func (b *bench) job(m Mode) Job {
 	return Job{
 		Spool: b.spool, Mode: m, StateDir: b.state, Hostname: "db1",
 		Load: func() (Settings, error) { return b.set, nil },
 		Log:  slog.New(slog.NewTextHandler(&b.log, nil)),
 		Alarm: func(s string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
 			b.alarms = append(b.alarms, s)
 		},
 		Alive: b.alive,

@@ -198,8 +198,8 @@ func TestAFailingMemoryIsLeftAlone(t *testing.T) {
 		if m.asked != 1 || len(d.alerts()) != 50 {
 			t.Errorf("asked %d times, and %d of 50 told", m.asked, len(d.alerts()))
 		}
-		if len(b.alarms) != 1 {
-			t.Errorf("said out loud: %q", b.alarms)
+		if len(b.said()) != 1 {
+			t.Errorf("said out loud: %q", b.said())
 		}
 	})
 }

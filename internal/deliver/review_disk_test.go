@@ -55,8 +55,8 @@ func TestUnwritableStateFolderStopsNothing(t *testing.T) {
 		if len(d.got) != 2 || d.got[1].LoginID != in.ID {
 			t.Errorf("%d messages, want the login's and its logout's", len(d.got))
 		}
-		if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "state") {
-			t.Errorf("said out loud: %q", b.alarms)
+		if len(b.said()) != 1 || !strings.Contains(b.said()[0], "state") {
+			t.Errorf("said out loud: %q", b.said())
 		}
 	})
 }

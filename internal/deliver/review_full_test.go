@@ -78,8 +78,8 @@ func TestFullWorkerHearsOfRequests(t *testing.T) {
 		if got := b.files("cur"); len(got) != 1 || got[0] != eventFile(late.ID) {
 			t.Errorf("in cur/: %v, want the late one", got)
 		}
-		if !strings.Contains(strings.Join(b.alarms, "\n"), "10 events wait") {
-			t.Errorf("said out loud: %q", b.alarms)
+		if !strings.Contains(strings.Join(b.said(), "\n"), "10 events wait") {
+			t.Errorf("said out loud: %q", b.said())
 		}
 	})
 }

@@ -46,12 +46,12 @@ func TestWaitingForASilentWorkerIsSaid(t *testing.T) {
 		}
 		stop := start(t, b.job(Follow))
 		time.Sleep(spool.SilentAfter - time.Minute)
-		if len(b.alarms) != 0 {
-			t.Errorf("too soon: %q", b.alarms)
+		if len(b.said()) != 0 {
+			t.Errorf("too soon: %q", b.said())
 		}
 		time.Sleep(10 * time.Minute)
-		if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "has shown no life") {
-			t.Errorf("said: %q", b.alarms)
+		if len(b.said()) != 1 || !strings.Contains(b.said()[0], "has shown no life") {
+			t.Errorf("said: %q", b.said())
 		}
 		if err := q.Unlock(); err != nil {
 			t.Fatal(err)

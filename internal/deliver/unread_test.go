@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,14 +23,14 @@ func (b *bench) faults(fail func(op, path string) error) {
 // unreadable makes the spool's reads of a file of cur/ fail until it is mended.
 func (b *bench) unreadable(name string) (mend func()) {
 	b.t.Helper()
-	mended := false
+	var mended atomic.Bool
 	b.faults(func(op, path string) error {
-		if op == "read" && !mended && strings.HasSuffix(path, "/cur/"+name) {
+		if op == "read" && !mended.Load() && strings.HasSuffix(path, "/cur/"+name) {
 			return syscall.EIO
 		}
 		return nil
 	})
-	return func() { mended = true }
+	return func() { mended.Store(true) }
 }
 
 // The disk fails for a minute: nothing is given up, and the event is told as
@@ -184,8 +185,8 @@ func TestRefusedFilesAreSaidOnce(t *testing.T) {
 			}
 		}
 		time.Sleep(50 * time.Minute)
-		if got := d.alerts(); len(got) != 2 || len(b.alarms) != 1 || strings.ContainsAny(got[1].Event.Note.Text+b.alarms[0], "\n\u202e") {
-			t.Errorf("%d messages, said aloud: %q", len(got), b.alarms)
+		if got := d.alerts(); len(got) != 2 || len(b.said()) != 1 || strings.ContainsAny(got[1].Event.Note.Text+b.said()[0], "\n\u202e") {
+			t.Errorf("%d messages, said aloud: %q", len(got), b.said())
 		}
 		time.Sleep(time.Hour)
 		if got := d.alerts(); len(got) != 3 || !strings.Contains(got[2].Event.Note.Text, "199 files") {
