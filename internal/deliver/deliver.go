@@ -125,7 +125,10 @@ type Job struct {
 	// settings before it stay.
 	Load   func() (Settings, error)
 	Reload <-chan struct{}
-	Ready  func()       // called once the lock is held and the queue loaded; may be nil
+	// Ready is called once, when the queue is loaded; in Follow also when another
+	// worker has it, which may take longer than a service manager waits. May be
+	// nil.
+	Ready  func()
 	Status func(Status) // told around a reload; may be nil
 	Log    *slog.Logger
 	Alarm  func(string) // says a thing out loud in the system log; may not block long
@@ -208,6 +211,7 @@ func (j *Job) lock(ctx context.Context) (*spool.Queue, error) {
 		if q, err := j.Spool.Lock(ctx, false); !errors.Is(err, spool.ErrLocked) {
 			return q, err
 		}
+		j.ready()
 		if silence := j.Spool.Silence(time.Now()); silence > spool.SilentAfter && !said {
 			said = true
 			j.Log.Error("another worker has the queue, and shows no life", "for", silence)
@@ -222,6 +226,13 @@ func (j *Job) lock(ctx context.Context) (*spool.Queue, error) {
 	}
 }
 
+func (j *Job) ready() {
+	if j.Ready != nil {
+		j.Ready()
+		j.Ready = nil
+	}
+}
+
 // work runs one worker under the lock, once for each load of the settings. It
 // says how many events are left, and how many files were claimed.
 func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, claimed int, err error) {
@@ -232,8 +243,8 @@ func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, cl
 		if err != nil {
 			return 0, claimed, err
 		}
-		if first && j.Ready != nil {
-			j.Ready()
+		if first {
+			j.ready()
 		}
 		first = false
 		reload, err := w.run(ctx)

@@ -63,3 +63,31 @@ func TestWaitingForASilentWorkerIsSaid(t *testing.T) {
 		stop()
 	})
 }
+
+// A worker that a hook started may hold the queue for a whole repeat window: a
+// service manager would take one that waits for it for one that failed.
+func TestWaitingForAnotherWorkerIsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeDest{name: "slack"})
+		q, err := b.spool.Lock(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times := 0
+		j := b.job(Follow)
+		j.Ready = func() { times++ }
+		stop := start(t, j)
+		synctest.Wait()
+		if times != 1 {
+			t.Errorf("ready %d times while it waits", times)
+		}
+		if err := q.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if !b.spool.Busy() || times != 1 {
+			t.Errorf("when the lock is free: busy %v, ready %d times", b.spool.Busy(), times)
+		}
+		stop()
+	})
+}
