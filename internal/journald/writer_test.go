@@ -82,6 +82,7 @@ func TestWriter(t *testing.T) {
 		{"su that its user calls x", with(su, `"SYSLOG_IDENTIFIER":"x"`, `"_COMM":"x"`), "su", ""},
 		{"sudo in Rust", with(su, `"SYSLOG_IDENTIFIER":"sudo"`, `"_EXE":"/usr/lib/cargo/bin/sudo"`), "sudo", "sudo"},
 		{"pure-ftpd with a database", with(sshd, `"SYSLOG_IDENTIFIER":"pure-ftpd"`, `"_EXE":"/usr/sbin/pure-ftpd-mysql"`), "pure-ftpd", "pure-ftpd"},
+		{"pure-ftpd in a virtual chroot", with(sshd, `"SYSLOG_IDENTIFIER":"pure-ftpd"`, `"_EXE":"/usr/sbin/pure-ftpd-mysql-virtualchroot"`), "pure-ftpd", "pure-ftpd"},
 		{"cron", `"SYSLOG_IDENTIFIER":"CRON","_COMM":"cron","_EXE":"/usr/sbin/cron","_UID":"0","_TRANSPORT":"syslog"`, "", ""},
 
 		{"root's logger", with(sshd, `"_EXE":"/usr/bin/logger"`), "", "sshd"},
@@ -197,7 +198,7 @@ func TestStandardError(t *testing.T) {
 func TestMatches(t *testing.T) {
 	all := " " + strings.Join(Matches(), " ") + " "
 	for _, want := range []string{"_COMM=sshd", "_COMM=sshd-session", "_COMM=sshd-auth", "_COMM=dropbear", "_COMM=vsftpd", "_COMM=proftpd",
-		"_COMM=pure-ftpd", "_COMM=pure-ftpd-postg", "_COMM=sudo", "_COMM=su", "_EXE=/usr/bin/sudo", "_EXE=/usr/bin/su", "_EXE=/bin/su"} {
+		"_COMM=pure-ftpd", "_COMM=pure-ftpd-postg", "_COMM=pure-ftpd-virtu", "_COMM=sudo", "_COMM=su", "_EXE=/usr/bin/sudo", "_EXE=/usr/bin/su", "_EXE=/bin/su"} {
 		if !strings.Contains(all, " "+want+" ") {
 			t.Errorf("%s is missing in%s", want, all)
 		}

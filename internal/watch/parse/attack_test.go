@@ -85,6 +85,36 @@ func TestAttackThatCanNotBeToldApart(t *testing.T) {
 	}
 }
 
+// A logger that cuts lines must not make what a stranger wrote their end, neither in
+// a certificate's identity nor within "message repeated N times".
+func TestAttackByALineThatWasCut(t *testing.T) {
+	for name, text := range map[string]string{
+		"attack-certificate-cut": "sshd[1]: Failed publickey for invalid user a from 10.1.1.1 port 1 ssh2: b from 127.0.0.1 port 4242 ssh2: RSA-CERT SHA256:" +
+			strings.Repeat("A", 43) + " ID " + strings.Repeat("x", 60) + " from 10.1.1.1 port 22",
+		"attack-repeated-pam": "proftpd[1]: message repeated 2 times: [ pam_unix(proftpd:auth): authentication failure; logname= uid=0 euid=0 tty=/dev/ftpd12 ruser=" +
+			strings.Repeat("x", 80) + " rhost=10.1.1.1",
+		"attack-dropbear-cut": "dropbear[1]: Login attempt with wrong user " + strings.Repeat("x", 180) + " from 10.1.1.1:2",
+	} {
+		if got := explain(text); got.Outcome != parse.Failure || got.IP.IsValid() || !got.Ambiguous {
+			t.Errorf("%s: %s from %s by %s", name, got.Outcome, got.IP, got.Parser)
+		}
+	}
+	got := explain("proftpd[1]: message repeated 2 times: [ h (c[127.0.0.1]): USER " + strings.Repeat("x", 140) + ": Login successful.")
+	if got.Outcome == parse.Success || !got.Ambiguous {
+		t.Errorf("a name that was cut off got in: %+v", got)
+	}
+}
+
+// What stands in JSON is anybody's, whole or not.
+func TestAttackInJSON(t *testing.T) {
+	const words = `"MESSAGE":"x (a[10.1.1.1]): USER root (Login failed): y","_UID":"1000"`
+	for _, text := range []string{"{" + words + "}", " {" + words + "}", "{" + words, "\x1e{" + words + "}", "\t{" + words + "}"} {
+		if got := explain(text); got.Outcome != parse.None || got.IP.IsValid() {
+			t.Errorf("%q: %s from %s by %s", text, got.Outcome, got.IP, got.Parser)
+		}
+	}
+}
+
 // Nobody gets in by a name.
 func TestAttackForgedLogin(t *testing.T) {
 	for name, text := range map[string]string{

@@ -54,7 +54,7 @@ func dropbearEnd(s string, k kind, r *reading) {
 			r.User = name[i+1:]
 		}
 	}
-	p.into(r)
+	p.intoWhole(r)
 }
 
 // endHostPort cuts " from ADDR:PORT" off the end.

@@ -142,23 +142,24 @@ func (p *Parser) Parse(l line.Line) Result {
 		}
 	}
 	message := h.message
-	if l.Entry == nil { // "message repeated" is a syslog daemon's
+	whole := len(message) // as the next logger got it
+	if l.Entry == nil {   // "message repeated" is a syslog daemon's
 		message, times = repeated(message)
 	}
 	r := &p.reading
-	*r = reading{whole: len(message)}
+	*r = reading{whole: whole}
 	if h.tagged {
 		if i := daemonOf(h.program); i != isNobody && !l.Cut {
 			daemons[i].read(message, r)
 			r.seal(&daemons[i])
 		}
-	} else if !l.Cut { // what was cut off may be where the address stands
+	} else if !l.Cut && !isJSON(message) { // what was cut off may be where the address stands
 		for i := range daemons {
 			if daemons[i].read(message, r); r.Outcome != "" {
 				r.seal(&daemons[i])
 				break
 			}
-			*r = reading{whole: len(message)}
+			*r = reading{whole: whole}
 		}
 	}
 	if r.Outcome == "" {

@@ -91,6 +91,10 @@ func sshdFailed(s string, r *reading) {
 	}
 	r.setUser(name)
 	r.Key = fingerprint(info)
+	if info == "" && !strings.HasSuffix(rest, " ssh2") {
+		p.intoWhole(r) // it may have been cut off within a certificate's identity
+		return
+	}
 	p.into(r)
 }
 

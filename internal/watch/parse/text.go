@@ -185,6 +185,13 @@ func repeated(s string) (message string, times int) {
 	return strings.TrimPrefix(rest, " "), min(n, maxRepeat)
 }
 
+// isJSON reports whether a line is an entry of the journal, or another program's
+// JSON, whole or not (RFC 7464 puts a byte in front): no daemon begins so, and
+// anybody's words may stand in it.
+func isJSON(s string) bool {
+	return strings.HasPrefix(strings.TrimLeft(s, "\x1e \t"), "{")
+}
+
 // lastRepeated reads the BSDs' "last message repeated N times".
 func lastRepeated(s string) (int, bool) {
 	rest, ok := strings.CutPrefix(s, "last message repeated ")
