@@ -39,7 +39,7 @@ func TestSecretsInTheWrongPlace(t *testing.T) {
 		"a raise":    "[raise]\nnew_key = %s\n",
 		"a rule":     "[[rule]]\nignore = true\nkey = %s\ncountry = %s\nhours = %s\nasn = %s\n",
 		"a source":   "[source.x]\npath = %s\ngroup = %s\n[source.journal]\nmatch = [%s]\n",
-		"a pattern":  "[[pattern]]\nname = \"a\"\nmatch = 'b'\nseverity = %s\nsource = [%s]\n",
+		"a pattern":  "[[pattern]]\nname = \"a\"\nmatch = 'b'\nseverity = %s\nsource = [%s]\nip = %s\n",
 		"a detector": "[[detector]]\nname = %s\ncount = 3\nwithin = %s\nby = %s\n",
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")

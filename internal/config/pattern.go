@@ -198,7 +198,7 @@ func quiet(s string) string {
 	words := strings.Split(s, " ")
 	for i, w := range words {
 		quoted := strings.Trim(w, `",;:`)
-		if len(quoted) > maxShownKey || strings.HasPrefix(w, `"`) && !isName(quoted) && not(quoted) == "" || strings.IndexFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
+		if len(quoted) > maxShownKey || strings.HasPrefix(w, `"`) && not(quoted) == "" || strings.IndexFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
 			words[i] = `"…"` + w[len(strings.TrimRight(w, ",;:")):]
 		}
 	}

@@ -35,16 +35,16 @@ type Risk struct {
 // SaysNothing reports whether a word that stands for a risk is that there is no
 // opinion. Beside it a low score is no sign of anything.
 func SaysNothing(word string) bool {
-	plain := strings.TrimSpace(strings.NewReplacer("_", " ", "-", " ", "/", "", "?", " ").Replace(strings.ToLower(word)))
+	plain := strings.TrimSpace(strings.NewReplacer("_", " ", "-", " ", "/", "", "?", " ", ".", "", "(", "", ")", "").Replace(strings.ToLower(word)))
 	switch plain {
 	case "":
 		return strings.TrimSpace(word) != "" // "-"
 	case "unknown", "unk", "none", "null", "nil", "nan", "na", "not available", "unavailable", "undefined", "undetermined", "indeterminate",
 		"unrated", "not rated", "unranked", "unscored", "unclassified", "uncategorized", "unspecified", "unassigned", "not found", "no data", "nodata",
-		"no information", "not seen", "unseen", "not analyzed", "pending":
+		"no information", "not seen", "unseen", "not analyzed", "pending", "inconclusive", "insufficient data", "not enough data", "no verdict":
 		return true
 	}
-	return false
+	return strings.HasPrefix(plain, "unknown ") // risk, reputation
 }
 
 // Network is the autonomous system that an address belongs to.

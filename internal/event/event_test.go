@@ -259,3 +259,15 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A word for no opinion, in the forms in which services write it.
+func TestSaysNothing(t *testing.T) {
+	for word, want := range map[string]bool{
+		"UNKNOWN": true, "Unknown risk": true, "unknown_reputation": true, "(unknown)": true, "N/A": true, "n.a.": true, "-": true, "inconclusive": true,
+		"": false, "LOW": false, "clean": false, "unknownbot": false, "safe": false,
+	} {
+		if SaysNothing(word) != want {
+			t.Errorf("%q: %v", word, !want)
+		}
+	}
+}
