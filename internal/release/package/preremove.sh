@@ -17,7 +17,8 @@ if [ "$going" = yes ]; then
 	if command -v deb-systemd-helper >/dev/null 2>&1 && deb-systemd-helper --quiet was-enabled sshnotify.service; then
 		enabled=yes
 	fi
-	sshnotify uninstall --system --yes ||
+	# 75: all is out, and it has said which events wait.
+	sshnotify uninstall --system --yes || [ $? = 75 ] ||
 		echo "sshnotify: hint: not all that sshnotify install put in could be taken out" >&2
 	# Removing is not disabling: installed again, the service is started again.
 	if [ "$enabled" = yes ]; then
