@@ -42,7 +42,8 @@ type Engine struct {
 	random  uint64
 	hand    int // of the sweep
 	ends    ends
-	attacks int // that go on
+	settles []settle // accounts to look at again, the first first
+	attacks int      // that go on
 	known   known
 	flood   flood
 }
@@ -130,6 +131,7 @@ func (g *Engine) Tick(now time.Time) []Finding {
 
 // Close gives a summary of every attack and of a flood that goes on, and ends it.
 func (g *Engine) Close() []Finding {
+	out := g.settled(maxTime, nil)
 	var open []*entry
 	for _, e := range g.list {
 		if e.attack != nil {
@@ -137,7 +139,6 @@ func (g *Engine) Close() []Finding {
 		}
 	}
 	slices.SortFunc(open, func(a, b *entry) int { return endOf(a).compare(endOf(b)) })
-	var out []Finding
 	for _, e := range open {
 		out = append(out, g.end(e, e.last, true))
 	}
@@ -164,6 +165,7 @@ func (g *Engine) advance(t int64) (out []Finding) {
 		}
 		out = append(out, g.end(e, due.t, false))
 	}
+	out = g.settled(t, out)
 	if due, any := g.flood.due(t); any && due <= t {
 		out = append(out, g.flood.tell(due))
 	}
@@ -236,8 +238,10 @@ func (g *Engine) count(t int64, k key, who uint64, r *parse.Result, groups []gro
 		}
 	}
 	if !going {
-		if f, ok := g.begin(e, r.Service, groups); ok {
+		if f, ok := g.begin(e, r.Service, groups, e.last-settling); ok {
 			out = append(out, f)
+		} else if isUnknown(who) {
+			g.settle(e)
 		}
 	}
 	if going && k.by == ByAddress {
@@ -247,8 +251,9 @@ func (g *Engine) count(t int64, k key, who uint64, r *parse.Result, groups []gro
 	return out
 }
 
-// begin looks whether the attempts up to the latest are an attack.
-func (g *Engine) begin(e *entry, service string, groups []group) (Finding, bool) {
+// begin looks whether the attempts up to the latest are an attack. Those up to
+// settled get no address any more.
+func (g *Engine) begin(e *entry, service string, groups []group, settled int64) (Finding, bool) {
 	for i := range groups {
 		if !groups[i].counts(service) {
 			continue
@@ -258,7 +263,7 @@ func (g *Engine) begin(e *entry, service string, groups []group) (Finding, bool)
 			from := max(e.last-within, e.muted)
 			n, first := e.groups[i].since(from)
 			// Where no line says the addresses, nobody knows how many they are.
-			if n < d.Count || e.groups[i].different(from) < d.Distinct && e.unknown(from, e.last-settling) < d.Count {
+			if n < d.Count || e.groups[i].different(from) < d.Distinct && e.unknown(from, settled) < d.Count {
 				continue
 			}
 			e.attack = &ongoing{detector: d.Name, within: within, began: e.last, first: first, attempts: n}

@@ -49,7 +49,8 @@ type entry struct {
 	told                              []mark // logins that were told
 	over                              bool   // the tallies are those of an attack that has ended
 	attack                            *ongoing
-	size                              int // bytes, as counted last
+	settling                          bool // it is looked at again
+	size                              int  // bytes, as counted last
 }
 
 // attempts are the last attempts of a group.

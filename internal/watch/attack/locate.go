@@ -30,6 +30,47 @@ func isUnknown(who uint64) bool { return who != 0 && who <= unknownBits }
 // waits two seconds before it lets sshd write its own.
 const settling = 3000
 
+// settle is an account whose last attempt may get its address until t.
+type settle struct {
+	t int64
+	e *entry
+}
+
+// settle has an account looked at again when its attempts have the addresses that
+// they get.
+func (g *Engine) settle(e *entry) {
+	if !e.settling {
+		e.settling = true
+		g.settles = append(g.settles, settle{e.last + settling, e})
+	}
+}
+
+// settled looks whether attempts without an address, which get none any more, are
+// an attack.
+func (g *Engine) settled(t int64, out []Finding) []Finding {
+	for len(g.settles) > 0 && g.settles[0].t <= t {
+		due := g.settles[0]
+		g.settles = g.settles[1:]
+		e := due.e
+		e.settling = false
+		if g.entries[e.key] != e || e.attack != nil {
+			continue
+		}
+		if e.last+settling > t {
+			g.settle(e) // attempts came since
+			continue
+		}
+		for _, service := range e.services.list {
+			if f, ok := g.begin(e, service.Name, g.groups[e.key.by], e.last); ok {
+				out = append(out, f)
+				g.resize(e)
+				break
+			}
+		}
+	}
+	return out
+}
+
 // unknown counts an account's attempts, after one moment and up to another, of
 // which no line has said the address.
 func (e *entry) unknown(since, until int64) int {

@@ -28,6 +28,14 @@ func lines(n int, texts ...string) (out []string) {
 	return out
 }
 
+// names are attempts of which the log has a name alone, a second apart.
+func names(n int) (out []string) {
+	for i := range n {
+		out = append(out, fmt.Sprintf("Nov 20 10:00:%02d web1 sshd[%d]: error: PAM: Authentication failure for root from host7.example.net", i, 100+i))
+	}
+	return out
+}
+
 // findingsOf replays lines. Between any two of them the engine may be written down
 // and read again.
 func findingsOf(t *testing.T, o Options, lines []string) []string {
@@ -102,7 +110,11 @@ func TestANameInsteadOfAnAddress(t *testing.T) {
 		"a process number that comes again is somebody else's": {append(lines(1, "sshd[7]: Connection from 192.0.2.50 port 4 on 192.0.2.1 port 22", "sshd[7]: Connection closed by 192.0.2.50 port 4"),
 			lines(4, strings.Replace(pam, "PID", "7", 1))...), nil},
 		"no line says the address": {append(lines(6, "sshd[PID]: error: PAM: Authentication failure for root from host7.example.net"), login),
-			[]string{"begun against root 6 00:00 to 00:25", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
+			[]string{"begun against root 5 00:00 to 00:20", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
+		"no line says the address, and all come at once": {names(6), []string{"begun against root 6 00:00 to 00:05", "ended against root 6 00:00 to 00:05"}},
+		"and somebody else fails much later": {append(names(6), "Nov 20 10:09:00 web1 sshd[98]: Failed password for bob from 203.0.113.9 port 5 ssh2"),
+			[]string{"begun against root 6 00:00 to 00:05", "ended against root 6 00:00 to 00:05"}},
+		"four at once are no attack": {names(4), nil},
 		"no line says the address, and the names differ": {append(lines(6, "sshd[PID]: error: PAM: Authentication failure for root from hPID.example.net"), login),
 			[]string{"begun against root 5 00:00 to 00:20", "success-after 203.0.113.7 6 00:00 to 00:25", "ended against root 6 00:00 to 00:25"}},
 		"eight at once, of which no line has said the address yet": {append(slices.Repeat(lines(1, strings.Replace(child, "CHILD", "7", 1)), 8),

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -150,6 +151,12 @@ func Restore(r io.Reader, o Options) (*Engine, error) {
 			return nil, fmt.Errorf("entry %d: %w", i, err)
 		}
 	}
+	for _, e := range g.list {
+		if e.attack == nil && e.key.by == ByUser && e.unknown(0, e.last) > 0 {
+			g.settle(e)
+		}
+	}
+	slices.SortStableFunc(g.settles, func(a, b settle) int { return cmp.Compare(a.t, b.t) })
 	for i := range head.Others {
 		var a Attacker
 		if err := d.Decode(&a); err != nil {
