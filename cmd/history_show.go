@@ -118,7 +118,7 @@ func judged(e history.Entry) bool {
 }
 
 func ownerOf(o *owners, e history.Entry) string {
-	return event.Clean(o.of(event.Event{User: e.User, Auth: event.Auth{Fingerprint: e.Key}}), maxComment)
+	return event.Clean(o.of(event.Event{User: e.User, Login: event.Login{Auth: event.Auth{Fingerprint: e.Key}}}), maxComment)
 }
 
 // authText names a key by its owner, or by as much of it as tells keys apart.

@@ -51,7 +51,7 @@ func newOwners(c config.Config) *owners {
 
 // of gives the owner of a login's key, or nothing.
 func (o *owners) of(e event.Event) string {
-	key := e.Auth.Fingerprint
+	key := e.Login.Auth.Fingerprint
 	if key == "" {
 		return ""
 	}
