@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // oldData is the age from which a database of the owner's should be replaced.
@@ -156,13 +157,13 @@ func (x *examination) memory(ctx context.Context) {
 		defer db.Close()
 		_, err = db.Undigested(ctx, x.now)
 	}
-	var newer *history.NewerError
+	var newer *store.NewerError
 	switch {
 	case err == nil:
 		x.add("memory", install.OK, "", "%s", file)
 	case errors.Is(err, fs.ErrNotExist):
 		x.add("memory", install.OK, "", "empty; %s fills it from wtmp and the journal", x.command("history import"))
-	case errors.Is(err, history.ErrDamaged):
+	case errors.Is(err, store.ErrDamaged):
 		x.add("memory", install.Warn, x.command("deliver --once"), "%s is damaged: the worker moves it aside at the next login, and begins anew", file)
 	case errors.As(err, &newer):
 		x.add("memory", install.Fail, "install the newer sshnotify again", "%v", err)
