@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
@@ -47,7 +47,7 @@ func (x *examination) secrets() {
 			continue
 		}
 		found = append(found, "destination."+d.Name)
-		if d.Type == config.DestinationSlack && !dest.KnownSlackHost(d.WebhookURL) {
+		if d.Type == config.DestinationSlack && !channel.KnownSlackHost(d.WebhookURL) {
 			x.add("secrets", install.Warn, x.command("test"), "the webhook of destination.%s does not begin with https://hooks.slack.com/services/: right for a relay only", d.Name)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
@@ -53,7 +53,7 @@ func (x *examination) reachSlack(ctx context.Context, client *outbound.Client, d
 		Method: http.MethodPost, Purpose: "doctor", URL: d.WebhookURL, Body: []byte("{}"), MaxBody: 4 << 10,
 		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
 	}
-	slack := dest.KnownSlackHost(d.WebhookURL)
+	slack := channel.KnownSlackHost(d.WebhookURL)
 	if !slack {
 		u, err := url.Parse(d.WebhookURL.Reveal())
 		if err != nil {

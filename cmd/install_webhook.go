@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
@@ -85,7 +85,7 @@ func checkWebhook(raw string) (outbound.Secret, error) {
 // strangeHost warns of a URL that does not look like Slack's: it may be a
 // relay's.
 func (o *installOptions) strangeHost(s outbound.Secret) {
-	if dest.KnownSlackHost(s) {
+	if channel.KnownSlackHost(s) {
 		return
 	}
 	if u, err := url.Parse(s.Reveal()); err == nil {

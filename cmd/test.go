@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 )
@@ -55,8 +55,8 @@ func (a *app) runTest(ctx context.Context) error {
 		}
 		failed = true
 		fmt.Fprintf(a.out, "%s: failed: %v\n", t.Dest.Name(), err)
-		var e *dest.Error
-		if errors.As(err, &e) && e.Class == dest.Broken {
+		var e *channel.Error
+		if errors.As(err, &e) && e.Class == channel.Broken {
 			fmt.Fprintf(a.err, "sshnotify: hint: mend destination.%s in %s, then: sshnotify test\n", t.Dest.Name(), a.settingsPlace(c))
 		}
 	}

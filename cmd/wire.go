@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
-	"github.com/sshnotify/sshnotify/internal/dest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/syslog"
@@ -86,19 +86,19 @@ func destinations(c config.Config) ([]deliver.Target, error) {
 	log := syslog.New()
 	var out []deliver.Target
 	if len(c.AlertDestinations()) == 0 {
-		out = append(out, deliver.Target{Dest: dest.NewLog("log", log)})
+		out = append(out, deliver.Target{Dest: channel.NewLog("log", log)})
 	}
 	for _, d := range c.Destinations {
 		t := deliver.Target{MinSeverity: d.MinSeverity}
 		switch d.Type {
 		case config.DestinationSlack:
-			s, err := dest.NewSlack(d.Name, client, d.WebhookURL)
+			s, err := channel.NewSlack(d.Name, client, d.WebhookURL)
 			if err != nil {
 				return nil, &settingsError{fmt.Errorf("destination.%s: %w", d.Name, err)}
 			}
 			t.Dest = s
 		case config.DestinationLog:
-			t.Dest = dest.NewLog(d.Name, log)
+			t.Dest = channel.NewLog(d.Name, log)
 		default:
 			return nil, &settingsError{fmt.Errorf("destination.%s: no such type: %s", d.Name, d.Type)}
 		}

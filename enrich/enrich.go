@@ -5,7 +5,7 @@
 //
 // It must never fail a delivery: what could not be found out is unknown, with
 // the reason. It must never ask anybody about an address that is not public,
-// and imports nothing that decides or sends (policy, dest, spool, config).
+// and imports nothing that decides or sends (policy, channel, spool, config).
 package enrich
 
 import (

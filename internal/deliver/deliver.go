@@ -16,7 +16,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -46,7 +46,7 @@ var ErrWaiting = errors.New("events wait for a later attempt")
 
 // Target is a destination and what the settings want it to get.
 type Target struct {
-	Dest        dest.Destination
+	Dest        channel.Destination
 	MinSeverity event.Severity
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -76,7 +76,7 @@ func TestRetryAfterHoldsTheDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack", pace: time.Second, fail: func(n int, _ event.Alert) error {
 			if n == 1 {
-				return &dest.Error{Class: dest.Again, RetryAfter: 30 * time.Second, Err: errors.New("rate limited")}
+				return &channel.Error{Class: channel.Again, RetryAfter: 30 * time.Second, Err: errors.New("rate limited")}
 			}
 			return nil
 		}}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -56,9 +56,9 @@ func (d *fakeDest) alerts() []event.Alert {
 	return append([]event.Alert(nil), d.got...)
 }
 
-func again() error  { return &dest.Error{Class: dest.Again, Err: errors.New("no answer")} }
-func broken() error { return &dest.Error{Class: dest.Broken, Err: errors.New("no_service")} }
-func bug() error    { return &dest.Error{Class: dest.Bug, Err: errors.New("invalid_payload")} }
+func again() error  { return &channel.Error{Class: channel.Again, Err: errors.New("no answer")} }
+func broken() error { return &channel.Error{Class: channel.Broken, Err: errors.New("no_service")} }
+func bug() error    { return &channel.Error{Class: channel.Bug, Err: errors.New("invalid_payload")} }
 
 // bench is a spool with what a worker needs, for one test.
 type bench struct {
@@ -75,7 +75,7 @@ type bench struct {
 	log     strings.Builder
 }
 
-func newBench(t *testing.T, dests ...dest.Destination) *bench {
+func newBench(t *testing.T, dests ...channel.Destination) *bench {
 	t.Helper()
 	dir := quickDir(t)
 	b := &bench{t: t, dir: filepath.Join(dir, "spool"), state: filepath.Join(dir, "state"), changed: make(chan struct{}, 1)}

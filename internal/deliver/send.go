@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/dest"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -153,18 +153,18 @@ func (w *worker) succeeded(o *outlet, m *message, now time.Time) {
 }
 
 func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
-	var de *dest.Error
+	var de *channel.Error
 	if !errors.As(err, &de) {
-		de = &dest.Error{Class: dest.Again, Err: err}
+		de = &channel.Error{Class: channel.Again, Err: err}
 	}
 	m.Tries++
 	m.Error = err.Error()
 	w.Log.Warn("not told", "destination", o.name, "id", m.ID, "tries", m.Tries, "error", err)
-	if de.Class == dest.Bug {
+	if de.Class == channel.Bug {
 		w.giveUp(o, m)
 		return
 	}
-	if de.RetryAfter > 0 && de.Class != dest.Broken {
+	if de.RetryAfter > 0 && de.Class != channel.Broken {
 		// It works, and says when to come back.
 		o.doc.Limited = state.HoldFor(now, de.RetryAfter)
 		m.Next = o.doc.Limited
@@ -176,7 +176,7 @@ func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
 			m.streak = o.streak
 		}
 		wait := outbound.Backoff(o.failures, rand.Float64)
-		if de.Class == dest.Broken {
+		if de.Class == channel.Broken {
 			wait = max(wait, brokenHold)
 			w.sayBroken(o, err, now)
 		}

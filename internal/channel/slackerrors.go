@@ -1,4 +1,4 @@
-package dest
+package channel
 
 // slackErrors are the words with which an incoming webhook refuses a message
 // (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,

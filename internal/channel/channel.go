@@ -1,10 +1,10 @@
-// Package dest owns the destinations: each puts an alert into the form of one
+// Package channel owns the channels: each puts an alert into the form of one
 // service, sends it once, and says what became of it.
 //
 // It must never loop or wait (quick retries are outbound's, long ones the
 // spool's), choose a colour or a severity, or know of the spool, of look-ups or
 // of the settings file. An error never contains a secret.
-package dest
+package channel
 
 import (
 	"context"
