@@ -81,6 +81,7 @@ func TestImportRules(t *testing.T) {
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
 		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
+		{"internal/strictoml", nil, append(ours("internal/config", "internal/outbound"), "net/http"), "who watches or judges reads settings with it, and reaches no network"},
 		{"internal/outbound", nil, ours("internal/spool", "internal/config", "internal/channel"), "it is the way out, and not what takes it"},
 		{"internal/standin", []string{anyOfOurs}, nil, "a mistake of ours must not be mirrored in what stands in for others"},
 		{"install", nil, []string{"net/http"}, "setting up reaches no network"},

@@ -345,6 +345,7 @@ func TestClockThatJumpsBack(t *testing.T) {
 
 // A Slack that is not one: the event waits, and is told once when Slack is back.
 func TestSlackThatIsNone(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	elsewhere := trap(t)
 	// These two take as long as a request may. Both wait at the same time.

@@ -17,6 +17,7 @@ import (
 // a server that is gone does not. What it gives ends that.
 func freeze(t *testing.T, dir string) (thaw func()) {
 	t.Helper()
+	e2e(t)
 	if os.Getuid() != 0 {
 		lacking(t, "root to mount a file system")
 	}
@@ -47,6 +48,7 @@ func freeze(t *testing.T, dir string) (thaw func()) {
 // event is kept in the overflow, and told once, even where the spool gets it in
 // the end.
 func TestPromise1ASpoolThatDoesNotAnswer(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
 	b := newSandbox(t)

@@ -57,6 +57,7 @@ type lab struct {
 // with pam, and start it with serve.
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	e2e(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("the lab is made for Linux")
 	}

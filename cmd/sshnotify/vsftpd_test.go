@@ -24,6 +24,7 @@ const vsftpdPath = "/usr/sbin/vsftpd"
 // folder of its own, and gives its address and its log.
 func serveVsftpd(t *testing.T) (address, log string) {
 	t.Helper()
+	e2e(t)
 	if os.Getuid() != 0 {
 		lacking(t, "root to run a vsftpd")
 	}

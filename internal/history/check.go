@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Check checks that logins are remembered in a file. enabled is false where
@@ -22,13 +23,13 @@ func Check(file string, o Options, enabled bool) doctor.Check {
 			defer db.Close()
 			_, err = db.Undigested(ctx, r.Now)
 		}
-		var newer *NewerError
+		var newer *store.NewerError
 		switch {
 		case err == nil:
 			r.OK("memory", "%s", file)
 		case errors.Is(err, fs.ErrNotExist):
 			r.OK("memory", "empty; %s fills it from wtmp and the journal", r.Command("history import"))
-		case errors.Is(err, ErrDamaged):
+		case errors.Is(err, store.ErrDamaged):
 			r.Warn("memory", r.Command("deliver --once"), "%s is damaged: the worker moves it aside at the next login, and starts a new one", file)
 		case errors.As(err, &newer):
 			r.Fail("memory", "install the newer sshnotify again", "%v", err)
