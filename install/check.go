@@ -7,81 +7,78 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
-// State is what a check came to.
-type State string
-
-// The states.
-const (
-	OK   State = "ok"
-	Warn State = "warn" // it works, but not as well as it could
-	Fail State = "fail" // logins may go untold
-)
-
-// CheckResult is one line of doctor's.
-type CheckResult struct {
-	Name    string `json:"name"`
-	State   State  `json:"state"`
-	Message string `json:"message"`
-	// Hint is a command to paste, or a line of settings; "" where all is well.
-	Hint string `json:"hint,omitempty"`
-}
-
-// checks gathers results.
+// checks are the checks of one set-up.
 type checks struct {
 	ctx context.Context
 	h   Host
-	out []CheckResult
+	*doctor.Report
 	// workers: a hook starts workers, so that no service is needed.
 	workers bool
 }
 
-func (c *checks) add(name string, s State, hint, format string, args ...any) {
-	if s == OK {
-		hint = ""
-	}
-	c.out = append(c.out, CheckResult{name, s, fmt.Sprintf(format, args...), hint})
-}
-
 const again = "sudo sshnotify install --system"
 
-// CheckSystem looks at all that PlanSystem puts in, and at what could keep it
-// from working. It changes nothing and reads no settings. Services are those
-// that shall have the hook; none means sshd.
-func CheckSystem(ctx context.Context, h Host, places Places, services []string) []CheckResult {
+// HostChecks returns the checks of all that PlanSystem puts in, and of what
+// could keep it from working. They read no settings.
+func HostChecks(h Host, places Places) []doctor.Check {
 	places = places.filled()
-	c := &checks{ctx: ctx, h: h}
-	f := Look(ctx, h)
-	if err := h.trusted(places.Binary); err != nil {
-		c.add("program", Fail, "install -m 0755 sshnotify "+places.Binary, "%v", err)
-	} else {
-		c.add("program", OK, "", "%s", places.Binary)
+	return []doctor.Check{{Needs: doctor.NeedsHost, Run: func(ctx context.Context, r *doctor.Report) {
+		c := &checks{ctx: ctx, h: h, Report: r}
+		f := Look(ctx, h)
+		c.program(places)
+		ds, err := h.doorsFor(f.services(), f.SSHD, Hook{Binary: places.Binary, Spool: places.Spool})
+		if err != nil {
+			c.Fail("hook", again, "%v", err)
+		}
+		for _, d := range ds {
+			c.door(d)
+		}
+		c.usePAM(f)
+		c.service(f, places)
+		c.folders(places)
+		c.watch(f, places)
+		c.others(f, ds)
+		c.policy(f)
+		c.denials(f)
+		c.programInUse(f)
+	}}}
+}
+
+// services returns the services that the host was set up for: sshd, and those
+// whose stacks have the hook.
+func (f Findings) services() []string {
+	out := []string{"sshd"}
+	for _, l := range f.Hooks {
+		for s, names := range doors {
+			if slices.Contains(names, path.Base(l.File)) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
 	}
-	if len(services) == 0 {
-		services = []string{"sshd"}
+	return out
+}
+
+func (c *checks) program(places Places) {
+	if err := c.h.trusted(places.Binary); err != nil {
+		c.Fail("program", "install -m 0755 sshnotify "+places.Binary, "%v", err)
+		return
 	}
-	ds, err := h.doorsFor(services, f.SSHD, Hook{Binary: places.Binary, Spool: places.Spool})
-	if err != nil {
-		c.add("hook", Fail, again, "%v", err)
-	}
-	for _, d := range ds {
-		c.door(d)
-	}
+	c.OK("program", "%s", places.Binary)
+}
+
+func (c *checks) usePAM(f Findings) {
 	switch f.SSHD.UsePAM {
 	case "yes":
-		c.add("sshd UsePAM", OK, "", "yes (%s)", f.SSHD.From)
+		c.OK("sshd UsePAM", "yes (%s)", f.SSHD.From)
 	case "no":
-		c.add("sshd UsePAM", Fail, "UsePAM yes in /etc/ssh/sshd_config, then restart sshd", "no (%s): the hook is never run", f.SSHD.From)
+		c.Fail("sshd UsePAM", "UsePAM yes in /etc/ssh/sshd_config, then restart sshd", "no (%s): the hook is never run", f.SSHD.From)
 	default:
-		c.add("sshd UsePAM", Warn, "sshd -T | grep -i usepam", "could not be found out")
+		c.Warn("sshd UsePAM", "sshd -T | grep -i usepam", "could not be found out")
 	}
-	c.service(f, places)
-	c.folders(places)
-	c.watch(f, places)
-	c.others(f, ds)
-	c.policy(f)
-	return c.out
 }
 
 // door checks that the hook is in one stack, once, at the right place, and
@@ -90,7 +87,7 @@ func (c *checks) door(d door) {
 	name := "hook " + d.name
 	f, err := c.h.pamFile(d.name)
 	if err != nil || !f.exists {
-		c.add(name, Fail, again, "%s: can't be read", f.path)
+		c.Fail(name, again, "%s: can't be read", f.path)
 		return
 	}
 	rules, err := parsePAM(f.data)
@@ -102,7 +99,7 @@ func (c *checks) door(d door) {
 		session, err = c.h.flatten(rules, "session", 0)
 	}
 	if err != nil {
-		c.add(name, Fail, d.hook.Line(), "%v", inFile(err, f.path))
+		c.Fail(name, d.hook.Line(), "%v", inFile(err, f.path))
 		return
 	}
 	redo := againFor(d)
@@ -114,21 +111,21 @@ func (c *checks) door(d door) {
 	})
 	switch {
 	case len(all) > 0 && len(found) == 0:
-		c.add(name, Fail, redo, "%s: no line of the hook's tells of %s, which --services must name", f.path, d.name)
+		c.Fail(name, redo, "%s: no line of the hook's tells of %s, which --services must name", f.path, d.name)
 		return
 	case len(found) == 0:
-		c.add(name, Fail, redo, "%s: no line runs the hook", f.path)
+		c.Fail(name, redo, "%s: no line runs the hook", f.path)
 		return
 	case len(found) > 1:
-		c.add(name, Fail, redo, "%s: the hook is run %d times", f.path, len(found))
+		c.Fail(name, redo, "%s: the hook is run %d times", f.path, len(found))
 		return
 	}
 	if reason := misplaced(auth, session, found[0]); reason != "" {
-		c.add(name, Fail, redo, "%s: %s", f.path, reason)
+		c.Fail(name, redo, "%s: %s", f.path, reason)
 		return
 	}
 	if call, _ := found[0].call(); len(call.through) > 0 && slices.ContainsFunc(session, readsUserEnv) {
-		c.add(name, Fail, redo, "%s: pam_env.so reads ~/.pam_environment, so that users could have %s load what they like, as root", f.path, call.through[0])
+		c.Fail(name, redo, "%s: pam_env.so reads ~/.pam_environment, so that users could have %s load what they like, as root", f.path, call.through[0])
 		return
 	}
 	c.hookLine(name, cmp.Or(found[0].file, f.path), found[0], d)
@@ -173,21 +170,21 @@ func (c *checks) hookLine(name, file string, r pamRule, d door) {
 	c.workers = c.workers || !slices.Contains(call.args, "--no-worker")
 	switch {
 	case r.bracket || r.control != "optional":
-		c.add(name, Fail, redo, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)
+		c.Fail(name, redo, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)
 	case call.program != d.hook.Binary:
-		c.add(name, Fail, redo, "%s: line %d runs %s, not %s", file, r.row, call.program, d.hook.Binary)
+		c.Fail(name, redo, "%s: line %d runs %s, not %s", file, r.row, call.program, d.hook.Binary)
 	case spool != d.hook.Spool:
-		c.add(name, Fail, redo, "%s: line %d writes to %q, not to %s", file, r.row, spool, d.hook.Spool)
+		c.Fail(name, redo, "%s: line %d writes to %q, not to %s", file, r.row, spool, d.hook.Spool)
 	case slices.Contains(call.options, "stdout"):
-		c.add(name, Fail, redo, "%s: line %d has stdout: what the hook starts would hold people up", file, r.row)
+		c.Fail(name, redo, "%s: line %d has stdout: what the hook starts would hold people up", file, r.row)
 	case d.hook.AsRoot && !call.asRoot():
-		c.add(name, Fail, redo, "%s: line %d lacks seteuid: the hook runs with the uid of whoever calls %s, who can stop it", file, r.row, d.name)
+		c.Fail(name, redo, "%s: line %d lacks seteuid: the hook runs with the uid of whoever calls %s, who can stop it", file, r.row, d.name)
 	case !slices.Contains(call.options, "quiet"):
-		c.add(name, Warn, redo, "%s: line %d lacks quiet: people see when the hook can't be run", file, r.row)
+		c.Warn(name, redo, "%s: line %d lacks quiet: people see when the hook can't be run", file, r.row)
 	case d.hook.Unlimited && len(call.through) == 0:
-		c.add(name, Warn, redo, "%s: line %d keeps the limits of whoever calls %s, with which the hook may not even start", file, r.row, d.name)
+		c.Warn(name, redo, "%s: line %d keeps the limits of whoever calls %s, with which the hook may not even start", file, r.row, d.name)
 	default:
-		c.add(name, OK, "", "%s: line %d", file, r.row)
+		c.OK(name, "%s: line %d", file, r.row)
 	}
 }
 
@@ -196,15 +193,15 @@ func (c *checks) others(f Findings, ds []door) {
 	for _, l := range c.h.hookRules() {
 		known := slices.ContainsFunc(ds, func(d door) bool { return l.File == path.Join(pamDirs[0], d.name) })
 		if !known && !strings.HasPrefix(path.Base(l.File), "common-") && !isDoor(path.Base(l.File)) {
-			c.add("other hooks", Warn, "", "%s: line %d runs the hook too", l.File, l.Row)
+			c.Warn("other hooks", "", "%s: line %d runs the hook too", l.File, l.Row)
 		}
 		if call, _ := l.rule.call(); !known && call.needsRoot() && !call.asRoot() {
-			c.add("other hooks", Fail, fmt.Sprintf("sudo sed -i '%ds/pam_exec\\.so/& seteuid/' %s", l.Row, quoteShell(l.File)),
+			c.Fail("other hooks", fmt.Sprintf("sudo sed -i '%ds/pam_exec\\.so/& seteuid/' %s", l.Row, quoteShell(l.File)),
 				"%s: line %d lacks seteuid: the hook runs with the uid of whoever becomes another, who can stop it", l.File, l.Row)
 		}
 	}
 	for _, o := range f.OldHooks {
-		c.add("other hooks", Warn, fmt.Sprintf("sed -n %dp %s", o.Row, quoteShell(o.File)), "%s: line %d %s: a login is told twice", o.File, o.Row, o.What)
+		c.Warn("other hooks", fmt.Sprintf("sed -n %dp %s", o.Row, quoteShell(o.File)), "%s: line %d %s: a login is told twice", o.File, o.Row, o.What)
 	}
 }
 

@@ -17,20 +17,20 @@ func (c *checks) watch(f Findings, places Places) {
 	u, ok := c.h.UserByName(WatchUser)
 	switch lacks := c.h.lacksGroups(); {
 	case !ok:
-		c.add("watch user", Fail, againWatch, "no user %s", WatchUser)
+		c.Fail("watch user", againWatch, "no user %s", WatchUser)
 	case u.UID == 0:
-		c.add("watch user", Fail, "userdel "+WatchUser+" && "+againWatch, "%s is root", WatchUser)
+		c.Fail("watch user", "userdel "+WatchUser+" && "+againWatch, "%s is root", WatchUser)
 	case c.h.inServiceGroup():
-		c.add("watch user", Fail, "sudo gpasswd -d "+WatchUser+" "+ServiceUser+" && sudo systemctl restart "+watchUnitName, "%s is in the group %s, which may read the secrets", WatchUser, ServiceUser)
+		c.Fail("watch user", "sudo gpasswd -d "+WatchUser+" "+ServiceUser+" && sudo systemctl restart "+watchUnitName, "%s is in the group %s, which may read the secrets", WatchUser, ServiceUser)
 	case c.watchRunsIn(f, ServiceUser):
-		c.add("watch user", Fail, againWatch+" && sudo systemctl restart "+watchUnitName, "%s has SupplementaryGroups=%s, which may read the secrets", watchUnitName, ServiceUser)
+		c.Fail("watch user", againWatch+" && sudo systemctl restart "+watchUnitName, "%s has SupplementaryGroups=%s, which may read the secrets", watchUnitName, ServiceUser)
 	case len(lacks) > 0:
-		c.add("watch user", Warn, againWatch, "%s is not in the groups %s, whose logs it can't read", WatchUser, strings.Join(lacks, " and "))
+		c.Warn("watch user", againWatch, "%s is not in the groups %s, whose logs it can't read", WatchUser, strings.Join(lacks, " and "))
 	default:
-		c.add("watch user", OK, "", "%s", WatchUser)
+		c.OK("watch user", "%s", WatchUser)
 	}
 	if folders := watchFolders(places); c.checkFolders("watch folders", againWatch, places, folders) {
-		c.add("watch folders", OK, "", "%s", folders[0].path)
+		c.OK("watch folders", "%s", folders[0].path)
 	}
 }
 
@@ -52,18 +52,18 @@ func (c *checks) watchService(f Findings, places Places) {
 	}
 	switch {
 	case !c.h.exists(watchUnitWants):
-		c.add(name, Fail, againWatch, "%s is not started at boot", unit)
+		c.Fail(name, againWatch, "%s is not started at boot", unit)
 		return
 	case unit == watchUnitPath && c.outdated(unit, places.WatchUnit(), places):
-		c.add(name, Warn, againWatch, "%s is of an older sshnotify", unit)
+		c.Warn(name, againWatch, "%s is of an older sshnotify", unit)
 		return
 	case !f.Running:
-		c.add(name, OK, "", "%s, started at boot", unit)
+		c.OK(name, "%s, started at boot", unit)
 		return
 	}
 	if out, err := c.h.ask(c.ctx, "systemctl", "is-active", watchUnitName); err != nil {
-		c.add(name, Fail, "systemctl restart "+watchUnitName+" && journalctl -u sshnotify-watch -n 20", "not running (%s)", strings.TrimSpace(string(out)))
+		c.Fail(name, "systemctl restart "+watchUnitName+" && journalctl -u sshnotify-watch -n 20", "not running (%s)", strings.TrimSpace(string(out)))
 		return
 	}
-	c.add(name, OK, "", "%s is running", unit)
+	c.OK(name, "%s is running", unit)
 }
