@@ -219,6 +219,9 @@ func TestPromise4AStrangersTextStaysText(t *testing.T) {
 				t.Errorf("the text hides what is true: %q", a.Text)
 			}
 			// People look at their terminals, too.
+			if !endToEnd() {
+				return
+			}
 			for _, args := range [][]string{
 				{"lookup", "203.0.113.7"},
 				{"lookup", "--json", "203.0.113.7"},
@@ -240,6 +243,7 @@ func TestPromise4InTheQueueAndInErrors(t *testing.T) {
 	t.Parallel()
 	for name, text := range attacks {
 		t.Run(name, func(t *testing.T) {
+			sample(t, name, "mention of the channel", "newlines", "tags", "bidi isolate", "a template")
 			t.Parallel()
 			_, provider := newThreatJammer(t, standin.ThreatJammerOptions{Behave: evilError(text)})
 			s := newSwiftSite(t, standin.SlackOptions{Behave: func(int, *http.Request) *standin.Answer {

@@ -161,11 +161,9 @@ func (c *crowd) end() {
 // is killed 200 times, by chance or while Slack has its message: every login is
 // told, none is made up, and what is told twice is the same message twice.
 func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
+	e2e(t)
 	t.Parallel()
-	logins, kills := 500, 200
-	if testing.Short() {
-		logins, kills = 100, 40
-	}
+	const logins, kills = 500, 200
 	var mended atomic.Bool
 	arrived := make(chan struct{}, 1)
 	s := newSwiftSite(t, standin.SlackOptions{MaxPerSecond: 50, Burst: 1, Behave: func(int, *http.Request) *standin.Answer {

@@ -27,7 +27,7 @@ func (s *site) shellHook(user, ip string) string {
 		ip, user, ip, binary, s.spool)
 }
 
-// told gives the users who were told of in messages of their own, in order.
+// told returns the users who were told of in messages of their own, in order.
 func (s *site) toldUsers() []string {
 	var users []string
 	for _, m := range s.slack.Messages() {
@@ -345,6 +345,7 @@ func TestClockThatJumpsBack(t *testing.T) {
 
 // A Slack that is not one: the event waits, and is told once when Slack is back.
 func TestSlackThatIsNone(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	elsewhere := trap(t)
 	// These two take as long as a request may. Both wait at the same time.

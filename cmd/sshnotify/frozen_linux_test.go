@@ -14,9 +14,10 @@ import (
 )
 
 // freeze mounts a FUSE file system on a folder whose program never answers, as
-// a server that is gone does not. What it gives ends that.
+// a server that is gone does not. What it returns ends that.
 func freeze(t *testing.T, dir string) (thaw func()) {
 	t.Helper()
+	e2e(t)
 	if os.Getuid() != 0 {
 		lacking(t, "root to mount a file system")
 	}
@@ -47,6 +48,7 @@ func freeze(t *testing.T, dir string) (thaw func()) {
 // event is kept in the overflow, and told once, even where the spool gets it in
 // the end.
 func TestPromise1ASpoolThatDoesNotAnswer(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
 	b := newSandbox(t)

@@ -28,7 +28,7 @@ func asCaller(t *testing.T) []string {
 	return []string{"setpriv", "--ruid", fmt.Sprint(nobody), "--rgid", fmt.Sprint(nobody), "--groups", fmt.Sprint(nobody), "--"}
 }
 
-// idsOf gives all uids and gids of a process, each once.
+// idsOf returns all uids and gids of a process, each once.
 func idsOf(t *testing.T, pid int) []string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -219,6 +219,7 @@ func TestAttackStateFiles(t *testing.T) {
 			"a folder": func(path, _ string) error { return os.Mkdir(path, 0o700) },
 		} {
 			t.Run(name+" is "+what, func(t *testing.T) {
+				sample(t, name+" is "+what, "told is a link", "destination-slack.json is a FIFO", "history.db is a link", "history.db-wal is a folder")
 				t.Parallel()
 				s := newSwiftSite(t, standin.SlackOptions{}, "")
 				b := newSandbox(t)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	binary = filepath.Join(dir, "sshnotify")
-	build := exec.Command("go", "build", "-o", binary, ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -51,15 +52,36 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// required reports whether what an end-to-end test needs must be there: in CI,
-// not on a user's machine.
+// SSHNOTIFY_E2E switches the end-to-end tests on: those that need a real sshd,
+// vsftpd, shell or FUSE, and those that take many seconds. With "required" a
+// test fails, and is not skipped, where this machine lacks what it needs.
+func endToEnd() bool { return os.Getenv("SSHNOTIFY_E2E") != "" }
+
 func required() bool { return os.Getenv("SSHNOTIFY_E2E") == "required" }
 
-// lacking skips a test that needs what this machine lacks, or fails it in CI.
+// e2e skips an end-to-end test unless they are switched on.
+func e2e(t *testing.T) {
+	t.Helper()
+	if !endToEnd() {
+		t.Skip("an end-to-end test: set SSHNOTIFY_E2E=1")
+	}
+}
+
+// sample is e2e for the rows of a large table, of which each takes a second: the
+// everyday run does with those that are named.
+func sample(t *testing.T, row string, everyday ...string) {
+	t.Helper()
+	if !slices.Contains(everyday, row) {
+		e2e(t)
+	}
+}
+
+// lacking skips a test that needs what this machine lacks, or fails it where
+// that is required.
 func lacking(t *testing.T, what string) {
 	t.Helper()
 	if required() {
-		t.Fatalf("CI must have %s", what)
+		t.Fatalf("SSHNOTIFY_E2E=required, and this machine has no %s", what)
 	}
 	t.Skipf("this machine has no %s", what)
 }

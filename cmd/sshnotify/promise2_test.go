@@ -77,9 +77,9 @@ func TestPromise2AKilledWorkerLosesNothing(t *testing.T) {
 func TestPromise2AKilledHookLeavesNoHalfEvent(t *testing.T) {
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
-	kills := 60
-	if testing.Short() {
-		kills = 10
+	kills := 20
+	if endToEnd() {
+		kills = 60
 	}
 	survived := 0
 	for i := range kills {

@@ -110,6 +110,7 @@ func TestPromise5SecretsStaySecret(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			sample(t, name, "all is well", "its own word for it", "a redirect", "a header that repeats it")
 			t.Parallel()
 			var mu sync.Mutex
 			var secret string // of the request that is answered
@@ -261,7 +262,11 @@ func TestPromise5WrongSettingsAreToldWithoutSecrets(t *testing.T) {
 		"for a duration":             fmt.Sprintf("[enrich]\ntimeout = %q\n", key),
 	} {
 		s.configure(text)
-		for _, args := range [][]string{{"config", "check"}, {"deliver", "--once", "--spool", s.spool}, {"test"}, {"lookup", "203.0.113.7"}, {"queue"}, {"preview"}} {
+		commands := [][]string{{"config", "check"}, {"deliver", "--once", "--spool", s.spool}, {"test"}, {"lookup", "203.0.113.7"}, {"queue"}, {"preview"}}
+		if !endToEnd() { // they read the settings alike
+			commands = commands[:2]
+		}
+		for _, args := range commands {
 			r := s.run(nil, append(args, "--config", s.settings, "--log-level", "debug")...)
 			if r.code != 78 || !strings.HasPrefix(r.stderr, "sshnotify: error: "+s.settings) {
 				t.Errorf("%s: %s: exit %d, want 78: %s", name, args, r.code, r.stderr)

@@ -42,7 +42,7 @@ const scripts = "../../testdata/script"
 //	fails CODE PROGRAM ARG…     run a program, which must exit with CODE
 //	idle                        wait until no worker is at the spool
 //
-// and the condition [root].
+// and the conditions [root], and [e2e] for scripts that take seconds.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -53,8 +53,11 @@ func TestScripts(t *testing.T) {
 			RequireUniqueNames:  true,
 			RequireExplicitExec: true,
 			Condition: func(cond string) (bool, error) {
-				if cond == "root" {
+				switch cond {
+				case "root":
 					return os.Getuid() == 0, nil
+				case "e2e":
+					return endToEnd(), nil
 				}
 				return false, fmt.Errorf("unknown condition %q", cond)
 			},

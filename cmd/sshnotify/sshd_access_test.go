@@ -149,6 +149,7 @@ func (l *lab) transfer(t *testing.T, program, from, to string) {
 // Each way in is told once, however much is run on it, and what is no way in is
 // not.
 func TestSshdTellsEachLoginOnce(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	for name, follow := range map[string]bool{"by the worker that a hook starts": false, "by a service": true} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func (l *lab) as(words ...string) string {
 	return l.must("setpriv", append([]string{"--reuid", l.user, "--regid", "users", "--clear-groups", "--reset-env"}, words...)...)
 }
 
-// homeFiles gives what stands in the user's home.
+// homeFiles returns what stands in the user's home.
 func (l *lab) homeFiles() map[string]string {
 	l.t.Helper()
 	all := map[string]string{}
@@ -40,6 +40,7 @@ func (l *lab) homeFiles() map[string]string {
 // A person without root, from the installation to a login's message and back,
 // in the shells that sshd starts for them.
 func TestSshdAfterInstall(t *testing.T) {
+	e2e(t)
 	for shell, nested := range map[string]string{"bash": "bash -i -c", "zsh": "zsh -i -c", "fish": "fish -i -c"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()

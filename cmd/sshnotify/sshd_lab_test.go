@@ -57,6 +57,7 @@ type lab struct {
 // with pam, and start it with serve.
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	e2e(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("the lab is made for Linux")
 	}
@@ -96,7 +97,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// word gives a word that no other test has.
+// word returns a word that no other test has.
 func word() string { return strings.ToLower(rand.Text()[:6]) }
 
 func (l *lab) write(name string, mode os.FileMode, text string) string {

@@ -27,7 +27,7 @@ const (
 	someTries = 8
 )
 
-// timed makes a login that runs a command, and gives the time it took. It must
+// timed makes a login that runs a command, and returns the time it took. It must
 // succeed, and show what the command printed and nothing else.
 func (l *lab) timed(t *testing.T) time.Duration {
 	t.Helper()
@@ -192,6 +192,7 @@ func isDetached(t *testing.T, pid int) {
 // The same where the hook is a line of the user's own, and even where that line
 // leaves the shell's output open to it.
 func TestPromise1AShellNeverWaitsOnARealSshd(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	for name, redirects := range map[string]string{"as installed": silenced, "without redirects": ""} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func (l *lab) shells(o standin.SlackOptions, before, config, block string) *stan
 	return slack
 }
 
-// readBy gives the depths of the shells that read a user's ~/.bashrc.
+// readBy returns the depths of the shells that read a user's ~/.bashrc.
 func (l *lab) readBy(home string) []string {
 	l.t.Helper()
 	b, err := os.ReadFile(filepath.Join(home, "read"))
@@ -82,6 +82,7 @@ func (l *lab) usualShell(key bool) told {
 // Many shells on one connection are one login: that of ~/.ssh/rc, the login
 // shell, nested ones, one that su starts as somebody else, and a tmux window.
 func TestSshdShellsOfOneConnection(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	if _, err := exec.LookPath("tmux"); err != nil {
 		lacking(t, "tmux")
@@ -136,6 +137,7 @@ func TestSshdShellsOfOneConnection(t *testing.T) {
 // Where /proc is mounted with hidepid, a user's shell can't see the sshd that
 // serves it, nor the one that sshd forks for ~/.ssh/rc.
 func TestSshdShellsUnderHidepid(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	for _, hidepid := range []string{"noaccess", "invisible", "ptraceable"} {
 		t.Run(hidepid, func(t *testing.T) {
@@ -179,6 +181,7 @@ func TestSshdShellsUnderHidepid(t *testing.T) {
 // Each connection is a login, whatever shell it runs, and the places follow the
 // environment of that shell.
 func TestSshdShellOfEachConnection(t *testing.T) {
+	e2e(t)
 	t.Parallel()
 	for _, tt := range []struct{ situation, before, config, spool string }{
 		{"XDG folders", "export XDG_CONFIG_HOME=$HOME/conf XDG_STATE_HOME=$HOME/state\n", "conf", "state"},
