@@ -15,6 +15,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -92,7 +93,7 @@ func (x *examination) folders() {
 		}
 		if kind := isAway(&st); kind != "" && f.name == "spool" {
 			x.add("spool's file system", install.Warn, "a folder on a local disk: spool_dir in the settings, and --spool in the hook's line",
-				"%s is on %s: while that does not answer, each login waits %v, and its event is kept in the overflow or the system log", f.dir, kind, putPatience)
+				"%s is on %s: while that does not answer, each login waits %v, and its event is kept in the overflow or the system log", f.dir, kind, hook.Patience)
 		}
 		// Two folders on one disk have the same numbers, and need one line.
 		key := int64(st.Blocks)<<20 ^ int64(st.Files)

@@ -21,7 +21,7 @@ const (
 
 // queue checks what waits in the spool, and that somebody works it.
 func (x *examination) queue() {
-	s := spool.Open(spoolOptions(x.spool, x.host.UID))
+	s := spool.Open(spool.For(x.spool, x.host.UID))
 	files, err := s.Waiting()
 	if err != nil {
 		x.add("queue", install.Fail, "ls -lR "+shellQuoted(x.spool), "not all of it can be read: %v", err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/hook"
 )
 
 // serviceCredentials is where systemd keeps the credentials of the service
@@ -62,7 +63,7 @@ func (x *examination) asService(ctx context.Context) {
 	}
 	c := exec.CommandContext(ctx, x.binary, "config", "check", "--config", x.config)
 	var out bytes.Buffer
-	c.Dir, c.Env, c.Stderr = "/", []string{workerPath}, &out
+	c.Dir, c.Env, c.Stderr = "/", []string{hook.WorkerPath}, &out
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
 	if err := c.Run(); err != nil {
 		first, _, _ := strings.Cut(strings.TrimPrefix(out.String(), "sshnotify: error: "), "\n")
