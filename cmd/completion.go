@@ -10,12 +10,12 @@ func newCompletionCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "Print a completion script for a shell",
-		Long: long(`completion prints the script that lets a shell complete sshnotify's commands and
+		Long: long(`completion prints a script that makes a shell complete sshnotify's commands and
 flags.`, exits(exitDone, exitFailed, exitUsage)),
-		Example: `  # bash, for oneself
+		Example: `  # bash, for one account
   sshnotify completion bash > ~/.local/share/bash-completion/completions/sshnotify
 
-  # zsh, into a folder of $fpath
+  # zsh: a folder of $fpath
   sshnotify completion zsh > "${fpath[1]}/_sshnotify"
 
   # fish

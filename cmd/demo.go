@@ -27,11 +27,11 @@ const demoKey = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKC
 func newDemoCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "See the whole way of a login, with nothing set up",
-		Long: long(`demo makes up a login and sends it the whole way: the hook writes it to a spool,
-a worker looks the address up and posts the message. Slack and Threat Jammer are
-stand-ins on loopback, as strict as the real ones. Nothing leaves this machine,
-and nothing stays behind.`,
+		Short: "Follow a made-up login all the way, with nothing set up",
+		Long: long(`demo makes up a login and follows it all the way: the hook writes it to a spool,
+and a worker looks the address up and posts the message. Slack and Threat Jammer
+are stand-ins on loopback, as strict as the real services. Nothing leaves this
+machine, and nothing is left behind.`,
 			exits(exitDone, exitFailed, exitUsage)),
 		Example: "  sshnotify demo",
 		Args:    cobra.NoArgs,

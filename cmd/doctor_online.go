@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/enrich"
-	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
@@ -22,24 +22,21 @@ import (
 const clockOff = 2 * time.Minute
 
 // online reaches each destination and each provider.
-func (x *examination) online(ctx context.Context) {
-	if x.broken != nil {
-		return
-	}
+func (x examined) online(ctx context.Context, r *doctor.Report) {
 	c := x.settings
 	client := outbound.New(outbound.Options{
 		Timeout: sendTimeout, Proxy: c.Outbound.Proxy, RootCAs: c.Outbound.RootCAs, UserAgent: userAgent(),
 	})
 	for _, d := range c.Destinations {
 		if d.Type == config.DestinationSlack {
-			x.reachSlack(ctx, client, d)
+			x.reachSlack(ctx, r, client, d)
 		}
 	}
 	for _, p := range c.Providers {
-		x.reachProvider(ctx, client, p)
+		x.reachProvider(ctx, r, client, p)
 	}
 	if len(c.Destinations)+len(c.Providers) == 0 {
-		x.add("online", install.OK, "", "the settings name nobody to reach")
+		r.OK("online", "no destinations or providers configured")
 	}
 }
 
@@ -47,9 +44,9 @@ func (x *examination) online(ctx context.Context) {
 // then says that there is no text
 // (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
 // Another host might post it, and is asked for its front page only.
-func (x *examination) reachSlack(ctx context.Context, client *outbound.Client, d config.Destination) {
+func (x examined) reachSlack(ctx context.Context, r *doctor.Report, client *outbound.Client, d config.Destination) {
 	name := "online " + d.Name
-	r := outbound.Request{
+	req := outbound.Request{
 		Method: http.MethodPost, Purpose: "doctor", URL: d.WebhookURL, Body: []byte("{}"), MaxBody: 4 << 10,
 		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
 	}
@@ -57,53 +54,52 @@ func (x *examination) reachSlack(ctx context.Context, client *outbound.Client, d
 	if !slack {
 		u, err := url.Parse(d.WebhookURL.Reveal())
 		if err != nil {
-			x.add(name, install.Fail, "", "the webhook is no URL")
+			r.Fail(name, r.Command("config check"), "the webhook is not a URL")
 			return
 		}
 		front := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}
-		r = outbound.Request{Method: http.MethodHead, Purpose: "doctor", URL: outbound.NewSecret(front.String()), MaxBody: 4 << 10}
+		req = outbound.Request{Method: http.MethodHead, Purpose: "doctor", URL: outbound.NewSecret(front.String()), MaxBody: 4 << 10}
 	}
 	start := time.Now()
-	answer, err := client.Do(ctx, r)
+	answer, err := client.Do(ctx, req)
 	if err != nil {
-		x.add(name, install.Fail, reachHint(err, d.WebhookURL), "%v", err)
+		r.Fail(name, reachHint(err, d.WebhookURL), "%v", err)
 		return
 	}
 	took := time.Since(start).Round(time.Millisecond)
-	x.serverClock(answer)
+	serverClock(r, answer)
 	if !slack {
-		x.add(name, install.OK, "", "its host answers (%v); whether it takes messages says only: %s", took, x.command("test"))
+		r.OK(name, "its host answers (%v); whether it takes messages says only: %s", took, r.Command("test"))
 		return
 	}
 	said := answer.Excerpt(60)
 	switch word := said; {
 	case answer.Status == http.StatusBadRequest && (word == "no_text" || word == "missing_text_or_fallback_or_attachments" || word == "invalid_payload"):
-		x.add(name, install.OK, "", "Slack knows the webhook (%v); an empty message was sent, which it refused without posting it", took)
+		r.OK(name, "Slack knows the webhook (%v); an empty message was sent, which it refused without posting it", took)
 	case answer.Status == http.StatusTooManyRequests || answer.Status >= 500:
-		x.add(name, install.Warn, x.command("doctor --online"), "Slack is reached, and says HTTP %d %q", answer.Status, said)
+		r.Warn(name, r.Command("doctor --online"), "Slack is reached, and says HTTP %d %q", answer.Status, said)
 	default:
-		x.add(name, install.Fail, "make a new webhook at https://api.slack.com/apps, and put its URL where "+x.config+" says",
+		r.Fail(name, "make a new webhook at https://api.slack.com/apps, and put its URL where "+x.config+" says",
 			"Slack does not take messages for this webhook: HTTP %d %q", answer.Status, said)
 	}
 }
 
 // reachProvider asks about a documentation address (RFC 5737). What is asked
 // and answered is kept nowhere: the state folder is the service's.
-func (x *examination) reachProvider(ctx context.Context, client *outbound.Client, p config.Provider) {
+func (x examined) reachProvider(ctx context.Context, r *doctor.Report, client *outbound.Client, p config.Provider) {
 	name := "online " + p.Name
 	t, err := askAbout(p, client)
 	if err != nil {
-		x.add(name, install.Fail, x.command("config check"), "%v", err)
+		r.Fail(name, r.Command("config check"), "%v", err)
 		return
 	}
 	e := enrich.New(enrich.Options{Providers: []enrich.Provider{t}, Timeout: x.settings.Enrich.Timeout})
-	for _, r := range e.LookupAll(ctx, netip.AddrFrom4([4]byte{192, 0, 2, 1})) {
-		took := r.Took.Round(time.Millisecond)
-		if r.Err != nil {
-			x.add(name, install.Fail, cmp.Or(r.Hint, x.command("lookup 192.0.2.1")), "%v", r.Err)
+	for _, got := range e.LookupAll(ctx, netip.AddrFrom4([4]byte{192, 0, 2, 1})) {
+		if got.Err != nil {
+			r.Fail(name, cmp.Or(got.Hint, r.Command("lookup 192.0.2.1")), "%v", got.Err)
 			continue
 		}
-		x.add(name, install.OK, "", "it was asked about 192.0.2.1 and answered (%v)", took)
+		r.OK(name, "it was asked about 192.0.2.1 and answered (%v)", got.Took.Round(time.Millisecond))
 	}
 }
 
@@ -119,12 +115,12 @@ func reachHint(err error, at outbound.Secret) string {
 
 // serverClock compares this machine's clock with a server's, which counts in
 // seconds.
-func (x *examination) serverClock(r *outbound.Response) {
-	at, err := http.ParseTime(r.Header.Get("Date"))
+func serverClock(r *doctor.Report, answer *outbound.Response) {
+	at, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {
 		return
 	}
 	if off := time.Since(at); off > clockOff || off < -clockOff {
-		x.add("clock online", install.Fail, "sudo timedatectl set-ntp true", "it is %v away from the server's", off.Round(time.Second))
+		r.Fail("clock online", "sudo timedatectl set-ntp true", "it is %v away from the server's", off.Round(time.Second))
 	}
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
@@ -28,7 +29,7 @@ const (
 
 // watched looks at each source of the watcher: whether it is there and readable,
 // whether lines come and are understood. Where nobody watches, nothing is said.
-func (x *examination) watched() {
+func (x examined) watched(_ context.Context, r *doctor.Report) {
 	dir := watchDir(x.settings, x.state)
 	// The package makes the folder, whether somebody watches or not.
 	if _, err := os.Stat(filepath.Join(dir, "sources")); err != nil && len(x.settings.Sources)+len(x.settings.Patterns) == 0 {
@@ -38,16 +39,16 @@ func (x *examination) watched() {
 	if len(named) == 0 {
 		named = liveSources()
 	}
-	if x.system {
-		x.witnessed()
+	if x.whole {
+		x.witnessed(r)
 	}
 	stats := state.Read[map[string]watch.Stat](filepath.Join(dir, statsFile))
 	for _, s := range named {
-		x.watchedSource(s, filepath.Join(dir, "sources"), stats[s.Name])
-		x.forgeable(s, stats[s.Name], hasJournal())
+		x.watchedSource(r, s, filepath.Join(dir, "sources"), stats[s.Name])
+		x.forgeable(r, s, stats[s.Name], hasJournal())
 	}
-	if f := state.Read[attack.Flood](filepath.Join(dir, floodFile)); f.Any() && x.now.Sub(f.Last) < floodShown {
-		x.add("flood", install.Warn, "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
+	if f := state.Read[attack.Flood](filepath.Join(dir, floodFile)); f.Any() && r.Now.Sub(f.Last) < floodShown {
+		r.Warn("flood", "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
 			"%s were given up, from %s to %s, because more came than can be counted", strings.Join(watch.Lost(f), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
 	}
 }
@@ -55,10 +56,10 @@ func (x *examination) watched() {
 // floodShown is how long doctor tells of a flood.
 const floodShown = 7 * 24 * time.Hour
 
-func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat) {
+func (x examined) watchedSource(r *doctor.Report, s config.Source, dir string, stat watch.Stat) {
 	name := "source " + s.Name
 	start := "sshnotify watch"
-	if x.system {
+	if x.whole {
 		start = "sudo sshnotify install --system --watch"
 	}
 	st, err := source.ReadStatus(dir, s.Name)
@@ -68,31 +69,31 @@ func (x *examination) watchedSource(s config.Source, dir string, stat watch.Stat
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		x.add(name, install.Warn, start, "%s: nobody has watched it yet", what)
+		r.Warn(name, start, "%s: nobody has watched it yet", what)
 	case err != nil:
-		x.add(name, install.Warn, start, "%s: how it stands can't be read: %v", what, err)
+		r.Warn(name, start, "%s: how it stands can't be read: %v", what, err)
 	case !st.There && s.Type == config.SourceFile:
-		x.add(name, install.Fail, look, "%s: not there", what)
+		r.Fail(name, look, "%s: not there", what)
 	case st.Dropped > 0:
-		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
+		r.Warn(name, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
 	case st.Err != "":
-		x.add(name, install.Fail, look, "%s: %s", what, st.Err)
+		r.Fail(name, look, "%s: %s", what, st.Err)
 	case st.Lines == 0 && s.Type == config.SourcePipe:
-		x.add(name, install.Warn, look, "%s: nothing was ever written to it: look at the output of the program that should, and at the pipe's owner", what)
+		r.Warn(name, look, "%s: nothing was ever written to it: look at the output of the program that should, and at the pipe's owner", what)
 	case st.Lines == 0 && s.Type == config.SourceJournal:
-		x.add(name, install.OK, "", "%s: no line has come yet", what)
+		r.OK(name, "%s: no line has come yet", what)
 	case st.Lines == 0:
-		x.add(name, install.Warn, look, "%s: no line has come yet", what)
+		r.Warn(name, look, "%s: no line has come yet", what)
 	case st.Behind > farBehind:
-		x.add(name, install.Warn, "systemctl status sshnotify-watch", "%s: %d MiB of it are not read yet", what, st.Behind>>20)
-	case st.Behind > stuckBytes && x.now.Sub(st.Saved) > stuckAfter:
-		x.add(name, install.Warn, start, "%s: %d KiB of it are not read, and nobody has read on since %s: the watcher does not run", what, st.Behind>>10, st.Saved.UTC().Format(time.DateTime))
+		r.Warn(name, "systemctl status sshnotify-watch", "%s: %d MiB of it are not read yet", what, st.Behind>>20)
+	case st.Behind > stuckBytes && r.Now.Sub(st.Saved) > stuckAfter:
+		r.Warn(name, start, "%s: %d KiB of it are not read, and nobody has read on since %s: the watcher does not run", what, st.Behind>>10, st.Saved.UTC().Format(time.DateTime))
 	case stat.Lines > 0 && stat.Unknown == stat.Lines && st.Lines >= 100:
-		x.add(name, install.Warn, x.command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
+		r.Warn(name, r.Command("watch --explain \"$("+last+")\""), "%s: %d lines, of which none was understood", what, stat.Lines)
 	case stat.OnlyName > 0:
-		x.add(name, install.Warn, "sudo sshd -T | grep usedns", "%s: %d attempts had only a name, without address: they count for their accounts alone; set UseDNS no in sshd_config", what, stat.OnlyName)
+		r.Warn(name, "sudo sshd -T | grep usedns", "%s: %d attempts had only a name, without address: they count for their accounts alone; set UseDNS no in sshd_config", what, stat.OnlyName)
 	default:
-		x.add(name, install.OK, "", "%s: %d lines, the last read %s%s", what, st.Lines, ago(x.now, st.LastLine), understoodText(stat))
+		r.OK(name, "%s: %d lines, the last read %s%s", what, st.Lines, r.Ago(st.LastLine), understoodText(stat))
 	}
 }
 
@@ -101,18 +102,18 @@ const forgedFor = 7 * 24 * time.Hour
 
 // forgeable says who can forge a source's lines, or has tried. journal: this host
 // has one.
-func (x *examination) forgeable(s config.Source, stat watch.Stat, journal bool) {
+func (x examined) forgeable(r *doctor.Report, s config.Source, stat watch.Stat, journal bool) {
 	name := "forgery in " + s.Name
 	switch by := stat.ForgedBy; {
-	case stat.Forged > 0 && x.now.Sub(stat.ForgedAt) < forgedFor:
-		x.add(name, install.Warn, shellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
-			stat.Forged, ago(x.now, stat.ForgedAt), by)
+	case stat.Forged > 0 && r.Now.Sub(stat.ForgedAt) < forgedFor:
+		r.Warn(name, shellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
+			stat.Forged, r.Ago(stat.ForgedAt), by)
 	case s.Type != config.SourceFile || !bySyslog(s.Path, stat):
 	case journal:
-		x.add(name, install.Warn, `read the journal, which knows who wrote: [source.journal] with type = "journal", in the place of this source`,
+		r.Warn(name, `read the journal, which knows who wrote: [source.journal] with type = "journal", in the place of this source`,
 			"%s: anybody on this host can write lines in sshd's name into it, with logger(1)", s.Path)
 	default:
-		x.add(name, install.OK, "", "%s: anybody on this host can write lines in sshd's name into it, with logger(1); without a journal nothing tells them from true ones", s.Path)
+		r.OK(name, "%s: anybody on this host can write lines in sshd's name into it, with logger(1); without a journal nothing tells them from true ones", s.Path)
 	}
 }
 

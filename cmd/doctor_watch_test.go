@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
@@ -64,36 +64,36 @@ func TestDoctorOfSources(t *testing.T) {
 		st    *source.Status // nil: it never ran
 		size  int            // of the file; below 0: it is not there
 		stat  watch.Stat
-		state install.State
+		state doctor.State
 		text  string
 		hint  string
 	}{
-		"all is well":                        {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "1000 lines, the last read ", ""},
-		"the last understood":                {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "understood is of 2026-11-20 02:10:00", ""},
-		"nobody watches":                     {file, nil, 0, watch.Stat{}, install.Warn, "nobody has watched it yet", "sshnotify watch"},
-		"the file is gone":                   {file, &well, -1, watch.Stat{}, install.Fail, "not there", "ls -l "},
-		"it can't be read":                   {file, with(func(st *source.Status) { st.Err = "permission denied" }), 0, watch.Stat{}, install.Fail, "permission denied", "ls -l "},
-		"no line yet":                        {file, with(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, install.Warn, "no line has come yet", "ls -l "},
-		"nobody understands":                 {file, &well, 0, watch.Stat{Lines: 1000, Unknown: 1000}, install.Warn, "1000 lines, of which none was understood", `sshnotify watch --explain "$(tail -n 1 `},
-		"few lines, that nobody understands": {file, with(func(st *source.Status) { st.Lines = 5 }), 0, watch.Stat{Lines: 5, Unknown: 5}, install.OK, "5 lines", ""},
-		"attempts without address":           {file, &well, 0, watch.Stat{Lines: 1000, OnlyName: 8}, install.Warn, "8 attempts had only a name", "sshd -T"},
-		"lines that may be forged":           {file, &well, 0, watch.Stat{Lines: 1000, Ambiguous: 3, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, install.OK, "3 were ambiguous (could be forged)", ""},
-		"far behind":                         {file, &well, farBehind + 1, watch.Stat{}, install.Warn, "64 MiB of it are not read yet", "systemctl status"},
-		"a line that is not complete":        {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100, watch.Stat{}, install.OK, "1000 lines", ""},
-		"it is being read":                   {file, &well, 100_000, watch.Stat{}, install.OK, "1000 lines", ""},
-		"the watcher is dead":                {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100_000, watch.Stat{}, install.Warn, "97 KiB of it are not read", "sshnotify watch"},
+		"all is well":                        {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, doctor.OK, "1000 lines, the last read ", ""},
+		"the last understood":                {file, &well, 0, watch.Stat{Lines: 5, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, doctor.OK, "understood is of 2026-11-20 02:10:00", ""},
+		"nobody watches":                     {file, nil, 0, watch.Stat{}, doctor.Warn, "nobody has watched it yet", "sshnotify watch"},
+		"the file is gone":                   {file, &well, -1, watch.Stat{}, doctor.Fail, "not there", "ls -l "},
+		"it can't be read":                   {file, with(func(st *source.Status) { st.Err = "permission denied" }), 0, watch.Stat{}, doctor.Fail, "permission denied", "ls -l "},
+		"no line yet":                        {file, with(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, doctor.Warn, "no line has come yet", "ls -l "},
+		"nobody understands":                 {file, &well, 0, watch.Stat{Lines: 1000, Unknown: 1000}, doctor.Warn, "1000 lines, of which none was understood", `sshnotify watch --explain "$(tail -n 1 `},
+		"few lines, that nobody understands": {file, with(func(st *source.Status) { st.Lines = 5 }), 0, watch.Stat{Lines: 5, Unknown: 5}, doctor.OK, "5 lines", ""},
+		"attempts without address":           {file, &well, 0, watch.Stat{Lines: 1000, OnlyName: 8}, doctor.Warn, "8 attempts had only a name", "sshd -T"},
+		"lines that may be forged":           {file, &well, 0, watch.Stat{Lines: 1000, Ambiguous: 3, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, doctor.OK, "3 were ambiguous (could be forged)", ""},
+		"far behind":                         {file, &well, farBehind + 1, watch.Stat{}, doctor.Warn, "64 MiB of it are not read yet", "systemctl status"},
+		"a line that is not complete":        {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100, watch.Stat{}, doctor.OK, "1000 lines", ""},
+		"it is being read":                   {file, &well, 100_000, watch.Stat{}, doctor.OK, "1000 lines", ""},
+		"the watcher is dead":                {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100_000, watch.Stat{}, doctor.Warn, "97 KiB of it are not read", "sshnotify watch"},
 
-		"a pipe is well":            {pipe, ofPipe(nothing), 0, watch.Stat{}, install.OK, "1000 lines", ""},
-		"nothing wrote to the pipe": {pipe, ofPipe(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, install.Warn, "nothing was ever written to it", "ls -l "},
-		"the pipe was renamed":      {pipe, ofPipe(func(st *source.Status) { st.There, st.Err = false, "is not a named pipe" }), 0, watch.Stat{}, install.Fail, "is not a named pipe", "ls -l "},
+		"a pipe is well":            {pipe, ofPipe(nothing), 0, watch.Stat{}, doctor.OK, "1000 lines", ""},
+		"nothing wrote to the pipe": {pipe, ofPipe(func(st *source.Status) { st.Lines = 0 }), 0, watch.Stat{}, doctor.Warn, "nothing was ever written to it", "ls -l "},
+		"the pipe was renamed":      {pipe, ofPipe(func(st *source.Status) { st.There, st.Err = false, "is not a named pipe" }), 0, watch.Stat{}, doctor.Fail, "is not a named pipe", "ls -l "},
 		"lines were dropped": {pipe, ofPipe(func(st *source.Status) {
 			st.Dropped, st.Err = 12, "lines came faster than they were taken, and were dropped"
 		}),
-			0, watch.Stat{}, install.Warn, "12 lines came faster", "systemctl status"},
+			0, watch.Stat{}, doctor.Warn, "12 lines came faster", "systemctl status"},
 
-		"the journal is well":            {journal, ofJournal(nothing), 0, watch.Stat{}, install.OK, "the journal: 1000 lines", ""},
-		"the journal can't be read":      {journal, ofJournal(func(st *source.Status) { st.Err = "no journal files were opened" }), 0, watch.Stat{}, install.Fail, "no journal files", "journalctl -n 5"},
-		"nobody understands the journal": {journal, ofJournal(nothing), 0, watch.Stat{Lines: 1000, Unknown: 1000}, install.Warn, "none was understood", `"$(journalctl -n 1 -o cat)"`},
+		"the journal is well":            {journal, ofJournal(nothing), 0, watch.Stat{}, doctor.OK, "the journal: 1000 lines", ""},
+		"the journal can't be read":      {journal, ofJournal(func(st *source.Status) { st.Err = "no journal files were opened" }), 0, watch.Stat{}, doctor.Fail, "no journal files", "journalctl -n 5"},
+		"nobody understands the journal": {journal, ofJournal(nothing), 0, watch.Stat{Lines: 1000, Unknown: 1000}, doctor.Warn, "none was understood", `"$(journalctl -n 1 -o cat)"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,17 +115,17 @@ func TestDoctorOfSources(t *testing.T) {
 				st.Name, st.Path = c.of.Name, c.of.Path
 				standing(t, states, c.of.Name, st)
 			}
-			x := examination{setup: &setup{}, app: &app{}, now: now}
-			x.watchedSource(c.of, states, c.stat)
-			if len(x.out) != 1 {
-				t.Fatalf("%+v", x.out)
+			x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
+			x.watchedSource(r, c.of, states, c.stat)
+			if len(r.Results) != 1 {
+				t.Fatalf("%+v", r.Results)
 			}
-			r := x.out[0]
-			if r.State != c.state || r.Name != "source "+c.of.Name || !strings.Contains(r.Message, c.text) || !strings.Contains(r.Hint, c.hint) || (r.Hint == "") != (c.hint == "") {
-				t.Errorf("%+v", r)
+			got := r.Results[0]
+			if got.State != c.state || got.Name != "source "+c.of.Name || !strings.Contains(got.Message, c.text) || !strings.Contains(got.Hint, c.hint) || (got.Hint == "") != (c.hint == "") {
+				t.Errorf("%+v", got)
 			}
-			if strings.Contains(r.Hint, "a log") && !strings.Contains(r.Hint, "a log'") {
-				t.Errorf("a hint that can't be pasted: %s", r.Hint)
+			if strings.Contains(got.Hint, "a log") && !strings.Contains(got.Hint, "a log'") {
+				t.Errorf("a hint that can't be pasted: %s", got.Hint)
 			}
 		})
 	}
@@ -145,30 +145,30 @@ func TestDoctorOfForgery(t *testing.T) {
 		of      config.Source
 		stat    watch.Stat
 		journal bool
-		state   install.State
+		state   doctor.State
 		text    string // none: nothing is said
 		hint    string
 	}{
-		"somebody has tried":            {journal, forged, true, install.Warn, "12 entries bear a daemon's name but were not written by it", "journalctl -o verbose _UID=1000"},
-		"and it is known who":           {journal, forged, true, install.Warn, "uid 1000 with /usr/bin/logger as sshd", "journalctl"},
+		"somebody has tried":            {journal, forged, true, doctor.Warn, "12 entries bear a daemon's name but were not written by it", "journalctl -o verbose _UID=1000"},
+		"and it is known who":           {journal, forged, true, doctor.Warn, "uid 1000 with /usr/bin/logger as sshd", "journalctl"},
 		"long ago":                      {journal, old, true, "", "", ""},
 		"nobody has":                    {journal, watch.Stat{}, true, "", "", ""},
-		"auth.log beside a journal":     {file("/var/log/auth.log"), watch.Stat{}, true, install.Warn, "logger(1)", "[source.journal]"},
-		"secure without a journal":      {file("/var/log/secure"), watch.Stat{}, false, install.OK, "logger(1)", ""},
-		"sshd's lines in another file":  {file("/srv/log/x"), watch.Stat{Parsed: map[string]int64{"sshd": 1}}, true, install.Warn, "logger(1)", "[source.journal]"},
+		"auth.log beside a journal":     {file("/var/log/auth.log"), watch.Stat{}, true, doctor.Warn, "logger(1)", "[source.journal]"},
+		"secure without a journal":      {file("/var/log/secure"), watch.Stat{}, false, doctor.OK, "logger(1)", ""},
+		"sshd's lines in another file":  {file("/srv/log/x"), watch.Stat{Parsed: map[string]int64{"sshd": 1}}, true, doctor.Warn, "logger(1)", "[source.journal]"},
 		"vsftpd's own file":             {file("/var/log/vsftpd.log"), watch.Stat{Parsed: map[string]int64{"vsftpd": 1}}, true, "", "", ""},
 		"a pipe, which has its writers": {config.Source{Name: "p", Type: config.SourcePipe, Path: "/run/auth.log"}, watch.Stat{}, true, "", "", ""},
 	} {
-		x := examination{setup: &setup{}, app: &app{}, now: now}
-		x.forgeable(row.of, row.stat, row.journal)
+		x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
+		x.forgeable(r, row.of, row.stat, row.journal)
 		if row.text == "" {
-			if len(x.out) != 0 {
-				t.Errorf("%s: %+v", name, x.out)
+			if len(r.Results) != 0 {
+				t.Errorf("%s: %+v", name, r.Results)
 			}
 			continue
 		}
-		if len(x.out) != 1 || x.out[0].State != row.state || !strings.Contains(x.out[0].Message, row.text) || !strings.Contains(x.out[0].Hint, row.hint) {
-			t.Errorf("%s: %+v", name, x.out)
+		if len(r.Results) != 1 || r.Results[0].State != row.state || !strings.Contains(r.Results[0].Message, row.text) || !strings.Contains(r.Results[0].Hint, row.hint) {
+			t.Errorf("%s: %+v", name, r.Results)
 		}
 	}
 }

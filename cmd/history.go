@@ -21,6 +21,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 type historyList struct {
@@ -239,11 +240,11 @@ func (a *app) nothingRemembered(c config.Config, quiet bool) error {
 
 // historyError says what to do about a memory that can't be used.
 func historyError(err error) error {
-	var newer *history.NewerError
+	var newer *store.NewerError
 	switch {
 	case errors.As(err, &newer):
 		return withHint(err, "this is sshnotify "+version()+": install the newer one again")
-	case errors.Is(err, history.ErrDamaged):
+	case errors.Is(err, store.ErrDamaged):
 		return withHint(err, "the next login moves the damaged file aside and begins a new one, as does sshnotify history import, which fills it from wtmp and the logs")
 	}
 	return err

@@ -90,6 +90,10 @@ takes it alone.`,
 	return c
 }
 
+// importCache is how much of the database an import keeps in memory, in KiB: it
+// touches pages all over the file, and with room for them need not write any twice.
+const importCache = 32_000
+
 // imported says what became of one record, as --json prints it.
 type imported struct {
 	Record  string         `json:"record"`
@@ -147,7 +151,9 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		} else if err != nil {
 			return err
 		}
-		if db, err = history.Open(historyFile(a.stateDir(c)), historyOptions(c)); err != nil {
+		opts := historyOptions(c)
+		opts.CacheKiB = importCache
+		if db, err = history.Open(historyFile(a.stateDir(c)), opts); err != nil {
 			return err
 		}
 		defer db.Close()

@@ -94,7 +94,7 @@ func (o *installOptions) check(c *cobra.Command) error {
 		{"system", "shell"}, {"root", "wait"},
 	} {
 		if set(pair[0]) && set(pair[1]) {
-			return fmt.Errorf("--%s and --%s can't both be meant", pair[0], pair[1])
+			return fmt.Errorf("--%s and --%s are mutually exclusive", pair[0], pair[1])
 		}
 	}
 	for _, name := range []string{"webhook-url", "webhook-url-file", "root"} {

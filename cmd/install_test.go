@@ -294,17 +294,17 @@ func TestInstallUsage(t *testing.T) {
 		"two lines":                     {"install --webhook-url-file " + file, "white space"},
 		"empty standard input":          {"install --webhook-url-file -", "empty"},
 		"an empty flag":                 {"install --webhook-url=", "--webhook-url is empty"},
-		"both ways":                     {"install --webhook-url a --webhook-url-file b", "can't both be meant"},
-		"to test and not to":            {"install --test --no-test", "can't both be meant"},
-		"a test that changes nothing":   {"install --test --dry-run", "can't both be meant"},
-		"a shell for the host":          {"install --system --shell bash", "can't both be meant"},
+		"both ways":                     {"install --webhook-url a --webhook-url-file b", "are mutually exclusive"},
+		"to test and not to":            {"install --test --no-test", "are mutually exclusive"},
+		"a test that changes nothing":   {"install --test --dry-run", "are mutually exclusive"},
+		"a shell for the host":          {"install --system --shell bash", "are mutually exclusive"},
 		"a service for an account":      {"install --services sudo", "--services needs --system"},
 		"a watcher for an account":      {"install --watch", "--watch needs --system"},
 		"an unknown shell":              {"install --shell tcsh", "is not known"},
 		"an unknown service":            {"install --system --services ftp", "is not known"},
 		"no time to wait":               {"install --wait 0s", "--wait must be"},
 		"an argument":                   {"uninstall now", "unknown command"},
-		"doctor of a host's shell":      {"doctor --system --shell bash", "can't both be meant"},
+		"doctor of a host's shell":      {"doctor --system --shell bash", "are mutually exclusive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/enrich"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -201,7 +202,7 @@ func riskText(r *event.Risk) string {
 		s += " - " + r.Reason
 	}
 	if !r.Stale.IsZero() {
-		s += " (an old answer, of " + stamp(r.Stale) + ")"
+		s += " (an old answer, of " + doctor.Stamp(r.Stale) + ")"
 	}
 	return s
 }

@@ -51,7 +51,7 @@ func (m *memory) Recall(e event.Event, f event.Facts) (event.Memory, error) {
 		m.fine = true
 		if n, err := m.db.Notice(ctx); err == nil && n != nil {
 			m.alarm(fmt.Sprintf("the memory of logins was damaged and begins anew; the old file is %s: %s", n.Moved, n.Why))
-			err = m.db.NoticeTold(ctx)
+			err = m.db.ClearNotice(ctx)
 			m.fine = err == nil
 		}
 	}

@@ -24,10 +24,10 @@ func newPreviewCmd(a *app) *cobra.Command {
 	o := previewOptions{app: a}
 	c := &cobra.Command{
 		Use:   "preview",
-		Short: "Show the message that a login would give, and send nothing",
-		Long: long(`preview looks an address up as the settings say, and prints the message that a
-login from there would give: the JSON that Slack would get, or the text as it
-would look. Nothing is sent to a destination.`,
+		Short: "Show the message that a login would cause, without sending it",
+		Long: long(`preview looks up an address with the providers of the settings, and prints the
+message that a login from there would cause: the JSON that Slack would get, or
+the text as it would look. Nothing is sent to a destination.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify preview --format text --user root --ip 203.0.113.7`,
 		Args:    cobra.NoArgs,

@@ -32,10 +32,10 @@ func newVersionCmd(a *app) *cobra.Command {
 	var licenses bool
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "Say which version this is",
-		Long: long(`version prints the version, what the program was built with and for, and the
-date of the built-in database. With --licenses it prints who the database is
-owed to, and what the program is linked with.`, exits(exitDone, exitUsage)),
+		Short: "Print the version",
+		Long: long(`version prints the version, the Go version and platform it was built for, and
+the date of the built-in database. With --licenses it also prints who provides
+the data, and the modules that the program is linked with.`, exits(exitDone, exitUsage)),
 		Example: "  sshnotify version\n  sshnotify version --licenses",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

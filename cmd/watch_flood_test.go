@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
@@ -109,12 +109,12 @@ func TestDoctorOfAFlood(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			x := examination{setup: &setup{}, app: &app{}, now: now}
+			x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
 			x.settings.Watch.StateDir = dir
 			x.settings.Sources = []config.Source{{Name: "auth", Type: config.SourceFile, Path: filepath.Join(dir, "log")}}
-			x.watched()
-			var got []install.CheckResult
-			for _, r := range x.out {
+			x.watched(t.Context(), r)
+			var got []doctor.Result
+			for _, r := range r.Results {
 				if r.Name == "flood" {
 					got = append(got, r)
 				}
@@ -125,7 +125,7 @@ func TestDoctorOfAFlood(t *testing.T) {
 				}
 				return
 			}
-			if len(got) != 1 || got[0].State != install.Warn || !strings.Contains(got[0].Message, c.want) || got[0].Hint == "" {
+			if len(got) != 1 || got[0].State != doctor.Warn || !strings.Contains(got[0].Message, c.want) || got[0].Hint == "" {
 				t.Errorf("%+v", got)
 			}
 		})

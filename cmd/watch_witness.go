@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -78,20 +79,20 @@ func (c *covers) here(host string) bool {
 
 // witnessed says of which services the watcher knows whether the hook missed a
 // session.
-func (x *examination) witnessed() {
+func (x examined) witnessed(r *doctor.Report) {
 	c := newCovers(x.spool, x.app.logger())
 	c.host = x.host
 	var on []string
 	for _, service := range []string{"sshd", "su", "su-l", "sudo", "sudo-i", "login", "remote"} {
 		if k := c.look(service); k.said != "" {
-			x.add("second witness", install.Warn, "", "the PAM stack of %s can't be read, so that its missed sessions go untold: %s", service, k.said)
+			r.Warn("second witness", "", "the PAM stack of %s can't be read, so that its missed sessions go untold: %s", service, k.said)
 		} else if k.is && k.Spool == c.spool {
 			on = append(on, service)
 		}
 	}
 	if len(on) == 0 {
-		x.add("second witness", install.Warn, "sudo sshnotify install --system --watch", "no PAM stack holds the hook's line: the watcher can't know which sessions it misses")
+		r.Warn("second witness", "sudo sshnotify install --system --watch", "no PAM stack holds the hook's line: the watcher can't know which sessions it misses")
 		return
 	}
-	x.add("second witness", install.OK, "", "sessions of %s that the hook does not report within a minute are told", strings.Join(on, ", "))
+	r.OK("second witness", "sessions of %s that the hook does not report within a minute are told", strings.Join(on, ", "))
 }

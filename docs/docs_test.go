@@ -95,7 +95,7 @@ func draw(headline, color, title, text, footer string) string {
 	line(44, "footer", span(footer))
 	bar := fmt.Sprintf("  <rect x=\"24\" y=\"%d\" width=\"4\" height=\"%d\" rx=\"2\" fill=\"%s\"/>\n", top, y-top-lineHeight+8, color)
 	y += 12
-	line(24, "label", "A drawing of ours, not a screenshot. A test keeps it true to what Slack is sent.")
+	line(24, "label", "Our own drawing, not a screenshot. A test keeps it in step with what Slack is sent.")
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img">
   <title>Drawing of a message of sshnotify in Slack</title>
   <style>

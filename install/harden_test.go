@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 // The lines of those who become somebody else, in every form that people write
@@ -24,19 +26,19 @@ func TestCheckLinesOfSuAndSudo(t *testing.T) {
 	through := "pam_exec.so quiet seteuid /usr/bin/prlimit --as=unlimited --nofile=1024 -- "
 	for _, c := range []struct {
 		name, line string
-		state      State
+		state      doctor.State
 		message    string
 	}{
-		{"by hand, as for sshd", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services su", Fail, "lacks seteuid"},
-		{"with =", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services=su,su-l", Fail, "lacks seteuid"},
-		{"an older version's", "pam_exec.so quiet " + own, Fail, "lacks seteuid"},
-		{"through prlimit, not as root", strings.Replace(through, "seteuid ", "", 1) + own, Fail, "lacks seteuid"},
-		{"for sshd alone", "pam_exec.so quiet seteuid /usr/bin/sshnotify hook --no-worker", Fail, "which --services must name"},
-		{"with the caller's limits", "pam_exec.so quiet seteuid " + own, Warn, "keeps the limits"},
-		{"through prlimit", through + own, OK, ""},
-		{"options in another order, the module by its path", strings.NewReplacer("quiet seteuid", "seteuid quiet", "pam_exec.so", "/lib/x86_64-linux-gnu/security/pam_exec.so").Replace(through) + own, OK, ""},
-		{"as install writes it", "", OK, ""},
-		{"its output to people", strings.Replace(through, "quiet", "quiet stdout", 1) + own, Fail, "has stdout"},
+		{"by hand, as for sshd", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services su", doctor.Fail, "lacks seteuid"},
+		{"with =", "pam_exec.so quiet /usr/bin/sshnotify hook --no-worker --services=su,su-l", doctor.Fail, "lacks seteuid"},
+		{"an older version's", "pam_exec.so quiet " + own, doctor.Fail, "lacks seteuid"},
+		{"through prlimit, not as root", strings.Replace(through, "seteuid ", "", 1) + own, doctor.Fail, "lacks seteuid"},
+		{"for sshd alone", "pam_exec.so quiet seteuid /usr/bin/sshnotify hook --no-worker", doctor.Fail, "which --services must name"},
+		{"with the caller's limits", "pam_exec.so quiet seteuid " + own, doctor.Warn, "keeps the limits"},
+		{"through prlimit", through + own, doctor.OK, ""},
+		{"options in another order, the module by its path", strings.NewReplacer("quiet seteuid", "seteuid quiet", "pam_exec.so", "/lib/x86_64-linux-gnu/security/pam_exec.so").Replace(through) + own, doctor.OK, ""},
+		{"as install writes it", "", doctor.OK, ""},
+		{"its output to people", strings.Replace(through, "quiet", "quiet stdout", 1) + own, doctor.Fail, "has stdout"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,8 +50,8 @@ func TestCheckLinesOfSuAndSudo(t *testing.T) {
 			if c.line != "" {
 				w.write("/etc/pam.d/su", "session optional "+c.line+"\n"+fixture(t, "debian12")["/etc/pam.d/su"])
 			}
-			r := find(CheckSystem(t.Context(), w.Host, Places{}, o.Services), "hook su")
-			if r.State != c.state || !strings.Contains(r.Message, c.message) || c.state != OK && r.Hint != redo {
+			r := find(checkHost(t, w.Host, Places{}), "hook su")
+			if r.State != c.state || !strings.Contains(r.Message, c.message) || c.state != doctor.OK && r.Hint != redo {
 				t.Errorf("%+v", r)
 			}
 			// Whatever it was, it is brought up to date, and taken out to the byte.
@@ -70,7 +72,7 @@ func TestCheckLinesElsewhere(t *testing.T) {
 	w := booted(t, "debian12")
 	w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
 	w.write("/etc/pam.d/runuser", "session optional pam_exec.so quiet /usr/bin/sshnotify hook --services runuser\nsession required pam_unix.so\n")
-	r := find(slices.DeleteFunc(CheckSystem(t.Context(), w.Host, Places{}, nil), func(r CheckResult) bool { return r.State != Fail }), "other hooks")
+	r := find(slices.DeleteFunc(checkHost(t, w.Host, Places{}), func(r doctor.Result) bool { return r.State != doctor.Fail }), "other hooks")
 	if !strings.Contains(r.Message, "/etc/pam.d/runuser: line 1 lacks seteuid") || !strings.Contains(r.Hint, "sed -i") {
 		t.Errorf("%+v", r)
 	}
@@ -89,7 +91,7 @@ func TestLimitsAreNotLiftedForWhoWritesTheEnvironment(t *testing.T) {
 		t.Errorf("su:\n%s", got)
 	}
 	w.write("/etc/pam.d/su", "session optional pam_exec.so quiet seteuid /usr/bin/prlimit --as=unlimited /usr/bin/sshnotify hook --services su\n"+su)
-	if r := find(CheckSystem(t.Context(), w.Host, Places{}, []string{"su"}), "hook su"); r.State != Fail || !strings.Contains(r.Message, "as root") {
+	if r := find(checkHost(t, w.Host, Places{}), "hook su"); r.State != doctor.Fail || !strings.Contains(r.Message, "as root") {
 		t.Errorf("%+v", r)
 	}
 }

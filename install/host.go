@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 // Host is all that this package touches of a machine. Paths given to and by
@@ -34,16 +36,7 @@ type Command struct {
 }
 
 // String shows the command so that it can be pasted into a shell.
-func (c Command) String() string {
-	words := make([]string, len(c.Args))
-	for i, a := range c.Args {
-		words[i] = a
-		if a == "" || strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+/.:,@") != "" {
-			words[i] = quoteShell(a)
-		}
-	}
-	return strings.Join(words, " ")
-}
+func (c Command) String() string { return doctor.ShellLine(c.Args...) }
 
 // Live is this machine.
 func Live() Host {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 func TestLook(t *testing.T) {
@@ -121,79 +123,79 @@ func TestCheckSystemFindsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(w *world)
-		want  CheckResult
+		want  doctor.Result
 	}{
 		{
 			"the hook is gone", func(w *world) { w.write("/etc/pam.d/sshd", fixture(t, "debian12")["/etc/pam.d/sshd"]) },
-			CheckResult{"hook sshd", Fail, "/etc/pam.d/sshd: no line runs the hook", again},
+			result("hook sshd", doctor.Fail, "/etc/pam.d/sshd: no line runs the hook", again),
 		},
 		{
 			"the hook was put at the end, as every guide says",
 			func(w *world) {
 				w.write("/etc/pam.d/sshd", fixture(t, "debian12")["/etc/pam.d/sshd"]+testHook.Line()+"\n")
 			},
-			CheckResult{"hook sshd", Fail, "/etc/pam.d/sshd: the hook comes behind pam_systemd.so", again},
+			result("hook sshd", doctor.Fail, "/etc/pam.d/sshd: the hook comes behind pam_systemd.so", again),
 		},
 		{
 			"the hook stands twice", func(w *world) { edit(w, "/etc/pam.d/sshd", "# Create a new", testHook.Line()+"\n# Create a new") },
-			CheckResult{"hook sshd", Fail, "/etc/pam.d/sshd: the hook is run 2 times", again},
+			result("hook sshd", doctor.Fail, "/etc/pam.d/sshd: the hook is run 2 times", again),
 		},
 		{
 			"the hook runs another program", func(w *world) { edit(w, "/etc/pam.d/sshd", "/usr/bin/sshnotify", "/opt/sshnotify") },
-			CheckResult{"hook sshd", Fail, "/etc/pam.d/sshd: line 23 runs /opt/sshnotify, not /usr/bin/sshnotify", again},
+			result("hook sshd", doctor.Fail, "/etc/pam.d/sshd: line 23 runs /opt/sshnotify, not /usr/bin/sshnotify", again),
 		},
 		{
 			"the hook writes elsewhere", func(w *world) { edit(w, "/etc/pam.d/sshd", "--spool /var/spool/sshnotify", "--spool /tmp") },
-			CheckResult{"hook sshd", Fail, `/etc/pam.d/sshd: line 23 writes to "/tmp", not to /var/spool/sshnotify`, again},
+			result("hook sshd", doctor.Fail, `/etc/pam.d/sshd: line 23 writes to "/tmp", not to /var/spool/sshnotify`, again),
 		},
 		{
 			"the hook is required", func(w *world) { edit(w, "/etc/pam.d/sshd", "optional     pam_exec", "required     pam_exec") },
-			CheckResult{"hook sshd", Fail, `/etc/pam.d/sshd: line 23 is "required", not optional: a failing hook would keep people out`, again},
+			result("hook sshd", doctor.Fail, `/etc/pam.d/sshd: line 23 is "required", not optional: a failing hook would keep people out`, again),
 		},
 		{
 			"users came to write the environment", func(w *world) {
 				edit(w, "/etc/pam.d/common-auth", "auth\t[", "auth optional pam_env.so user_readenv=1\nauth\t[")
 			},
-			CheckResult{"hook sshd", Fail, "/etc/pam.d/sshd: pam_env.so reads ~/.pam_environment in the auth stack: users write the hook's environment", again},
+			result("hook sshd", doctor.Fail, "/etc/pam.d/sshd: pam_env.so reads ~/.pam_environment in the auth stack: users write the hook's environment", again),
 		},
 		{
 			"UsePAM was switched off", func(w *world) { edit(w, "/etc/ssh/sshd_config", "UsePAM yes", "UsePAM no") },
-			CheckResult{"sshd UsePAM", Fail, "no (/etc/ssh/sshd_config): the hook is never run", "UsePAM yes in /etc/ssh/sshd_config, then restart sshd"},
+			result("sshd UsePAM", doctor.Fail, "no (/etc/ssh/sshd_config): the hook is never run", "UsePAM yes in /etc/ssh/sshd_config, then restart sshd"),
 		},
 		{
 			"the service is down", func(w *world) { delete(w.answers, "systemctl is-active sshnotify.service") },
-			CheckResult{"service", Fail, "not running ()", "systemctl restart sshnotify.service && journalctl -u sshnotify -n 20"},
+			result("service", doctor.Fail, "not running ()", "systemctl restart sshnotify.service && journalctl -u sshnotify -n 20"),
 		},
 		{
 			"the queue is open to all", func(w *world) { chmod(t, w, "/var/spool/sshnotify/new", 0o777) },
-			CheckResult{"folders", Fail, "", again},
+			result("folders", doctor.Fail, "", again),
 		},
 		{
 			"the settings are open to all", func(w *world) { chmod(t, w, "/etc/sshnotify/config.toml", 0o644) },
-			CheckResult{"settings", Warn, "/etc/sshnotify/config.toml can be read by everybody", "chown root:sshnotify /etc/sshnotify/config.toml && chmod 0640 /etc/sshnotify/config.toml"},
+			result("settings", doctor.Warn, "/etc/sshnotify/config.toml can be read by everybody", "chown root:sshnotify /etc/sshnotify/config.toml && chmod 0640 /etc/sshnotify/config.toml"),
 		},
 		{
 			"the service can't read the settings", func(w *world) { chmod(t, w, "/etc/sshnotify/config.toml", 0o600) },
-			CheckResult{"settings", Fail, "", "chown root:sshnotify /etc/sshnotify/config.toml && chmod 0640 /etc/sshnotify/config.toml"},
+			result("settings", doctor.Fail, "", "chown root:sshnotify /etc/sshnotify/config.toml && chmod 0640 /etc/sshnotify/config.toml"),
 		},
 		{
 			"anybody can replace the program", func(w *world) { chmod(t, w, "/usr/bin/sshnotify", 0o757) },
-			CheckResult{"program", Fail, "/usr/bin/sshnotify can be written by others than root (mode 0757)", "install -m 0755 sshnotify /usr/bin/sshnotify"},
+			result("program", doctor.Fail, "/usr/bin/sshnotify can be written by others than root (mode 0757)", "install -m 0755 sshnotify /usr/bin/sshnotify"),
 		},
 		{
 			"SELinux was switched on", func(w *world) {
 				w.write("/sys/fs/selinux/enforce", "1")
 				w.answers["semodule -l"] = "base\nssh\n"
 			},
-			CheckResult{"SELinux", Fail, "enforcing, and the module is not loaded: the hook may not write", "sudo sshnotify install --system prints the commands that load the module"},
+			result("SELinux", doctor.Fail, "enforcing, and the module is not loaded: the hook may not write", "sudo sshnotify install --system prints the commands that load the module"),
 		},
 		{
 			"an older notifier", func(w *world) { w.write("/root/.bashrc", "\ncurl https://hooks.slack.com/services/SECRET\n") },
-			CheckResult{"other hooks", Warn, "/root/.bashrc: line 2 posts to a Slack webhook: a login is told twice", "sed -n 2p '/root/.bashrc'"},
+			result("other hooks", doctor.Warn, "/root/.bashrc: line 2 posts to a Slack webhook: a login is told twice", "sed -n 2p '/root/.bashrc'"),
 		},
 		{
 			"the hook in another file too", func(w *world) { w.write("/etc/pam.d/vsftpd", testHook.Line()+"\n") },
-			CheckResult{"other hooks", Warn, "/etc/pam.d/vsftpd: line 1 runs the hook too", ""},
+			result("other hooks", doctor.Warn, "/etc/pam.d/vsftpd: line 1 runs the hook too", ""),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -202,9 +204,9 @@ func TestCheckSystemFindsWhatIsWrong(t *testing.T) {
 			w := booted(t, "debian12", map[string]string{profileSaved + "/session": ""})
 			w.apply(must(PlanSystem(t.Context(), w.Host, systemOptions()))(t))
 			c.spoil(w)
-			var bad []CheckResult
-			for _, r := range CheckSystem(t.Context(), w.Host, Places{}, nil) {
-				if r.State != OK {
+			var bad []doctor.Result
+			for _, r := range checkHost(t, w.Host, Places{}) {
+				if r.State != doctor.OK {
 					bad = append(bad, r)
 				}
 			}
@@ -212,7 +214,7 @@ func TestCheckSystemFindsWhatIsWrong(t *testing.T) {
 				// It names this machine's users.
 				c.want.Message = bad[0].Message
 			}
-			if diff := cmp.Diff([]CheckResult{c.want}, bad); diff != "" {
+			if diff := cmp.Diff([]doctor.Result{c.want}, bad); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -228,8 +230,8 @@ func TestCheckSystemSeesTheProfile(t *testing.T) {
 	text := w.content("/etc/pam.d/common-session")
 	i := strings.Index(text, "session\trequired\tpam_unix.so")
 	w.write("/etc/pam.d/common-session", text[:i]+testHook.Line()+"\n"+text[i:])
-	for _, r := range CheckSystem(t.Context(), w.Host, Places{}, nil) {
-		if r.State != OK {
+	for _, r := range checkHost(t, w.Host, Places{}) {
+		if r.State != doctor.OK {
 			t.Errorf("%+v", r)
 		}
 	}

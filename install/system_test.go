@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 // enableProfile is how sshd's stack gets the hook on Debian.
@@ -143,8 +146,8 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 			if p := must(PlanSystem(t.Context(), w.Host, o))(t); !p.Empty() {
 				t.Errorf("the second install changes something:\n%s", p.Diff())
 			}
-			for _, r := range CheckSystem(t.Context(), w.Host, o.Places, c.services) {
-				if r.State != OK {
+			for _, r := range checkHost(t, w.Host, o.Places) {
+				if r.State != doctor.OK {
 					t.Errorf("check: %+v", r)
 				}
 			}
@@ -402,7 +405,7 @@ func TestInstallUpdatesItsOwnFiles(t *testing.T) {
 	if err := os.WriteFile(w.real(Places{}.recordPath()), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), "service"); r.State != Warn || !strings.Contains(r.Message, "older") {
+	if r := find(checkHost(t, w.Host, Places{}), "service"); r.State != doctor.Warn || !strings.Contains(r.Message, "older") {
 		t.Errorf("check: %+v", r)
 	}
 	w.ran = nil
@@ -437,11 +440,25 @@ func TestInstallCopiesTheProgram(t *testing.T) {
 	}
 }
 
-func find(rs []CheckResult, name string) CheckResult {
+// checkHost returns what doctor finds of a host.
+func checkHost(t *testing.T, h Host, places Places) []doctor.Result {
+	return doctor.Run(t.Context(), doctor.Target{Host: true, Now: time.Now()}, HostChecks(h, places)).Results
+}
+
+// checkAccount returns what doctor finds of an account.
+func checkAccount(t *testing.T, h Host, o UserOptions) []doctor.Result {
+	return doctor.Run(t.Context(), doctor.Target{Now: time.Now()}, AccountChecks(h, o)).Results
+}
+
+func result(name string, s doctor.State, message, hint string) doctor.Result {
+	return doctor.Result{Name: name, State: s, Message: message, Hint: hint}
+}
+
+func find(rs []doctor.Result, name string) doctor.Result {
 	for _, r := range rs {
 		if r.Name == name {
 			return r
 		}
 	}
-	return CheckResult{}
+	return doctor.Result{}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 // newHome makes a host with one account, alice's, which is the test's own.
@@ -90,8 +92,8 @@ func TestPromiseUninstallRestoresTheAccount(t *testing.T) {
 				t.Error("the diff shows a secret")
 			}
 			w.apply(p)
-			for _, c := range CheckUser(t.Context(), w.Host, homeOptions()) {
-				if c.State != OK {
+			for _, c := range checkAccount(t, w.Host, homeOptions()) {
+				if c.State != doctor.OK {
 					t.Errorf("check: %+v", c)
 				}
 			}
@@ -329,57 +331,57 @@ func TestCheckUserFindsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(w *world)
-		want  CheckResult
+		want  doctor.Result
 	}{
 		{
 			"the block is gone", func(w *world) { w.write("/home/alice/.bashrc", "A=1\n") },
-			CheckResult{"hook bash", Fail, "/home/alice/.bashrc: no block", againUser},
+			result("hook bash", doctor.Fail, "/home/alice/.bashrc: no block", againUser),
 		},
 		{
 			"the block stands behind a guard",
 			func(w *world) {
 				w.write("/home/alice/.bashrc", "case $- in *i*) ;; *) return;; esac\n"+w.content("/home/alice/.bashrc"))
 			},
-			CheckResult{"hook bash", Fail, "/home/alice/.bashrc: what stands above the block may keep it from being read", againUser},
+			result("hook bash", doctor.Fail, "/home/alice/.bashrc: what stands above the block may keep it from being read", againUser),
 		},
 		{
 			"the block was edited",
 			func(w *world) {
 				w.write("/home/alice/.bashrc", strings.Replace(w.content("/home/alice/.bashrc"), "hook", "hook -x", 1))
 			},
-			CheckResult{"hook bash", Warn, "/home/alice/.bashrc: the block is an older one, or was changed", againUser},
+			result("hook bash", doctor.Warn, "/home/alice/.bashrc: the block is an older one, or was changed", againUser),
 		},
 		{
 			"the program is gone", func(w *world) { os.Remove(w.real("/usr/bin/sshnotify")) },
-			CheckResult{"program", Fail, "/usr/bin/sshnotify: not there", againUser},
+			result("program", doctor.Fail, "/usr/bin/sshnotify: not there", againUser),
 		},
 		{
 			"others can read the queue", func(w *world) { os.Chmod(w.real(homeOptions().Spool), 0o755) },
-			CheckResult{"folders", Fail, homeOptions().Spool + " has mode 0755, and must have 0700", "chmod 0700 '" + homeOptions().Spool + "'"},
+			result("folders", doctor.Fail, homeOptions().Spool+" has mode 0755, and must have 0700", "chmod 0700 '"+homeOptions().Spool+"'"),
 		},
 		{
 			"the crontab was emptied", func(w *world) { *w.crontab = "# none\n" },
-			CheckResult{"resend", Warn, "no line in the crontab: what an ended worker left waits for the next login", againUser},
+			result("resend", doctor.Warn, "no line in the crontab: what an ended worker left waits for the next login", againUser),
 		},
 		{
 			"the tutorial's hook",
 			func(w *world) {
 				w.write("/home/alice/.zshrc", "# curl https://hooks.slack.com/none\ncurl -s -d x https://hooks.slack.com/services/SECRET\n")
 			},
-			CheckResult{"other hooks", Warn, "/home/alice/.zshrc: line 2 posts to a Slack webhook: a login is told twice", ""},
+			result("other hooks", doctor.Warn, "/home/alice/.zshrc: line 2 posts to a Slack webhook: a login is told twice", ""),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newHome(t, "/bin/bash", maps.Clone(map[string]string{".bashrc": "A=1\n"}))
 			w.apply(must(PlanUser(t.Context(), w.Host, homeOptions()))(t))
 			c.spoil(w)
-			var bad []CheckResult
-			for _, r := range CheckUser(t.Context(), w.Host, homeOptions()) {
-				if r.State != OK {
+			var bad []doctor.Result
+			for _, r := range checkAccount(t, w.Host, homeOptions()) {
+				if r.State != doctor.OK {
 					bad = append(bad, r)
 				}
 			}
-			if diff := cmp.Diff([]CheckResult{c.want}, bad); diff != "" {
+			if diff := cmp.Diff([]doctor.Result{c.want}, bad); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

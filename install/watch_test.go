@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
 // logGroupsOf gives a host the groups whose members read logs.
@@ -95,12 +97,12 @@ func TestPromiseUninstallTakesTheWatcherOut(t *testing.T) {
 			if p := must(PlanSystem(t.Context(), w.Host, o))(t); !p.Empty() {
 				t.Errorf("install without --watch changes something:\n%s", p.Diff())
 			}
-			for _, r := range CheckSystem(t.Context(), w.Host, o.Places, nil) {
-				if r.State != OK {
+			for _, r := range checkHost(t, w.Host, o.Places) {
+				if r.State != doctor.OK {
 					t.Errorf("check: %+v", r)
 				}
 			}
-			if r := find(CheckSystem(t.Context(), w.Host, o.Places, nil), "watch service"); !strings.Contains(r.Message, "is running") {
+			if r := find(checkHost(t, w.Host, o.Places), "watch service"); !strings.Contains(r.Message, "is running") {
 				t.Errorf("check: %+v", r)
 			}
 			// systemd makes them when the service starts.
@@ -137,11 +139,11 @@ func TestUninstallKeepsTheWatchersState(t *testing.T) {
 	if _, there := w.UserByName(WatchUser); !there || !w.exists(WatchState+"/positions.json") {
 		t.Error("the user or its state is gone")
 	}
-	if r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), "watch service"); r.Name != "" {
+	if r := find(checkHost(t, w.Host, Places{}), "watch service"); r.Name != "" {
 		t.Errorf("check: %+v", r)
 	}
 	w.apply(must(PlanSystem(t.Context(), w.Host, watchOptions()))(t))
-	if r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), "watch service"); r.State != OK {
+	if r := find(checkHost(t, w.Host, Places{}), "watch service"); r.State != doctor.OK {
 		t.Errorf("after installing again: %+v", r)
 	}
 }
@@ -235,7 +237,7 @@ func TestWatcherWithThePackage(t *testing.T) {
 		"/usr/lib/systemd/system/sshnotify.service": Places{}.Unit(), "/usr/lib/systemd/system/sshnotify-watch.service": Places{}.WatchUnit(),
 	})
 	w.addUser()
-	if r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), "watch service"); r.Name != "" {
+	if r := find(checkHost(t, w.Host, Places{}), "watch service"); r.Name != "" {
 		t.Errorf("a watcher that nobody asked for is checked: %+v", r)
 	}
 	w.addWatcher()
@@ -272,28 +274,28 @@ func TestInstallIsTakenBackWhenTheWatcherFails(t *testing.T) {
 func TestCheckWatcher(t *testing.T) {
 	for _, c := range []struct {
 		name, check string
-		state       State
+		state       doctor.State
 		message     string
 		spoil       func(t *testing.T, w *world)
 	}{
-		{"stopped", "watch service", Fail, "not running", func(_ *testing.T, w *world) {
+		{"stopped", "watch service", doctor.Fail, "not running", func(_ *testing.T, w *world) {
 			delete(w.answers, "systemctl is-active sshnotify-watch.service")
 		}},
-		{"disabled", "watch service", Fail, "not started at boot", func(_ *testing.T, w *world) { os.Remove(w.real(watchUnitWants)) }},
-		{"without its user", "watch user", Fail, "no user sshnotify-watch", func(_ *testing.T, w *world) { w.delUser(WatchUser) }},
-		{"not in adm", "watch user", Warn, "not in the groups adm", func(_ *testing.T, w *world) {
+		{"disabled", "watch service", doctor.Fail, "not started at boot", func(_ *testing.T, w *world) { os.Remove(w.real(watchUnitWants)) }},
+		{"without its user", "watch user", doctor.Fail, "no user sshnotify-watch", func(_ *testing.T, w *world) { w.delUser(WatchUser) }},
+		{"not in adm", "watch user", doctor.Warn, "not in the groups adm", func(_ *testing.T, w *world) {
 			w.write("/etc/group", strings.Replace(w.text("/etc/group"), "adm:x:4:sshnotify-watch", "adm:x:4:syslog", 1))
 		}},
-		{"in the service's group", "watch user", Fail, "may read the secrets", func(_ *testing.T, w *world) {
+		{"in the service's group", "watch user", doctor.Fail, "may read the secrets", func(_ *testing.T, w *world) {
 			w.write("/etc/group", regexp.MustCompile(`(?m)^sshnotify:.*`).ReplaceAllString(w.text("/etc/group"), "${0}sshnotify-watch"))
 		}},
-		{"a drop-in that puts it there", "watch user", Fail, "may read the secrets", func(_ *testing.T, w *world) {
+		{"a drop-in that puts it there", "watch user", doctor.Fail, "may read the secrets", func(_ *testing.T, w *world) {
 			w.answers["systemctl show -p SupplementaryGroups --value sshnotify-watch.service"] = "snort sshnotify\n"
 		}},
-		{"without its drop", "watch folders", Warn, "watch/new: not there", func(_ *testing.T, w *world) {
+		{"without its drop", "watch folders", doctor.Warn, "watch/new: not there", func(_ *testing.T, w *world) {
 			os.Remove(w.real("/var/spool/sshnotify/watch/new"))
 		}},
-		{"with a drop that others write", "watch folders", Fail, "must be 0751 root:sshnotify", func(t *testing.T, w *world) {
+		{"with a drop that others write", "watch folders", doctor.Fail, "must be 0751 root:sshnotify", func(t *testing.T, w *world) {
 			chmod(t, w, "/var/spool/sshnotify/watch", 0o777)
 		}},
 	} {
@@ -303,7 +305,7 @@ func TestCheckWatcher(t *testing.T) {
 			logGroupsOf(w, "adm", "systemd-journal")
 			w.apply(must(PlanSystem(t.Context(), w.Host, watchOptions()))(t))
 			c.spoil(t, w)
-			r := find(CheckSystem(t.Context(), w.Host, Places{}, nil), c.check)
+			r := find(checkHost(t, w.Host, Places{}), c.check)
 			if r.State != c.state || !strings.Contains(r.Message, c.message) || !strings.Contains(r.Hint, "sshnotify install --system --watch") && c.name != "stopped" && c.name != "in the service's group" {
 				t.Errorf("check: %+v", r)
 			}
@@ -384,7 +386,7 @@ func TestSystemdMakesTheWatchersUserAndFolders(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
-	for _, d := range watchFolders(Places{}.filled()) {
+	for _, d := range watchFolders(Places{}.filled(), false) {
 		f := must(w.stat(d.path))(t)
 		uid, gid, err := w.ids(d.owner)
 		if err != nil || !f.dir || f.mode != d.mode || f.uid != uid || f.gid != gid {

@@ -111,7 +111,7 @@ func (w *world) command(_ context.Context, c Command) ([]byte, error) {
 		w.write(openrcLevel, "-> "+openrcPath)
 	case strings.HasPrefix(line, "rc-update del"):
 		os.Remove(w.real(openrcLevel))
-	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup", "find", "gpasswd"}, c.Args[0]) &&
+	case slices.Contains([]string{"systemctl", "semodule", "restorecon", "rc-service", "addgroup", "find", "gpasswd", "ausearch"}, c.Args[0]) &&
 		!strings.Contains(line, "is-active") && !strings.Contains(line, "status") && !strings.Contains(line, " show ") && !strings.Contains(line, "-l"):
 	default:
 		if out, ok := w.answers[line]; ok {

@@ -230,7 +230,7 @@ func BenchmarkHooks(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkWorkerMemory gives the most memory that a worker has with 10,000
+// BenchmarkWorkerMemory reports the most memory that a worker has with 10,000
 // events waiting, until all are told.
 func BenchmarkWorkerMemory(b *testing.B) {
 	for b.Loop() {

@@ -27,7 +27,7 @@ func (s *site) shellHook(user, ip string) string {
 		ip, user, ip, binary, s.spool)
 }
 
-// told gives the users who were told of in messages of their own, in order.
+// told returns the users who were told of in messages of their own, in order.
 func (s *site) toldUsers() []string {
 	var users []string
 	for _, m := range s.slack.Messages() {

@@ -57,7 +57,7 @@ func (s *site) serve(within ...string) *manager {
 	return m
 }
 
-// states gives what the service said, a word each.
+// states returns what the service said, a word each.
 func (m *manager) states() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

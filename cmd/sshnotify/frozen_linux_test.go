@@ -14,7 +14,7 @@ import (
 )
 
 // freeze mounts a FUSE file system on a folder whose program never answers, as
-// a server that is gone does not. What it gives ends that.
+// a server that is gone does not. What it returns ends that.
 func freeze(t *testing.T, dir string) (thaw func()) {
 	t.Helper()
 	e2e(t)

@@ -24,7 +24,7 @@ import (
 // alice's address, and what its stand-in says of it: 72, HIGH.
 var aliceIP = netip.MustParseAddr("203.0.113.7")
 
-// swiftDir gives a folder in memory where there is one. Hundreds of syncs to a
+// swiftDir returns a folder in memory where there is one. Hundreds of syncs to a
 // busy disk take long, and only some tests are about those.
 func swiftDir(t testing.TB) string {
 	t.Helper()
@@ -42,7 +42,7 @@ func newSwiftSite(t *testing.T, o standin.SlackOptions, more string) *site {
 	return siteIn(t, swiftDir(t), o, more)
 }
 
-// newThreatJammer starts a stand-in, and gives the settings that name it.
+// newThreatJammer starts a stand-in, and returns the settings that name it.
 func newThreatJammer(t *testing.T, o standin.ThreatJammerOptions) (*standin.ThreatJammer, string) {
 	t.Helper()
 	tj, err := standin.StartThreatJammer(o)
@@ -199,7 +199,7 @@ func (s *site) left(sub string) []string {
 	return names
 }
 
-// one gives the one message that must be in Slack, and its one attachment.
+// one returns the one message that must be in Slack, and its one attachment.
 func (s *site) one() (standin.Message, standin.Attachment) {
 	s.t.Helper()
 	all := s.slack.Messages()

@@ -28,7 +28,7 @@ func asCaller(t *testing.T) []string {
 	return []string{"setpriv", "--ruid", fmt.Sprint(nobody), "--rgid", fmt.Sprint(nobody), "--groups", fmt.Sprint(nobody), "--"}
 }
 
-// idsOf gives all uids and gids of a process, each once.
+// idsOf returns all uids and gids of a process, each once.
 func idsOf(t *testing.T, pid int) []string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

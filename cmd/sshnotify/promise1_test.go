@@ -65,7 +65,7 @@ func TestPromise1TheHookAsksNobody(t *testing.T) {
 	}
 }
 
-// callOrder gives the names of some system calls in the order in which they
+// callOrder returns the names of some system calls in the order in which they
 // were made.
 func callOrder(t *testing.T, file string, names ...string) []string {
 	t.Helper()

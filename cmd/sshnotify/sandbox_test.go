@@ -74,7 +74,7 @@ func (b *sandbox) read(log *net.UnixConn) {
 	}
 }
 
-// logged gives the system log so far.
+// logged returns the system log so far.
 func (b *sandbox) logged() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,7 +136,7 @@ func trace(t *testing.T, file string) map[string][]string {
 	return calls
 }
 
-// paths gives the first string of each line.
+// paths returns the first string of each line.
 func paths(lines []string) []string {
 	var out []string
 	for _, l := range lines {

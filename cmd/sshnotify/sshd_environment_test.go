@@ -33,7 +33,7 @@ var poison = strings.Join([]string{
 	"GOMAXPROCS DEFAULT=1", "TZ DEFAULT=../../../etc/shadow", "LD_PRELOAD DEFAULT=/proc/nonexistent/evil.so", "",
 }, "\n")
 
-// logged logs in with a command and ends again, and gives both events as they
+// logged logs in with a command and ends again, and returns both events as they
 // are in the spool.
 func (l *lab) logged(s *site) (login, logout event.Event) {
 	l.t.Helper()

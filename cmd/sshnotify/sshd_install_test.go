@@ -19,7 +19,7 @@ func (l *lab) as(words ...string) string {
 	return l.must("setpriv", append([]string{"--reuid", l.user, "--regid", "users", "--clear-groups", "--reset-env"}, words...)...)
 }
 
-// homeFiles gives what stands in the user's home.
+// homeFiles returns what stands in the user's home.
 func (l *lab) homeFiles() map[string]string {
 	l.t.Helper()
 	all := map[string]string{}

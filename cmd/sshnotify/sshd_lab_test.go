@@ -97,7 +97,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// word gives a word that no other test has.
+// word returns a word that no other test has.
 func word() string { return strings.ToLower(rand.Text()[:6]) }
 
 func (l *lab) write(name string, mode os.FileMode, text string) string {

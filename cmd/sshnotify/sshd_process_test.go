@@ -18,7 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// pids gives the processes that match and are not dead.
+// pids returns the processes that match and are not dead.
 func pids(match func(pid int) bool) []int {
 	entries, _ := os.ReadDir("/proc")
 	var out []int
@@ -31,7 +31,7 @@ func pids(match func(pid int) bool) []int {
 	return out
 }
 
-// statField gives a field of /proc/PID/stat by its number in proc_pid_stat(5),
+// statField returns a field of /proc/PID/stat by its number in proc_pid_stat(5),
 // from 3 on; "" for a process that is not there.
 func statField(pid, n int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -59,7 +59,7 @@ func ownedBy(uid int) []int {
 	})
 }
 
-// kill ends processes and gives them back, so that none means that all is over.
+// kill ends processes and returns them, so that none means that all is over.
 func kill(list []int) []int {
 	for _, pid := range list {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -67,7 +67,7 @@ func kill(list []int) []int {
 	return list
 }
 
-// sessions gives the sshd processes that serve a connection each.
+// sessions returns the sshd processes that serve a connection each.
 func (l *lab) sessions() []int {
 	listener := strconv.Itoa(l.sshd.Process.Pid)
 	return pids(func(pid int) bool { return statField(pid, 4) == listener })
@@ -79,7 +79,7 @@ func (l *lab) over() {
 	until(l.t, "the end of the sessions", func() bool { return len(l.sessions()) == 0 })
 }
 
-// workers gives the processes that work the site's spool.
+// workers returns the processes that work the site's spool.
 func (s *site) workers() []int {
 	return pids(func(pid int) bool {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -130,13 +130,13 @@ func (s *site) follow() *exec.Cmd {
 	return c
 }
 
-// waiting gives the events in the site's spool that no worker has taken yet.
+// waiting returns the events in the site's spool that no worker has taken yet.
 func (s *site) waiting() []event.Event {
 	s.t.Helper()
 	return events(s.t, filepath.Join(s.spool, "new"))
 }
 
-// events gives the events in a folder, the oldest first.
+// events returns the events in a folder, the oldest first.
 func events(t *testing.T, dir string) []event.Event {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -224,7 +224,7 @@ func (c *terminal) see(want string) {
 	}
 }
 
-// leave types exit, and gives all that the terminal showed.
+// leave types exit, and returns all that the terminal showed.
 func (c *terminal) leave() string {
 	c.l.t.Helper()
 	c.enter("exit")

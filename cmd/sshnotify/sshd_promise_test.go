@@ -27,7 +27,7 @@ const (
 	someTries = 8
 )
 
-// timed makes a login that runs a command, and gives the time it took. It must
+// timed makes a login that runs a command, and returns the time it took. It must
 // succeed, and show what the command printed and nothing else.
 func (l *lab) timed(t *testing.T) time.Duration {
 	t.Helper()

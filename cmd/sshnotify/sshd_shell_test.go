@@ -40,7 +40,7 @@ func (l *lab) shells(o standin.SlackOptions, before, config, block string) *stan
 	return slack
 }
 
-// readBy gives the depths of the shells that read a user's ~/.bashrc.
+// readBy returns the depths of the shells that read a user's ~/.bashrc.
 func (l *lab) readBy(home string) []string {
 	l.t.Helper()
 	b, err := os.ReadFile(filepath.Join(home, "read"))

@@ -21,7 +21,7 @@ import (
 const vsftpdPath = "/usr/sbin/vsftpd"
 
 // serveVsftpd starts a real vsftpd on loopback, with settings, a PAM service and a
-// folder of its own, and gives its address and its log.
+// folder of its own, and returns its address and its log.
 func serveVsftpd(t *testing.T) (address, log string) {
 	t.Helper()
 	e2e(t)

@@ -52,7 +52,7 @@ func bigHistory(b *testing.B) *DB {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
-	if _, err := os.Stat(d.path); err == nil {
+	if _, err := os.Stat(d.store.Path()); err == nil {
 		return d
 	}
 	began := time.Now()
@@ -69,7 +69,7 @@ func bigHistory(b *testing.B) *DB {
 	}
 	took := time.Since(began)
 	d.Close()
-	info, err := os.Stat(d.path)
+	info, err := os.Stat(d.store.Path())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,13 +11,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
-func pragma(q string) func(context.Context, *conn) error {
-	return func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, q)
+// raw runs statements on a file that nobody else has open.
+func raw(path string, statements ...string) error {
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
 		return err
 	}
+	defer db.Close()
+	for _, q := range statements {
+		if _, err := db.Exec(q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // full gives a history with some hundred logins, closed.
@@ -31,7 +42,7 @@ func full(t *testing.T) (path string) {
 		t.Fatal(err)
 	}
 	d.Close()
-	return d.path
+	return d.store.Path()
 }
 
 // useAll runs every method; none may panic.
@@ -57,7 +68,7 @@ func useAll(t *testing.T, d *DB) (errs []error) {
 	note(err)
 	_, err = d.Forget(ctx, Filter{User: "user2"})
 	note(err)
-	_, err = d.Notice(ctx)
+	_, err = d.store.Notice(ctx)
 	note(err)
 	return errs
 }
@@ -84,14 +95,12 @@ func TestDamaged(t *testing.T) {
 		{"cut in two", rewrite(func(b []byte) []byte { return b[:len(b)/2] })},
 		{"cut in a page", rewrite(func(b []byte) []byte { return b[:len(b)/2+100] })},
 		{"another program's database", func(t *testing.T, path string) {
-			d := openAt(t, path, Options{})
-			if err := d.use(t.Context(), d.writer, time.Minute, pragma("PRAGMA application_id = 7")); err != nil {
+			if err := raw(path, "PRAGMA application_id = 7"); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"without a table", func(t *testing.T, path string) {
-			d := openAt(t, path, Options{})
-			if err := d.use(t.Context(), d.writer, time.Minute, pragma("DROP TABLE meta")); err != nil {
+			if err := raw(path, "DROP TABLE meta"); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -99,13 +108,13 @@ func TestDamaged(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			path := full(t)
 			row.damage(t, path)
-			old := path + damagedInfix + "20200101T000000.000"
+			old := path + ".damaged-" + "20200101T000000.000"
 			if err := os.WriteFile(old, []byte("x"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			reader := openAt(t, path, Options{ReadOnly: true})
 			for _, err := range reader.List(t.Context(), Filter{}) { // may or may not meet the damage, and moves nothing
-				if err != nil && !errors.Is(err, ErrDamaged) {
+				if err != nil && !errors.Is(err, store.ErrDamaged) {
 					t.Errorf("a reader: %v", err)
 				}
 			}
@@ -113,23 +122,23 @@ func TestDamaged(t *testing.T) {
 			if _, err := d.Prune(t.Context()); err != nil { // which looks for it
 				t.Fatal(err)
 			}
-			n, err := d.Notice(t.Context())
-			if err != nil || n == nil || n.Why == "" || !strings.HasPrefix(n.Moved, path+damagedInfix) {
+			n, err := d.store.Notice(t.Context())
+			if err != nil || n == nil || n.Why == "" || !strings.HasPrefix(n.Moved, path+".damaged-") {
 				t.Fatalf("%+v, %v", n, err)
 			}
 			if _, err := os.Stat(n.Moved); err != nil {
 				t.Error(err)
 			}
-			if left, _ := filepath.Glob(path + damagedInfix + "*.000"); len(left) > 0 && left[0] == old {
+			if left, _ := filepath.Glob(path + ".damaged-" + "*.000"); len(left) > 0 && left[0] == old {
 				t.Error("an older damaged file is kept")
 			}
 			if errs := useAll(t, d); len(errs) > 0 {
 				t.Errorf("the new one: %v", errs)
 			}
-			if err := d.NoticeTold(t.Context()); err != nil {
+			if err := d.store.ClearNotice(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if n, err := d.Notice(t.Context()); n != nil || err != nil {
+			if n, err := d.store.Notice(t.Context()); n != nil || err != nil {
 				t.Errorf("%+v, %v", n, err)
 			}
 		})
@@ -169,11 +178,11 @@ func TestFlippedBytes(t *testing.T) {
 		}
 		dir := t.TempDir()
 		d := openAt(t, filepath.Join(dir, "history.db"), Options{})
-		if err := os.WriteFile(d.path, b, 0o600); err != nil {
+		if err := os.WriteFile(d.store.Path(), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		useAll(t, d)
-		if n, err := d.Notice(t.Context()); err == nil && n != nil {
+		if n, err := d.store.Notice(t.Context()); err == nil && n != nil {
 			healed++
 		}
 		d.Close()
@@ -188,8 +197,8 @@ func TestReplacedFile(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
 	list(t, d, Filter{}) // so that who reads has it open, too
-	for _, s := range append([]string{""}, logSuffixes[:]...) {
-		if err := os.Remove(d.path + s); err != nil && !errors.Is(err, os.ErrNotExist) {
+	for _, s := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(d.store.Path() + s); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
@@ -207,7 +216,7 @@ func TestPanicIsAnError(t *testing.T) {
 		"a wrong pointer": func() { nothing.ID = "x" },
 		"a panic":         func() { panic("at the worst time") },
 	} {
-		if err := d.write(t.Context(), time.Minute, func(context.Context, *conn) error { f(); return nil }); err == nil || isDamage(err) {
+		if err := d.store.Write(t.Context(), time.Minute, func(*store.Tx) error { f(); return nil }); err == nil || errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if m := recall(t, d, login(2, "alice", "203.0.113.7", 1)); m.User.Count != 1 {

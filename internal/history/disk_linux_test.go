@@ -89,7 +89,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("%+v", m)
 		}
 	}
-	if n, err := d.Notice(t.Context()); n != nil || err != nil {
+	if n, err := d.store.Notice(t.Context()); n != nil || err != nil {
 		t.Errorf("it was taken for damaged: %+v, %v", n, err)
 	}
 	checkCounters(t, d)
@@ -129,16 +129,16 @@ func TestRootLeavesTheFilesToTheirOwner(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	d.Close()
-	if err := os.Chown(d.path, service, service); err != nil {
+	if err := os.Chown(d.store.Path(), service, service); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []Options{{ReadOnly: true}, {}} {
-		root := openAt(t, d.path, o)
+		root := openAt(t, d.store.Path(), o)
 		list(t, root, Filter{})
 		if !o.ReadOnly {
 			record(t, root, login(1, "alice", "203.0.113.7", 0))
 		}
-		files, err := filepath.Glob(d.path + "*")
+		files, err := filepath.Glob(d.store.Path() + "*")
 		if err != nil || len(files) != 3 {
 			t.Fatal(files, err)
 		}

@@ -2,23 +2,23 @@ package history
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Prune drops what is older than Options.Keep, in parts, and looks through the
 // whole file for damage, of which it would make a new one. It is meant to run
 // once a day, beside the deliveries.
 func (d *DB) Prune(ctx context.Context) (int, error) {
-	if err := d.check(ctx); err != nil {
+	if err := d.store.Check(ctx); err != nil {
 		return 0, err
 	}
 	before := d.o.Now().Add(-d.o.Keep).UnixMilli()
-	return d.drop(ctx, "l.time < ?", []any{before}, func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, `DELETE FROM digest WHERE before < ? AND n NOT IN (SELECT digest FROM login WHERE digest IS NOT NULL)`, before)
+	return d.drop(ctx, "l.time < ?", []any{before}, func(t *store.Tx) error {
+		_, err := t.Exec(`DELETE FROM digest WHERE before < ? AND n NOT IN (SELECT digest FROM login WHERE digest IS NOT NULL)`, before)
 		return err
 	})
 }
@@ -47,64 +47,33 @@ func (d *DB) Forget(ctx context.Context, f Filter) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	err = d.use(ctx, d.writer, forgetLimit, func(ctx context.Context, c *conn) error {
-		// The copy is as large as the file, and not to be kept in memory.
-		for _, q := range []string{"PRAGMA temp_store = file", "VACUUM", "PRAGMA temp_store = memory"} {
-			if _, err := c.exec(ctx, q); err != nil {
-				return err
-			}
-		}
-		for {
-			var busy, inLog, done int
-			if _, err := c.one(ctx, []any{&busy, &inLog, &done}, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil || busy == 0 {
-				return err
-			}
-			if !sleep(ctx, longestWait) {
-				return errors.New("another process reads the history")
-			}
-		}
-	})
-	if err != nil {
+	if err := d.store.Compact(ctx); err != nil {
 		return n, fmt.Errorf("dropped, but traces are left in the file: %w", err)
 	}
-	for _, file := range d.damagedFiles() {
-		if rerr := os.Remove(file); rerr != nil {
-			err = errors.Join(err, rerr)
-		}
-	}
-	return n, err
+	return n, d.store.RemoveDamaged()
 }
 
 // drop deletes logins in parts; last runs in a transaction of its own at the
 // end.
-func (d *DB) drop(ctx context.Context, where string, args []any, last func(context.Context, *conn) error) (int, error) {
+func (d *DB) drop(ctx context.Context, where string, args []any, last func(*store.Tx) error) (int, error) {
 	all := 0
 	for {
 		began := time.Now()
-		var numbers []int64
-		err := d.write(ctx, batchLimit, func(ctx context.Context, c *conn) error {
-			numbers = numbers[:0]
-			err := c.each(ctx, func(rows *sql.Rows) error {
-				var n int64
-				err := rows.Scan(&n)
-				numbers = append(numbers, n)
-				return err
-			}, "SELECT l.n FROM login l WHERE "+where+" LIMIT ?", append(args[:len(args):len(args)], batch)...)
+		dropped := 0
+		err := d.store.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
+			res, err := t.Exec("DELETE FROM login WHERE n IN (SELECT l.n FROM login l WHERE "+where+" LIMIT ?)", append(args[:len(args):len(args)], batch)...)
 			if err != nil {
 				return err
 			}
-			for _, n := range numbers {
-				if _, err := c.exec(ctx, `DELETE FROM login WHERE n = ?`, n); err != nil {
-					return err
-				}
-			}
-			return nil
+			n, err := res.RowsAffected()
+			dropped = int(n)
+			return err
 		})
 		if err != nil {
 			return all, err
 		}
-		all += len(numbers)
-		if len(numbers) < batch {
+		all += dropped
+		if dropped < batch {
 			break
 		}
 		rest(ctx, time.Since(began))
@@ -112,5 +81,5 @@ func (d *DB) drop(ctx context.Context, where string, args []any, last func(conte
 	if last == nil {
 		return all, nil
 	}
-	return all, d.write(ctx, batchLimit, last)
+	return all, d.store.Write(ctx, store.BatchLimit, last)
 }

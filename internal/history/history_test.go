@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 var day0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -185,7 +186,7 @@ func TestForgottenIsGone(t *testing.T) {
 	if _, _, err := d.Import(t.Context(), each(all...)); err != nil {
 		t.Fatal(err)
 	}
-	old := d.path + damagedInfix + "20260101T000000.000"
+	old := d.store.Path() + ".damaged-" + "20260101T000000.000"
 	if err := os.WriteFile(old, []byte("verysecretperson"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestForgottenIsGone(t *testing.T) {
 	if n, err := d.Forget(t.Context(), Filter{User: "verysecretperson", Limit: 3}); n != 90 || err != nil {
 		t.Fatal(n, err)
 	}
-	files, err := filepath.Glob(d.path + "*")
+	files, err := filepath.Glob(d.store.Path() + "*")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
@@ -217,7 +218,7 @@ func TestForgottenIsGone(t *testing.T) {
 func TestFilesAreTheOwnersAlone(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
-	files, err := filepath.Glob(d.path + "*")
+	files, err := filepath.Glob(d.store.Path() + "*")
 	if err != nil || len(files) != 3 { // with the log and its index
 		t.Fatal(files, err)
 	}
@@ -230,16 +231,16 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 
 func TestOpenTouchesNothing(t *testing.T) {
 	d := open(t, Options{})
-	if _, err := os.Stat(d.path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(d.store.Path()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file is there: %v", err)
 	}
-	reader := openAt(t, d.path, Options{ReadOnly: true})
+	reader := openAt(t, d.store.Path(), Options{ReadOnly: true})
 	for _, err := range reader.List(t.Context(), Filter{}) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("a reader: %v", err)
 		}
 	}
-	if _, err := os.Stat(d.path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(d.store.Path()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a reader made the file: %v", err)
 	}
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
@@ -255,7 +256,7 @@ func TestStrangePaths(t *testing.T) {
 	for _, name := range []string{"a b.db", "100%.db", "what?.db", "#1.db", "ü&mode=memory.db"} {
 		d := openAt(t, filepath.Join(t.TempDir(), name), Options{})
 		record(t, d, login(1, "alice", "203.0.113.7", 0))
-		if info, err := os.Stat(d.path); err != nil || info.Size() == 0 && !strings.Contains(name, "memory") {
+		if info, err := os.Stat(d.store.Path()); err != nil || info.Size() == 0 && !strings.Contains(name, "memory") {
 			t.Errorf("%s: %v", name, err)
 		}
 		d.Close()
@@ -316,24 +317,24 @@ func TestDigest(t *testing.T) {
 func TestNewerFormIsLeftAlone(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
-	if err := d.use(t.Context(), d.writer, time.Minute, pragma("PRAGMA user_version = 2")); err != nil {
+	d.Close()
+	if err := raw(d.store.Path(), "PRAGMA user_version = 3"); err != nil {
 		t.Fatal(err)
 	}
-	d.Close()
-	before, err := os.ReadFile(d.path)
+	before, err := os.ReadFile(d.store.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := openAt(t, d.path, Options{})
+	newer := openAt(t, d.store.Path(), Options{})
 	m, err := newer.Recall(t.Context(), login(2, "alice", "203.0.113.7", 1))
-	if e, ok := errors.AsType[*NewerError](err); !ok || e.Version != 2 || m.Known {
+	if e, ok := errors.AsType[*store.NewerError](err); !ok || e.Version != 3 || m.Known {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if err := newer.Record(t.Context(), login(2, "alice", "203.0.113.7", 1)); err == nil {
 		t.Error("it was written to")
 	}
 	newer.Close()
-	if after, err := os.ReadFile(d.path); err != nil || !bytes.Equal(before, after) {
+	if after, err := os.ReadFile(d.store.Path()); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("it was changed: %v", err)
 	}
 }

@@ -114,7 +114,7 @@ func TestImportThatBreaksOff(t *testing.T) {
 // Two import at the same time, as two processes would: nobody starves.
 func TestTwoImportAtOnce(t *testing.T) {
 	d := open(t, Options{})
-	other := openAt(t, d.path, Options{})
+	other := openAt(t, d.store.Path(), Options{})
 	var wg sync.WaitGroup
 	for i, d := range []*DB{d, other} {
 		wg.Go(func() {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Filter picks logins; each field that is not zero must agree.
@@ -21,7 +23,7 @@ type Filter struct {
 	Limit int       // the newest so many; 0: all
 }
 
-// selectEntries gives the columns that scan reads; a WHERE may follow.
+// selectEntries returns the columns that scan reads; a WHERE may follow.
 const selectEntries = `SELECT l.n, l.id, l.time, l.ip, l.port, l.severity, l.usual, l.source, l.digest,
 	d.id, h.a, u.a, k.b, t.b
 	FROM login l LEFT JOIN grp h ON h.id = l.g_host LEFT JOIN grp u ON u.id = l.g_user
@@ -41,12 +43,12 @@ func scan(rows *sql.Rows) (stored, error) {
 	s.Host, s.User, s.Key, s.Digest = host.String, user.String, key.String, digest.String
 	s.Source = bestSource(s.sources)
 	var what detail
-	json.Unmarshal([]byte(text.String), &what) // one that can't be read is damage that does not hurt
+	_ = json.Unmarshal([]byte(text.String), &what) // one that can't be read is damage that does not hurt
 	s.Service, s.Method, s.ASN, s.ASName, s.Place, s.Traits = what.Service, what.Method, what.ASN, what.ASName, what.Place, what.Traits
 	return s, nil
 }
 
-// where gives the condition for a filter, on login l.
+// where returns the condition for a filter, on login l.
 func (f Filter) where() (string, []any) {
 	cond := []string{"TRUE"}
 	var args []any
@@ -58,16 +60,16 @@ func (f Filter) where() (string, []any) {
 	e := Entry{User: f.User, Host: f.Host, Key: f.Key}.normal()
 	switch {
 	case f.User != "" && f.Key != "":
-		add("l.g_key = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?)", byKey, e.User, e.Key)
+		add(byKey.is(), e.User, e.Key)
 	case f.User != "" && f.Host != "":
-		add("l.g_user_host = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?)", byUserHost, e.User, e.Host)
+		add(byUserHost.is(), e.User, e.Host)
 	case f.User != "":
-		add("l.g_user = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = '')", byUser, e.User)
+		add(byUser.is(), e.User, "")
 	case f.Key != "":
 		add("l.g_key IN (SELECT id FROM grp WHERE kind = 6 AND b = ?)", e.Key) // the number, for the partial index
 	}
 	if f.Host != "" {
-		add("l.g_host = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = '')", byHost, e.Host)
+		add(byHost.is(), e.Host, "")
 	}
 	if f.IP.IsValid() {
 		p := unmapped(f.IP).Masked()
@@ -86,7 +88,7 @@ func (f Filter) where() (string, []any) {
 	return strings.Join(cond, " AND "), args
 }
 
-// unmapped gives the IPv4 form of a prefix of mapped addresses, which is what
+// unmapped returns the IPv4 form of a prefix of mapped addresses, which is what
 // is stored.
 func unmapped(p netip.Prefix) netip.Prefix {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
@@ -97,22 +99,12 @@ func unmapped(p netip.Prefix) netip.Prefix {
 
 func ceilMillis(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
-// List gives the logins that a filter picks, the newest first. It may be
-// stopped at any time, and the memory may be used in the meantime: what is
-// recorded while it runs may be missing. After an error nothing follows.
+// List returns the logins that a filter picks, the newest first. It may be
+// stopped at any time, and the history may be used in the meantime: it reads in
+// parts, so that nobody waits for a slow reader, and what is recorded while it
+// runs may be missing. After an error nothing follows.
 func (d *DB) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		for s, err := range d.list(ctx, f) {
-			if !yield(s.Entry, err) {
-				return
-			}
-		}
-	}
-}
-
-// list reads in parts, so that nobody waits for a slow reader of the list.
-func (d *DB) list(ctx context.Context, f Filter) iter.Seq2[stored, error] {
-	return func(yield func(stored, error) bool) {
 		where, args := f.where()
 		left := f.Limit
 		for {
@@ -122,11 +114,11 @@ func (d *DB) list(ctx context.Context, f Filter) iter.Seq2[stored, error] {
 			}
 			page, err := d.page(ctx, where, args, part)
 			if err != nil {
-				yield(stored{}, err)
+				yield(Entry{}, err)
 				return
 			}
 			for _, s := range page {
-				if !yield(s, nil) {
+				if !yield(s.Entry, nil) {
 					return
 				}
 			}
@@ -144,9 +136,9 @@ func (d *DB) list(ctx context.Context, f Filter) iter.Seq2[stored, error] {
 
 func (d *DB) page(ctx context.Context, where string, args []any, limit int) ([]stored, error) {
 	var page []stored
-	err := d.read(ctx, batchLimit, func(ctx context.Context, c *conn) error {
+	err := d.store.Read(ctx, store.BatchLimit, func(t *store.Tx) error {
 		page = page[:0]
-		return c.each(ctx, func(rows *sql.Rows) error {
+		return t.Each(func(rows *sql.Rows) error {
 			s, err := scan(rows)
 			page = append(page, s)
 			return err

@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func playReader(path string) error {
 	if err != nil {
 		return err
 	}
-	d.patience = 60
+	d.store.BePatient(60)
 	defer d.Close()
 	seen, rounds := 0, 0
 	for last := false; ; {
@@ -74,12 +75,13 @@ func playReader(path string) error {
 
 // playLocker keeps everybody from the file until its input ends.
 func playLocker(path string) error {
-	d, err := Open(path, Options{})
+	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		return err
 	}
+	db.SetMaxOpenConns(1)
 	for _, q := range []string{"PRAGMA locking_mode = exclusive", "PRAGMA journal_mode = delete", "BEGIN EXCLUSIVE"} {
-		if err := d.use(context.Background(), d.writer, time.Minute, pragma(q)); err != nil {
+		if _, err := db.Exec(q); err != nil {
 			return err
 		}
 	}
@@ -133,7 +135,7 @@ func (p *player) stop(t *testing.T) {
 func TestTwoReadWhileOneWrites(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
-	readers := []*player{start(t, "reader", d.path), start(t, "reader", d.path)}
+	readers := []*player{start(t, "reader", d.store.Path()), start(t, "reader", d.store.Path())}
 	const logins = 250
 	for i := 1; i < logins; i++ {
 		record(t, d, login(i, "alice", "203.0.113.7", i))
@@ -152,7 +154,7 @@ func TestLockedByAnother(t *testing.T) {
 	d := open(t, Options{Now: func() time.Time { return now }})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	d.Close()
-	locker := start(t, "locker", d.path)
+	locker := start(t, "locker", d.store.Path())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	m, err := d.Recall(ctx, login(1, "alice", "203.0.113.7", 1))
@@ -176,7 +178,7 @@ func TestLockedByAnother(t *testing.T) {
 	if m := recall(t, d, login(2, "alice", "203.0.113.7", 2)); m.User.Count != 2 {
 		t.Errorf("%+v", m)
 	}
-	if n, err := d.Notice(t.Context()); n != nil || err != nil {
+	if n, err := d.store.Notice(t.Context()); n != nil || err != nil {
 		t.Errorf("it was taken for damaged: %+v, %v", n, err)
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -26,9 +28,9 @@ const (
 	nearby = time.Hour
 )
 
-// Recall gives what is remembered of logins earlier than e, which need not be
+// Recall returns what is remembered of logins earlier than e, which need not be
 // remembered itself; if it is (by its ID), it is not counted. Of e the ID,
-// Time, Host, User, Key, IP, ASN and Place are used. A memory that can't be
+// Time, Host, User, Key, IP, ASN and Place are used. A history that can't be
 // used is an error and the zero Memory, after a second at most.
 //
 // The cost is that of a few dozen steps in the file, whatever its size, and of
@@ -37,10 +39,10 @@ const (
 func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 	e = e.normal()
 	var m event.Memory
-	err := d.read(ctx, recallLimit, func(ctx context.Context, c *conn) error {
-		r := recaller{c: c, e: e, at: e.Time.UnixMilli(), lateness: d.lateness}
+	err := d.store.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
+		r := recaller{t: t, e: e, at: e.Time.UnixMilli(), lateness: d.lateness}
 		var err error
-		m, err = r.recall(ctx, d.o)
+		m, err = r.recall(d.o)
 		return err
 	})
 	if err != nil {
@@ -50,144 +52,78 @@ func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 }
 
 type recaller struct {
-	c        *conn
+	t        *store.Tx
 	e        Entry
 	at       int64
+	own      int64 // the entry's own row; 0: it is not remembered
 	lateness int
-	// The entry's own row, and the groups that it is in; zero: not remembered.
-	own       int64
-	ownGroups [kinds]sql.NullInt64
 }
 
-func (r *recaller) recall(ctx context.Context, o Options) (event.Memory, error) {
-	m := event.Memory{Known: true}
-	if err := r.findOwn(ctx); err != nil {
+func (r *recaller) recall(o Options) (event.Memory, error) {
+	m := event.Memory{Known: true, Learning: true}
+	if _, err := r.t.One([]any{&r.own}, numberOf, r.e.ID); err != nil {
 		return m, err
 	}
 	var since int64
-	found, err := r.c.one(ctx, []any{&since}, `SELECT time FROM login WHERE time < ? AND n <> ? ORDER BY time LIMIT 1`, r.at, r.own)
+	found, err := r.t.One([]any{&since}, `SELECT time FROM login WHERE time < ? AND n <> ? ORDER BY time LIMIT 1`, r.at, r.own)
 	if err != nil {
 		return m, err
 	}
 	if found {
 		m.Since = fromMillis(since)
+		m.Learning = r.e.Time.Sub(m.Since) < o.Learning
 	}
-	m.Learning = !found || r.e.Time.Sub(m.Since) < o.Learning
-	user, err := r.seen(ctx, &m)
-	if err != nil || m.User.Count == 0 {
-		return m, r.others(ctx, &m, err)
-	}
-	if err := r.past(ctx, user, &m, o.Zone); err != nil {
-		return m, err
-	}
-	return m, r.others(ctx, &m, nil)
-}
-
-func (r *recaller) findOwn(ctx context.Context) error {
-	to := []any{&r.own}
-	for k := range kinds {
-		to = append(to, &r.ownGroups[k])
-	}
-	var columns []string
-	for k := range kinds {
-		columns = append(columns, k.column())
-	}
-	_, err := r.c.one(ctx, to, `SELECT n, `+strings.Join(columns, ", ")+` FROM login WHERE id = ?`, r.e.ID)
-	if err != nil || r.own != 0 {
-		return err
-	}
-	_, err = r.c.one(ctx, to, `SELECT n, `+strings.Join(columns, ", ")+` FROM login WHERE n = (SELECT login FROM alias WHERE id = ?)`, r.e.ID)
-	return err
-}
-
-// seen fills in the groups, and gives the id of the user's.
-func (r *recaller) seen(ctx context.Context, m *event.Memory) (user int64, err error) {
 	to := [...]*event.Seen{&m.Host, &m.User, &m.UserHost, &m.Address, &m.Network, &m.Country, &m.Key}
-	type counted struct {
-		kind        kind
-		id          int64
-		n           int
-		first, last int64
-	}
-	var found []counted
-	q, args := groupQuery(r.e.asked())
-	err = r.c.each(ctx, func(rows *sql.Rows) error {
-		var g counted
-		if err := rows.Scan(&g.kind, &g.id, &g.n, &g.first, &g.last); err != nil {
-			return err
-		}
-		found = append(found, g)
-		return nil
-	}, q, args...)
-	if err != nil {
-		return 0, err
-	}
-	for _, g := range found {
-		if g.kind < 0 || int(g.kind) >= len(to) {
-			continue
-		}
-		if g.kind == byUser {
-			user = g.id
-		}
-		own := r.ownGroups[g.kind]
-		if ownIn := own.Valid && own.Int64 == g.id; ownIn || g.last >= r.at {
-			if ownIn {
-				g.n--
-			}
-			if err := r.cut(ctx, g.kind, g.id, &g.n, &g.first, &g.last); err != nil {
-				return 0, err
-			}
-		}
-		if g.n > 0 {
-			*to[g.kind] = event.Seen{Count: g.n, First: fromMillis(g.first), Last: fromMillis(g.last)}
+	for _, g := range r.e.asked() {
+		if *to[g.kind], err = r.seen(g); err != nil {
+			return m, err
 		}
 	}
-	return user, nil
+	if m.User.Count > 0 {
+		if err := r.past(&m, o.Zone); err != nil {
+			return m, err
+		}
+	}
+	return m, r.others(&m)
 }
 
-// groupQuery asks for the counters of groups.
-func groupQuery(groups []group) (string, []any) {
-	var args []any
-	for _, g := range groups {
-		args = append(args, g.kind, g.a, g.b)
-	}
-	return `WITH w(kind, a, b) AS (VALUES ` + strings.Repeat("(?, ?, ?), ", len(groups)-1) + `(?, ?, ?))
-		SELECT g.kind, g.id, g.n, coalesce(g.first, 0), coalesce(g.last, 0) FROM w CROSS JOIN grp g ON g.kind = w.kind AND g.a = w.a AND g.b = w.b`, args
-}
-
-// cut takes what is not earlier than the entry out of a group's count.
-func (r *recaller) cut(ctx context.Context, k kind, id int64, n *int, first, last *int64) error {
+// seen counts the logins of a group that are earlier than the entry: all of
+// them, less those that are not.
+func (r *recaller) seen(g group) (event.Seen, error) {
 	q := strings.ReplaceAll(`SELECT
-		(SELECT count(*) FROM (SELECT 1 FROM login WHERE col = ?1 AND time >= ?2 AND n <> ?3 LIMIT ?4)),
-		coalesce((SELECT time FROM login WHERE col = ?1 AND time < ?2 AND n <> ?3 ORDER BY time LIMIT 1), 0),
-		coalesce((SELECT time FROM login WHERE col = ?1 AND time < ?2 AND n <> ?3 ORDER BY time DESC LIMIT 1), 0)`, "col", k.column())
-	var newer int
-	_, err := r.c.one(ctx, []any{&newer, first, last}, q, id, r.at, r.own, r.lateness)
-	if *n -= newer; *first == 0 {
-		*n = 0 // all are newer
+		g.n - (SELECT count(*) FROM (SELECT 1 FROM login WHERE col = g.id AND time >= ?4 AND n <> ?5 LIMIT ?6))
+			- (SELECT count(*) FROM login WHERE n = ?5 AND col = g.id),
+		(SELECT time FROM login WHERE col = g.id AND time < ?4 AND n <> ?5 ORDER BY time LIMIT 1),
+		(SELECT time FROM login WHERE col = g.id AND time < ?4 AND n <> ?5 ORDER BY time DESC LIMIT 1)
+		FROM grp g WHERE g.kind = ?1 AND g.a = ?2 AND g.b = ?3`, "col", g.kind.column())
+	var n int
+	var first, last sql.NullInt64
+	found, err := r.t.One([]any{&n, &first, &last}, q, g.kind, g.a, g.b, r.at, r.own, r.lateness)
+	if err != nil || !found || !first.Valid || n <= 0 {
+		return event.Seen{}, err
 	}
-	return err
+	return event.Seen{Count: n, First: fromMillis(first.Int64), Last: fromMillis(last.Int64)}, nil
 }
 
 // past fills in the user's last login, their habit of hours and their networks.
-func (r *recaller) past(ctx context.Context, user int64, m *event.Memory, zone *time.Location) error {
+func (r *recaller) past(m *event.Memory, zone *time.Location) error {
+	earlier := " FROM login l LEFT JOIN grp d ON d.id = l.g_detail WHERE " + byUser.is() + " AND l.time < ? AND l.n <> ? ORDER BY l.time DESC, l.n DESC LIMIT "
+	args := []any{r.e.User, "", r.at, r.own}
 	var at int64
 	var ip []byte
 	var text sql.NullString
-	_, err := r.c.one(ctx, []any{&at, &ip, &text}, `SELECT l.time, l.ip, g.b FROM login l LEFT JOIN grp g ON g.id = l.g_detail
-		WHERE l.g_user = ? AND l.time < ? AND l.n <> ? ORDER BY l.time DESC, l.n DESC LIMIT 1`, user, r.at, r.own)
-	if err != nil {
+	if _, err := r.t.One([]any{&at, &ip, &text}, "SELECT l.time, l.ip, d.b"+earlier+"1", args...); err != nil {
 		return err
 	}
 	var what detail
 	// One that can't be read is damage that does not hurt.
-	json.Unmarshal([]byte(text.String), &what)
+	_ = json.Unmarshal([]byte(text.String), &what)
 	addr, _ := netip.AddrFromSlice(ip)
 	m.Last = &event.Past{Time: fromMillis(at), IP: addr, ASN: what.ASN, Place: what.Place, Traits: what.Traits}
 
 	near, all := 0, 0
 	want := timeOfDay(r.e.Time, zone)
-	err = r.c.each(ctx, func(rows *sql.Rows) error {
+	err := r.t.Each(func(rows *sql.Rows) error {
 		var at int64
 		if err := rows.Scan(&at); err != nil {
 			return err
@@ -198,54 +134,27 @@ func (r *recaller) past(ctx context.Context, user int64, m *event.Memory, zone *
 			near++
 		}
 		return nil
-	}, fmt.Sprintf(`SELECT time FROM login WHERE g_user = ? AND time < ? AND n <> ? ORDER BY time DESC LIMIT %d`, habit), user, r.at, r.own)
+	}, "SELECT l.time"+earlier+strconv.Itoa(habit), args...)
 	if err != nil {
 		return err
 	}
 	if all > 0 {
 		m.HourShare = float64(near) / float64(all)
 	}
-	_, err = r.c.one(ctx, []any{&m.Networks}, `SELECT count(*) FROM grp WHERE kind = ? AND a = ? AND b <> ? AND first < ?`, byNetwork, r.e.User, r.e.network(), r.at)
-	if err != nil {
-		return err
-	}
-	return r.ownNetwork(ctx, m)
-}
-
-// ownNetwork corrects the count of networks where the only earlier login from
-// one is the entry itself, under another time or network.
-func (r *recaller) ownNetwork(ctx context.Context, m *event.Memory) error {
-	own := r.ownGroups[byNetwork]
-	if !own.Valid {
-		return nil
-	}
-	var a, b string
-	var first int64
-	found, err := r.c.one(ctx, []any{&a, &b, &first}, `SELECT a, b, first FROM grp WHERE id = ?`, own)
-	if err != nil || !found || a != r.e.User || b == r.e.network() || first >= r.at {
-		return err
-	}
-	var other int64
-	found, err = r.c.one(ctx, []any{&other}, `SELECT n FROM login WHERE g_network = ? AND time < ? AND n <> ? LIMIT 1`, own, r.at, r.own)
-	if err == nil && !found {
-		m.Networks--
-	}
+	_, err = r.t.One([]any{&m.Networks}, `SELECT count(*) FROM grp g WHERE kind = ? AND a = ? AND b <> ?
+		AND EXISTS (SELECT 1 FROM login WHERE g_network = g.id AND time < ? AND n <> ?)`, byNetwork, r.e.User, r.e.network(), r.at, r.own)
 	return err
 }
 
-// others fills in who else has the key, unless there was an error before.
-func (r *recaller) others(ctx context.Context, m *event.Memory, err error) error {
-	if err != nil || r.e.Key == "" {
-		return err
+// others fills in who else has the key.
+func (r *recaller) others(m *event.Memory) error {
+	if r.e.Key == "" {
+		return nil
 	}
-	// Users whose newest login with the key is earlier than the entry stand in
-	// the index in their order; for the others, few or none, it is looked up.
-	q := fmt.Sprintf(`SELECT a, t FROM (
-			SELECT * FROM (SELECT a, last AS t FROM grp WHERE kind = %[1]d AND b = ?1 AND a <> ?2 AND last < ?3 ORDER BY last DESC, a LIMIT %[2]d)
-			UNION ALL
-			SELECT a, (SELECT max(time) FROM login WHERE g_key = grp.id AND time < ?3) FROM grp WHERE kind = %[1]d AND b = ?1 AND a <> ?2 AND last >= ?3
-		) WHERE t IS NOT NULL ORDER BY t DESC, a LIMIT %[2]d`, byKey, maxKeyUsers)
-	return r.c.each(ctx, func(rows *sql.Rows) error {
+	// The number, for the partial index.
+	q := fmt.Sprintf(`SELECT a, (SELECT max(time) FROM login WHERE g_key = g.id AND time < ? AND n <> ?) AS last
+		FROM grp g WHERE kind = %d AND b = ? AND a <> ? AND last IS NOT NULL ORDER BY last DESC, a LIMIT %d`, byKey, maxKeyUsers)
+	return r.t.Each(func(rows *sql.Rows) error {
 		var user string
 		var at int64
 		if err := rows.Scan(&user, &at); err != nil {
@@ -253,7 +162,7 @@ func (r *recaller) others(ctx context.Context, m *event.Memory, err error) error
 		}
 		m.KeyUsers = append(m.KeyUsers, user)
 		return nil
-	}, q, r.e.Key, r.e.User, r.at)
+	}, q, r.at, r.own, r.e.Key, r.e.User)
 }
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // sameLogin is how far two sources may be apart in when one login was: sshd
@@ -26,8 +27,8 @@ func (d *DB) Record(ctx context.Context, e Entry) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	return d.write(ctx, recordLimit, func(ctx context.Context, c *conn) error {
-		_, err := add(ctx, c, e)
+	return d.store.Write(ctx, store.WriteLimit, func(t *store.Tx) error {
+		_, err := add(t, e)
 		return err
 	})
 }
@@ -39,25 +40,13 @@ func (d *DB) Record(ctx context.Context, e Entry) error {
 // later one fails; an error of the sequence ends it.
 func (d *DB) Import(ctx context.Context, entries iter.Seq2[Entry, error]) (added, known int, err error) {
 	var part []Entry
-	// A part touches pages all over the file; with room for them all it need not
-	// write any twice.
-	room := func(p string) error {
-		return d.use(ctx, d.writer, recordLimit, func(ctx context.Context, c *conn) error {
-			_, err := c.exec(ctx, "PRAGMA cache_size = "+p)
-			return err
-		})
-	}
-	if err := room(importCache); err != nil {
-		return 0, 0, err
-	}
-	defer room(usualCache)
 	flush := func() error {
 		began := time.Now()
 		n := 0
-		err := d.write(ctx, batchLimit, func(ctx context.Context, c *conn) error {
+		err := d.store.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
 			n = 0
 			for _, e := range part {
-				isNew, err := add(ctx, c, e)
+				isNew, err := add(t, e)
 				if err != nil {
 					return err
 				}
@@ -103,24 +92,27 @@ func (d *DB) Import(ctx context.Context, entries iter.Seq2[Entry, error]) (added
 // rest leaves the file alone for half as long as a part took. SQLite keeps no
 // queue: another process looks again from time to time, and without a gap
 // would hardly ever find it free.
-func rest(ctx context.Context, took time.Duration) { sleep(ctx, took/2) }
+func rest(ctx context.Context, took time.Duration) { store.Sleep(ctx, took/2) }
+
+// numberOf finds the login with an id.
+const numberOf = `SELECT n FROM login WHERE id = ?1 UNION ALL SELECT login FROM alias WHERE id = ?1 LIMIT 1`
 
 // add remembers an entry, in a transaction of its caller's, and reports
 // whether its login was unknown.
-func add(ctx context.Context, c *conn, e Entry) (bool, error) {
+func add(t *store.Tx, e Entry) (bool, error) {
 	var n int64
-	known, err := c.one(ctx, []any{&n}, `SELECT n FROM login WHERE id = ?1 UNION ALL SELECT login FROM alias WHERE id = ?1 LIMIT 1`, e.ID)
+	known, err := t.One([]any{&n}, numberOf, e.ID)
 	if err != nil || known {
 		return false, err
 	}
-	twin, err := findTwin(ctx, c, e)
+	twin, err := findTwin(t, e)
 	if err != nil {
 		return false, err
 	}
 	if twin == nil {
-		return true, insert(ctx, c, 0, e, e.Source.bit())
+		return true, insert(t, 0, e, e.Source.bit())
 	}
-	return false, merge(ctx, c, *twin, e)
+	return false, merge(t, *twin, e)
 }
 
 // stored is an entry as it stands in the file.
@@ -134,14 +126,14 @@ type stored struct {
 // findTwin finds the entry that another source has of the same login; nil:
 // there is none. Each source tells of a login once, so that two records of one
 // source are never taken for the same, unless they agree in the port.
-func findTwin(ctx context.Context, c *conn, e Entry) (*stored, error) {
+func findTwin(t *store.Tx, e Entry) (*stored, error) {
 	if !e.IP.IsValid() {
 		return nil, nil
 	}
 	at := e.Time.UnixMilli()
 	var best *stored
 	var bestApart int64
-	err := c.each(ctx, func(rows *sql.Rows) error {
+	err := t.Each(func(rows *sql.Rows) error {
 		s, err := scan(rows)
 		if err != nil || !sameHost(s.Host, e.Host) {
 			return err
@@ -165,8 +157,8 @@ func findTwin(ctx context.Context, c *conn, e Entry) (*stored, error) {
 			best, bestApart = &s, apart
 		}
 		return nil
-	}, selectEntries+` WHERE l.g_address = (SELECT id FROM grp WHERE kind = ? AND a = ? AND b = ?) AND l.time BETWEEN ? AND ?`,
-		byAddress, e.User, e.IP.String(), at-sameLogin.Milliseconds(), at+sameLogin.Milliseconds())
+	}, selectEntries+` WHERE `+byAddress.is()+` AND l.time BETWEEN ? AND ?`,
+		e.User, e.IP.String(), at-sameLogin.Milliseconds(), at+sameLogin.Milliseconds())
 	return best, err
 }
 
@@ -179,9 +171,9 @@ func sameHost(a, b string) bool {
 }
 
 // merge makes one entry of two that tell of the same login.
-func merge(ctx context.Context, c *conn, old stored, e Entry) error {
+func merge(t *store.Tx, old stored, e Entry) error {
 	ids := []string{old.ID}
-	err := c.each(ctx, func(rows *sql.Rows) error {
+	err := t.Each(func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)
@@ -198,14 +190,14 @@ func merge(ctx context.Context, c *conn, old stored, e Entry) error {
 		ids = append(ids, e.ID)
 	}
 	one.fill(other)
-	if _, err := c.exec(ctx, `DELETE FROM login WHERE n = ?`, old.n); err != nil {
+	if _, err := t.Exec(`DELETE FROM login WHERE n = ?`, old.n); err != nil {
 		return err
 	}
-	if err := insert(ctx, c, old.n, one, sources); err != nil {
+	if err := insert(t, old.n, one, sources); err != nil {
 		return err
 	}
 	if old.digest.Valid {
-		if _, err := c.exec(ctx, `UPDATE login SET digest = ? WHERE n = ?`, old.digest, old.n); err != nil {
+		if _, err := t.Exec(`UPDATE login SET digest = ? WHERE n = ?`, old.digest, old.n); err != nil {
 			return err
 		}
 	}
@@ -213,7 +205,7 @@ func merge(ctx context.Context, c *conn, old stored, e Entry) error {
 		if id == one.ID {
 			continue
 		}
-		if _, err := c.exec(ctx, `INSERT OR IGNORE INTO alias(id, login) VALUES (?, ?)`, id, old.n); err != nil {
+		if _, err := t.Exec(`INSERT OR IGNORE INTO alias(id, login) VALUES (?, ?)`, id, old.n); err != nil {
 			return err
 		}
 	}
@@ -245,36 +237,19 @@ func orElse(a, b string) string {
 }
 
 // insert adds a login, under number n where that is not 0. The triggers count it.
-func insert(ctx context.Context, c *conn, n int64, e Entry, sources int) error {
+func insert(t *store.Tx, n int64, e Entry, sources int) error {
 	groups, err := e.groups()
 	if err != nil {
 		return err
 	}
 	var ids [kinds]any
-	q, args := groupQuery(groups)
-	err = c.each(ctx, func(rows *sql.Rows) error {
-		var k kind
-		var id, n, first, last int64
-		err := rows.Scan(&k, &id, &n, &first, &last)
-		if err == nil && k >= 0 && k < kinds {
-			ids[k] = id
-		}
-		return err
-	}, q, args...)
-	if err != nil {
-		return err
-	}
 	for _, g := range groups {
-		if ids[g.kind] != nil {
-			continue
-		}
-		res, err := c.exec(ctx, `INSERT INTO grp(kind, a, b) VALUES (?, ?, ?)`, g.kind, g.a, g.b)
+		var id int64
+		_, err := t.One([]any{&id}, `INSERT INTO grp(kind, a, b) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n RETURNING id`, g.kind, g.a, g.b)
 		if err != nil {
 			return err
 		}
-		if ids[g.kind], err = res.LastInsertId(); err != nil {
-			return err
-		}
+		ids[g.kind] = id
 	}
 	var number, ip any
 	if n != 0 {
@@ -283,11 +258,8 @@ func insert(ctx context.Context, c *conn, n int64, e Entry, sources int) error {
 	if e.IP.IsValid() {
 		ip = e.IP.AsSlice()
 	}
-	args = []any{number, e.ID, e.Time.UnixMilli(), ip, e.Port, e.Severity, e.Usual, sources}
-	_, err = c.exec(ctx, insertLogin, append(args, ids[:]...)...)
+	args := []any{number, e.ID, e.Time.UnixMilli(), ip, e.Port, e.Severity, e.Usual, sources}
+	_, err = t.Exec(`INSERT INTO login(n, id, time, ip, port, severity, usual, source, `+columns()+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(args, ids[:]...)...)
 	return err
 }
-
-const insertLogin = `INSERT INTO login(n, id, time, ip, port, severity, usual, source,
-	g_host, g_user, g_user_host, g_address, g_network, g_country, g_key, g_detail)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`

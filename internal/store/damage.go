@@ -1,4 +1,4 @@
-package history
+package store
 
 import (
 	"context"
@@ -59,7 +59,7 @@ const damagedInfix = ".damaged-"
 // logSuffixes end the names of SQLite's files beside the main one.
 var logSuffixes = [...]string{"-wal", "-shm", "-journal"}
 
-// Notice says that the memory was made anew, because what was there could not
+// Notice says that the database was made anew, because what was there could not
 // be read.
 type Notice struct {
 	Time  time.Time `json:"time"`
@@ -70,29 +70,25 @@ type Notice struct {
 // renew moves the damaged file aside, unless somebody has done so, and begins
 // a new one that bears a Notice. Of damaged files only the newest is kept.
 func (d *DB) renew(ctx context.Context, damaged os.FileInfo, why error) error {
-	if err := d.writer.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-d.writer.turn }()
-	if err := d.reader.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-d.reader.turn }()
-	d.writer.drop()
-	d.reader.drop()
+	d.mu.Lock()
 	now, err := os.Lstat(d.path)
 	if err != nil || damaged == nil || !os.SameFile(now, damaged) {
+		d.mu.Unlock()
 		return nil // the next use sees
 	}
-	older := d.damagedFiles()
+	// Nobody uses it now: SQLite must not find the new file's log under its name.
+	d.close()
 	aside := d.path + damagedInfix + d.o.Now().UTC().Format("20060102T150405.000")
-	if err := os.Rename(d.path, aside); err != nil {
-		return err
-	}
-	for _, s := range logSuffixes { // they belong to it, and must not be taken for the new one's
-		if err := os.Rename(d.path+s, aside+s); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	older := d.damagedFiles()
+	err = os.Rename(d.path, aside)
+	for _, s := range logSuffixes {
+		if e := os.Rename(d.path+s, aside+s); err == nil && !errors.Is(e, fs.ErrNotExist) {
+			err = e
 		}
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return err
 	}
 	for _, f := range older {
 		if !strings.HasPrefix(f, aside) {
@@ -103,10 +99,10 @@ func (d *DB) renew(ctx context.Context, damaged os.FileInfo, why error) error {
 	if err != nil {
 		return err
 	}
-	if err := d.connect(ctx, d.writer); err != nil {
+	_, err = d.guarded(ctx, func(ctx context.Context) error {
+		_, err := d.conns.ExecContext(ctx, `INSERT OR REPLACE INTO meta(name, value) VALUES ('notice', ?)`, string(n))
 		return err
-	}
-	_, err = d.writer.c.exec(ctx, `INSERT OR REPLACE INTO meta(name, value) VALUES ('notice', ?)`, string(n))
+	})
 	return err
 }
 
@@ -124,13 +120,21 @@ func (d *DB) damagedFiles() []string {
 	return files
 }
 
-// Notice gives the notice that still has to be told; nil: there is none.
+// RemoveDamaged removes damaged files that were moved aside.
+func (d *DB) RemoveDamaged() error {
+	var errs []error
+	for _, f := range d.damagedFiles() {
+		errs = append(errs, os.Remove(f))
+	}
+	return errors.Join(errs...)
+}
+
+// Notice returns the notice that has still to be reported; nil: there is none.
 func (d *DB) Notice(ctx context.Context) (*Notice, error) {
 	var text string
 	var found bool
-	err := d.read(ctx, recallLimit, func(ctx context.Context, c *conn) error {
-		var err error
-		found, err = c.one(ctx, []any{&text}, `SELECT value FROM meta WHERE name = 'notice'`)
+	err := d.Read(ctx, ReadLimit, func(t *Tx) (err error) {
+		found, err = t.One([]any{&text}, `SELECT value FROM meta WHERE name = 'notice'`)
 		return err
 	})
 	if err != nil || !found {
@@ -140,26 +144,10 @@ func (d *DB) Notice(ctx context.Context) (*Notice, error) {
 	return n, json.Unmarshal([]byte(text), n)
 }
 
-// NoticeTold takes the notice back. Twice is the same as once.
-func (d *DB) NoticeTold(ctx context.Context) error {
-	return d.write(ctx, recordLimit, func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, `DELETE FROM meta WHERE name = 'notice'`)
+// ClearNotice removes the notice. Twice is the same as once.
+func (d *DB) ClearNotice(ctx context.Context) error {
+	return d.Write(ctx, WriteLimit, func(t *Tx) error {
+		_, err := t.Exec(`DELETE FROM meta WHERE name = 'notice'`)
 		return err
-	})
-}
-
-// check looks through the whole file for damage, on a connection of its own.
-func (d *DB) check(ctx context.Context) error {
-	s := &slot{turn: make(chan struct{}, 1)}
-	defer s.drop()
-	return d.use(ctx, s, forgetLimit, func(ctx context.Context, c *conn) error {
-		var says string
-		if _, err := c.one(ctx, []any{&says}, `PRAGMA quick_check(1)`); err != nil {
-			return err
-		}
-		if says != "ok" {
-			return errors.Join(ErrDamaged, errors.New(says))
-		}
-		return nil
 	})
 }

@@ -1,5 +1,5 @@
 //go:build !race
 
-package history
+package store
 
 const slowness = 1

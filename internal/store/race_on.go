@@ -1,6 +1,6 @@
 //go:build race
 
-package history
+package store
 
 // slowness is by how much the race detector slows SQLite's code down, which is
 // translated from C and all of whose memory it looks at.

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package cmd
-
-// clockSynced is not known elsewhere.
-func clockSynced() (synced, known bool) { return false, false }

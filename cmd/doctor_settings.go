@@ -1,0 +1,146 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/channel"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/hook"
+)
+
+// shellLine returns a command that can be pasted into a shell.
+func shellLine(words ...string) string { return doctor.ShellLine(words...) }
+
+func shellQuoted(word string) string { return doctor.ShellLine(word) }
+
+// serviceCredentials is where systemd keeps the credentials of the service
+// (systemd.exec(5), LoadCredential=); root can read them.
+const serviceCredentials = "/run/credentials/sshnotify.service"
+
+// readCredentials reads settings that name credentials as the service does.
+func (x *examined) readCredentials() {
+	if x.broken == nil || os.Getenv("CREDENTIALS_DIRECTORY") != "" {
+		return
+	}
+	if _, err := os.Stat(serviceCredentials); err != nil || os.Setenv("CREDENTIALS_DIRECTORY", serviceCredentials) != nil {
+		return
+	}
+	if c, err := (&setup{host: x.host, config: x.config, there: true}).app(x.app).settings(); err == nil {
+		x.settings, x.broken = c, nil
+	}
+}
+
+// settingsCheck checks that the settings can be used, and says what they name.
+func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
+	const name = "settings content"
+	if !x.there {
+		again := "sshnotify install"
+		if x.whole {
+			again = "sudo sshnotify install --system"
+		}
+		r.Warn(name, again, "%s: not there, so alerts go to the system log and no address is looked up", x.config)
+		return
+	}
+	if x.broken != nil {
+		for _, e := range config.Errors(x.broken) {
+			hint := e.Hint
+			if hint == "" {
+				hint = r.Command("config check")
+			}
+			r.Fail(name, hint, "%v", e)
+		}
+		return
+	}
+	c := x.settings
+	if _, err := workerSettings(c, ""); err != nil {
+		r.Fail(name, r.Command("config check"), "%v", err)
+		return
+	}
+	r.OK(name, "%s; destinations: %s; providers: %s", x.config,
+		names(c.Destinations, func(d config.Destination) string { return d.Name }, "none"),
+		names(c.Providers, func(p config.Provider) string { return p.Name }, "none"))
+	x.secrets(r)
+	if x.whole {
+		x.asService(ctx, r)
+		return
+	}
+	for _, f := range c.Files {
+		ownFile(r, f, x.host.UID)
+	}
+}
+
+// ownFile checks a settings file of an account. That a secret in it can't be
+// read by others is checked where it is read.
+func ownFile(r *doctor.Report, name string, uid int) {
+	var st syscall.Stat_t
+	switch err := syscall.Stat(name, &st); {
+	case err != nil:
+		r.Fail("settings", shellLine("ls", "-l", name), "%s: %v", name, err)
+	case int(st.Uid) != uid && st.Uid != 0:
+		r.Fail("settings", shellLine("ls", "-l", name), "%s belongs to another user (uid %d)", name, st.Uid)
+	case st.Mode&0o022 != 0:
+		r.Fail("settings", shellLine("chmod", "go-w", name), "%s can be written by others (mode %04o)", name, st.Mode&0o7777)
+	default:
+		r.OK("settings", "%s", name)
+	}
+}
+
+// secrets reports which secrets were found: without one the settings are broken.
+func (x examined) secrets(r *doctor.Report) {
+	var found []string
+	for _, d := range x.settings.Destinations {
+		if d.WebhookURL.IsZero() {
+			continue
+		}
+		found = append(found, "destination."+d.Name)
+		if d.Type == config.DestinationSlack && !channel.KnownSlackHost(d.WebhookURL) {
+			r.Warn("secrets", r.Command("test"), "the webhook of destination.%s does not begin with https://hooks.slack.com/services/: right for a relay only", d.Name)
+		}
+	}
+	for _, p := range x.settings.Providers {
+		if !p.APIKey.IsZero() {
+			found = append(found, "provider."+p.Name)
+		}
+	}
+	if len(found) > 0 {
+		r.OK("secrets", "there for %s", strings.Join(found, ", "))
+	}
+}
+
+// asService checks that the service's user can read the settings and their
+// secrets: root, who runs the doctor, can read everything.
+func (x examined) asService(ctx context.Context, r *doctor.Report) {
+	const name = "settings as the service"
+	u, ok := install.Live().UserByName(install.ServiceUser)
+	if !ok {
+		return // install's own checks have said so
+	}
+	if os.Getenv("CREDENTIALS_DIRECTORY") != "" {
+		r.OK(name, "not tried: they name credentials that only the service has")
+		return
+	}
+	c := exec.CommandContext(ctx, x.binary, "config", "check", "--config", x.config)
+	var out bytes.Buffer
+	c.Dir, c.Env, c.Stderr = "/", []string{hook.WorkerPath}, &out
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
+	if err := c.Run(); err != nil {
+		first, _, _ := strings.Cut(strings.TrimPrefix(out.String(), "sshnotify: error: "), "\n")
+		if first == "" {
+			first = err.Error()
+		}
+		dir := shellQuoted(filepath.Dir(x.config))
+		r.Fail(name, fmt.Sprintf("sudo chgrp -R %s %[2]s && sudo chmod -R g+rX,o-rwx %[2]s", install.ServiceUser, dir), "%s", event.Clean(first, 300))
+		return
+	}
+	r.OK(name, "%s can read them", install.ServiceUser)
+}

@@ -1,0 +1,514 @@
+// Package store owns the worker's database: one SQLite file in the state
+// folder that holds the history of logins and all that a later worker must
+// know. It owns the schema with its migrations, and what happens to a file that
+// is damaged, full, locked, or a newer sshnotify's.
+//
+// It must never stop or delay a delivery: each use has a time limit, and every
+// error can be ignored. The queue is not in it, because the login hook writes
+// that, and the hook must never import this package.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// FileName is the database's name in the state folder. It began as the history
+// alone, and keeps the name so that an older sshnotify sees that a newer one
+// wrote it.
+const FileName = "history.db"
+
+// Options says how a database is opened; the zero value has the defaults.
+type Options struct {
+	Now func() time.Time // nil: time.Now
+	// ReadOnly is for processes beside the worker that only look: nothing is
+	// made, changed or moved, and a missing file is fs.ErrNotExist.
+	ReadOnly bool
+	// CacheKiB is how much of the file a connection keeps in memory; 0: 2,000. What
+	// is asked and written for a login is some 40 pages.
+	CacheKiB int
+}
+
+// Time limits, besides the caller's. A database of a million logins answers in
+// a millisecond or two; the rest is for a slow disk and for another process
+// that writes.
+const (
+	ReadLimit  = slowness * time.Second
+	WriteLimit = slowness * 2 * time.Second
+	BatchLimit = slowness * 10 * time.Second // of each part of a long piece of work
+	CheckLimit = 10 * time.Minute            // of what reads or writes the whole file
+)
+
+const (
+	// pause is how long a file that could not be used is left alone, so that a
+	// queue of a thousand events does not wait a thousand times.
+	pause = 2 * time.Second
+	// How long to wait for another process that has the file, from one look to
+	// the next.
+	shortestWait = time.Millisecond
+	longestWait  = 50 * time.Millisecond
+	// maxConns is more than the worker uses at a time: a writer, and readers that
+	// need not wait for it.
+	maxConns = 4
+)
+
+// DB is the database. It may be used by many goroutines; what writes waits for
+// what writes. It opens the file at the first use, and again after Close.
+type DB struct {
+	path    string
+	o       Options
+	writing chan struct{} // holds one token while somebody writes
+
+	mu    sync.RWMutex // held for reading while connections are in use
+	conns *sql.DB      // nil: not open
+	file  os.FileInfo  // that conns are of
+
+	failMu       sync.Mutex
+	readFailure  failure
+	writeFailure failure
+
+	patience time.Duration // 1; a test waits longer on a machine that has more to do
+}
+
+// failure is why the file could not be used, and how long that is believed.
+type failure struct {
+	err   error
+	until time.Time
+}
+
+// Open returns the database in the file at path. It touches no file: the first
+// use does, and makes the file where there is none.
+func Open(path string, o Options) (*DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CacheKiB <= 0 {
+		o.CacheKiB = 2000
+	}
+	return &DB{path: abs, o: o, writing: make(chan struct{}, 1), patience: 1}, nil
+}
+
+// Path returns the file's path.
+func (d *DB) Path() string { return d.path }
+
+// BePatient multiplies all time limits, for tests on a busy machine.
+func (d *DB) BePatient(times int) { d.patience = time.Duration(times) }
+
+// Close closes the file, after what is under way. The database can be used
+// again, which opens it again.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.close()
+}
+
+func (d *DB) close() error {
+	c := d.conns
+	d.conns, d.file = nil, nil
+	if c == nil {
+		return nil
+	}
+	return c.Close()
+}
+
+// Tx is a transaction, for one goroutine. Its methods keep the prepared
+// statements until it ends.
+type Tx struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts map[string]*sql.Stmt
+}
+
+// Context returns the context that the transaction ends with.
+func (t *Tx) Context() context.Context { return t.ctx }
+
+func (t *Tx) stmt(q string) (*sql.Stmt, error) {
+	if s := t.stmts[q]; s != nil {
+		return s, nil
+	}
+	s, err := t.tx.PrepareContext(t.ctx, q)
+	if err == nil {
+		t.stmts[q] = s
+	}
+	return s, err
+}
+
+// Exec runs a statement that returns no rows.
+func (t *Tx) Exec(q string, args ...any) (sql.Result, error) {
+	s, err := t.stmt(q)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(t.ctx, args...)
+}
+
+// Each calls row for every row of a query; row may ask nothing else of the
+// transaction.
+func (t *Tx) Each(row func(*sql.Rows) error, q string, args ...any) error {
+	s, err := t.stmt(q)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(t.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// One reads the first row of a query into to, and reports whether there is one.
+func (t *Tx) One(to []any, q string, args ...any) (found bool, err error) {
+	err = t.Each(func(r *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return r.Scan(to...)
+	}, q, args...)
+	return found && err == nil, err
+}
+
+// Read runs f in a transaction that only reads, for at most limit. It may run f
+// more than once.
+func (d *DB) Read(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
+	return d.use(ctx, &d.readFailure, limit, func(ctx context.Context) error {
+		return transact(ctx, d.conns, true, f)
+	})
+}
+
+// Write runs f in a transaction, for at most limit. It may run f more than once.
+// A power failure may undo the last transactions, but leaves none half done.
+func (d *DB) Write(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
+	return d.alone(ctx, limit, func(ctx context.Context) error {
+		return transact(ctx, d.conns, false, f)
+	})
+}
+
+// WriteDurably is Write for what a power failure must not undo either.
+func (d *DB) WriteDurably(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
+	return d.alone(ctx, limit, func(ctx context.Context) error {
+		return d.with(ctx, "synchronous = full", "synchronous = normal", func(c *sql.Conn) error {
+			return transact(ctx, c, false, f)
+		})
+	})
+}
+
+// Compact writes the file anew, without what was deleted, and empties the log:
+// copies of a deleted row may stay in the unused part of a page that was split
+// or merged. It needs as much room as the file once more.
+func (d *DB) Compact(ctx context.Context) error {
+	return d.alone(ctx, CheckLimit, func(ctx context.Context) error {
+		// The copy is as large as the file, and not to be kept in memory.
+		return d.with(ctx, "temp_store = file", "temp_store = memory", func(c *sql.Conn) error {
+			if _, err := c.ExecContext(ctx, "VACUUM"); err != nil {
+				return err
+			}
+			for {
+				var busy, inLog, done int
+				err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &done)
+				if err != nil || busy == 0 {
+					return err
+				}
+				if !Sleep(ctx, longestWait) {
+					return errors.New("another process reads the database")
+				}
+			}
+		})
+	})
+}
+
+// Check looks through the whole file for damage, of which it makes a new one.
+func (d *DB) Check(ctx context.Context) error {
+	return d.use(ctx, &d.readFailure, CheckLimit, func(ctx context.Context) error {
+		var says string
+		if err := d.conns.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&says); err != nil {
+			return err
+		}
+		if says != "ok" {
+			return fmt.Errorf("%w: %s", ErrDamaged, says)
+		}
+		return nil
+	})
+}
+
+// with runs f on a connection that has a pragma of its own for that long. Like
+// transact it defers nothing.
+func (d *DB) with(ctx context.Context, pragma, usual string, f func(*sql.Conn) error) error {
+	c, err := d.conns.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = c.ExecContext(ctx, "PRAGMA "+pragma); err == nil {
+		err = f(c)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReadLimit)
+		defer cancel()
+		_, e := c.ExecContext(undo, "PRAGMA "+usual)
+		err = errors.Join(err, e)
+	}
+	return errors.Join(err, c.Close())
+}
+
+type beginner interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+}
+
+// transact does not defer the rollback: after a panic in SQLite's code it might
+// wait for ever for a lock that the panic left. See guarded.
+func transact(ctx context.Context, c beginner, readOnly bool, f func(*Tx) error) error {
+	tx, err := c.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly})
+	if err != nil {
+		return err
+	}
+	err = f(&Tx{ctx, tx, map[string]*sql.Stmt{}})
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
+		_ = tx.Rollback() // SQLite itself undoes a transaction on some errors, and then knows none
+	}
+	return err
+}
+
+// alone is use for what writes.
+func (d *DB) alone(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	return d.use(ctx, &d.writeFailure, limit, func(ctx context.Context) error {
+		select {
+		case d.writing <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-d.writing }()
+		return f(ctx)
+	})
+}
+
+// use runs f while the file is open, for at most limit. A damaged file is
+// replaced, and f runs once more.
+func (d *DB) use(ctx context.Context, last *failure, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit*d.patience)
+	defer cancel()
+	file, err := d.try(ctx, last, f)
+	if !isDamage(err) {
+		return err
+	}
+	if d.o.ReadOnly {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if rerr := d.renew(ctx, file, err); rerr != nil {
+		return fmt.Errorf("%w; a new one can't be made: %w", err, rerr)
+	}
+	_, err = d.try(ctx, last, f)
+	return err
+}
+
+// try runs f, and returns the file that it ran on.
+func (d *DB) try(ctx context.Context, last *failure, f func(context.Context) error) (file os.FileInfo, err error) {
+	if err := d.known(last); err != nil {
+		return nil, err
+	}
+	for wait := shortestWait; ; wait = min(2*wait, longestWait) {
+		// SQLite does not wait for other processes itself, because the driver may
+		// not heed a context while it does.
+		file, err = d.guarded(ctx, f)
+		if err == nil {
+			return file, nil
+		}
+		if !isBusy(err) || !Sleep(ctx, wait) {
+			break
+		}
+	}
+	if newer := (*NewerError)(nil); isUnusable(err) || errors.As(err, &newer) {
+		d.failMu.Lock()
+		*last = failure{err, d.o.Now().Add(pause)}
+		d.failMu.Unlock()
+	}
+	return file, err
+}
+
+// known returns why the file could not be used a moment ago.
+func (d *DB) known(last *failure) error {
+	d.failMu.Lock()
+	defer d.failMu.Unlock()
+	if now := d.o.Now(); !now.Before(last.until) || !now.After(last.until.Add(-2*pause)) {
+		*last = failure{}
+	}
+	return last.err
+}
+
+// Sleep waits, and reports whether there is time left.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// guarded runs f and turns a panic into an error: SQLite's own code, translated
+// from C, may follow a wrong pointer where the file is damaged, and a log's
+// index that somebody cut short is a fault in mapped memory.
+func (d *DB) guarded(ctx context.Context, f func(context.Context) error) (file os.FileInfo, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	file, err = d.open(ctx)
+	if err != nil {
+		return file, err
+	}
+	unlock := d.mu.RUnlock
+	defer func() {
+		p := recover()
+		unlock()
+		if p != nil {
+			d.abandon()
+			err = fmt.Errorf("sqlite: %v", p)
+		}
+	}()
+	return file, f(ctx)
+}
+
+// abandon gives up connections in the midst of whose work there was a panic.
+// Closing them may hang, for ever, on what that left locked.
+func (d *DB) abandon() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.conns; c != nil {
+		go func() {
+			debug.SetPanicOnFault(true)
+			defer func() { _ = recover() }()
+			c.Close()
+		}()
+	}
+	d.conns, d.file = nil, nil
+}
+
+// open makes sure that the file that is now at the path is open. Without an
+// error d.mu is held for reading.
+func (d *DB) open(ctx context.Context) (file os.FileInfo, err error) {
+	for {
+		d.mu.RLock()
+		now, err := os.Lstat(d.path)
+		if d.conns != nil && err == nil && os.SameFile(now, d.file) {
+			return d.file, nil
+		}
+		d.mu.RUnlock()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if file, err := d.reopen(ctx); err != nil {
+			return file, err
+		}
+	}
+}
+
+func (d *DB) reopen(ctx context.Context) (file os.FileInfo, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			d.conns, d.file = nil, nil // closing it might hang
+			err = fmt.Errorf("sqlite: %v", p)
+		}
+	}()
+	now, err := os.Lstat(d.path)
+	if d.conns != nil && err == nil && os.SameFile(now, d.file) {
+		return d.file, nil // somebody else was faster
+	}
+	d.close()
+	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
+		if err = create(d.path); err == nil {
+			now, err = os.Lstat(d.path)
+		}
+	}
+	if err == nil {
+		err = inPlace(d.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.conns, d.file = dial(d.path, d.o), now
+	if err := migrate(ctx, d.conns, d.o.ReadOnly); err != nil {
+		d.close()
+		return now, err
+	}
+	return now, nil
+}
+
+// dial returns connections to the file, which must be there. secure_delete
+// writes zeros over what is deleted; cell_size_check and trusted_schema are
+// SQLite's advice for files that may have been tampered with
+// (https://www.sqlite.org/security.html). Statements keep what they may have to
+// undo in memory: it is a few pages.
+func dial(path string, o Options) *sql.DB {
+	// With mode=rw also for readers: one who finds a log that nobody else has
+	// open must be able to make its index.
+	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(0)", "secure_delete(on)", "cell_size_check(on)", "trusted_schema(off)", "temp_store(memory)",
+		"synchronous(normal)", "journal_size_limit(4194304)", fmt.Sprintf("cache_size(-%d)", o.CacheKiB),
+	}}
+	if o.ReadOnly {
+		q.Add("_pragma", "query_only(on)")
+	}
+	// The path is escaped, because "?" and "%" in it would mean something.
+	u := url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		panic(err) // an unknown driver
+	}
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	return db
+}
+
+// inPlace checks the files that SQLite is about to open by their paths: it
+// would follow a link, and may wait for the other end of a FIFO.
+func inPlace(path string) error {
+	for _, s := range append([]string{""}, logSuffixes[:]...) {
+		info, err := os.Lstat(path + s)
+		if err == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "open", Path: path + s, Err: errors.New("not a regular file")}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes an empty file that only its owner can read; SQLite gives its
+// other files the same mode.
+func create(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

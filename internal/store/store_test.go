@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func open(t testing.TB, path string, o Options) *DB {
+	t.Helper()
+	d, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.BePatient(30)
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// rawFile makes a file without this package.
+func rawFile(t testing.TB, script string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), FileName)
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(script); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// number returns what a query for one number returns.
+func number(t testing.TB, d *DB, q string, args ...any) (n int) {
+	t.Helper()
+	err := d.Read(t.Context(), time.Minute, func(tx *Tx) error {
+		_, err := tx.One([]any{&n}, q, args...)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", q, err)
+	}
+	return n
+}
+
+func exec(t testing.TB, d *DB, q string, args ...any) error {
+	t.Helper()
+	return d.Write(t.Context(), time.Minute, func(tx *Tx) error {
+		_, err := tx.Exec(q, args...)
+		return err
+	})
+}
+
+// schemaOf lists what is in a file.
+func schemaOf(t testing.TB, d *DB) string {
+	t.Helper()
+	var out []string
+	err := d.Read(t.Context(), time.Minute, func(tx *Tx) error {
+		return tx.Each(func(r *sql.Rows) error {
+			var kind, name string
+			err := r.Scan(&kind, &name)
+			out = append(out, kind+" "+name)
+			return err
+		}, `SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2`)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, "\n")
+}
+
+// A file of an earlier version is brought up to date with all that is in it, by
+// one of several processes that find it.
+func TestEarlierVersionsAreTakenOver(t *testing.T) {
+	script, err := os.ReadFile("testdata/version1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := rawFile(t, string(script))
+	reader := open(t, path, Options{ReadOnly: true})
+	if n := number(t, reader, `SELECT count(*) FROM login`); n != 10 {
+		t.Errorf("a reader sees %d logins before it is brought up to date", n)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if err := exec(t, open(t, path, Options{}), `DELETE FROM meta WHERE name = 'no such'`); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	d := open(t, path, Options{})
+	if n := number(t, d, `SELECT count(*) FROM login`); n != 10 {
+		t.Errorf("%d logins are left", n)
+	}
+	if n := number(t, d, `PRAGMA user_version`); n != Version {
+		t.Errorf("it has version %d", n)
+	}
+	wrong := `SELECT count(*) FROM grp g WHERE kind = 1 AND n <> (SELECT count(*) FROM login WHERE g_user = g.id)`
+	if n := number(t, d, wrong); n != 0 {
+		t.Errorf("%d counts are wrong", n)
+	}
+	if err := exec(t, d, `DELETE FROM login WHERE time < (SELECT max(time) FROM login)`); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, d, wrong) + number(t, d, `SELECT count(*) FROM grp WHERE kind = 1`); n != 1 {
+		t.Errorf("the counts are not kept: %d", n)
+	}
+	fresh := open(t, filepath.Join(t.TempDir(), FileName), Options{})
+	if err := exec(t, fresh, `DELETE FROM meta`); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := schemaOf(t, fresh), schemaOf(t, d); a != b {
+		t.Errorf("a new file has\n%s\nand one brought up to date\n%s", a, b)
+	}
+	if n := number(t, d, `SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'trigger')`); n != objects {
+		t.Errorf("the constant should be %d", n)
+	}
+}
+
+// After a transaction that failed, was cut short or undone, the next one finds
+// the database as it was before, and usable at once.
+func TestFailedTransactionsLeaveNothing(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), FileName), Options{})
+	set := `INSERT INTO state(kind, name, value) VALUES ('test', ?, 'x')`
+	if err := exec(t, d, set, "first"); err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("changed its mind")
+	for name, f := range map[string]func() error{
+		"an error of the caller's": func() error {
+			return d.Write(t.Context(), time.Minute, func(tx *Tx) error {
+				_, err := tx.Exec(set, "second")
+				return errors.Join(err, gone)
+			})
+		},
+		"an error of SQLite's": func() error {
+			return d.Write(t.Context(), time.Minute, func(tx *Tx) error {
+				_, err := tx.Exec(set, "second")
+				_, other := tx.Exec(set, "first")
+				return errors.Join(err, other)
+			})
+		},
+		"no time left": func() error {
+			ctx, cancel := context.WithCancel(t.Context())
+			return d.Write(ctx, time.Minute, func(tx *Tx) error {
+				_, err := tx.Exec(set, "second")
+				cancel()
+				return err
+			})
+		},
+		"a panic": func() error {
+			return d.WriteDurably(t.Context(), time.Minute, func(tx *Tx) error {
+				_, err := tx.Exec(set, "second")
+				panic(fmt.Sprint("at the worst time", err))
+			})
+		},
+	} {
+		if err := f(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if n := number(t, d, `SELECT count(*) FROM state`); n != 1 {
+			t.Errorf("%s: %d rows", name, n)
+		}
+		if err := exec(t, d, `UPDATE state SET value = ?`, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := d.WriteDurably(t.Context(), time.Minute, func(tx *Tx) error {
+		_, err := tx.Exec(set, "second")
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Links and other things in the file's place are neither followed nor waited for.
+func TestWhatStandsInTheWay(t *testing.T) {
+	victim := filepath.Join(t.TempDir(), "victim")
+	for _, name := range []string{FileName, FileName + "-wal", FileName + "-shm", FileName + "-journal"} {
+		dir := t.TempDir()
+		if name != FileName {
+			d := open(t, filepath.Join(dir, FileName), Options{})
+			if err := errors.Join(exec(t, d, `DELETE FROM meta`), d.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(victim, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := exec(t, open(t, filepath.Join(dir, FileName), Options{}), `DELETE FROM meta`); err == nil {
+			t.Errorf("%s was followed", name)
+		}
+	}
+	if _, err := os.Lstat(victim); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a link was followed to make a file")
+	}
+}
