@@ -34,6 +34,9 @@ type Auth struct {
 	KeyID         string `json:"key_id,omitempty"`      // of a certificate
 	Serial        uint64 `json:"serial,omitempty"`
 	CAFingerprint string `json:"ca_fingerprint,omitempty"`
+	// Info is SSH_AUTH_INFO_0 as sshd wrote it, a line for each method, of which
+	// the worker reads the rest (package sshauth); a hook has no time for keys.
+	Info string `json:"info,omitempty"`
 }
 
 // Note is what somebody wants told: the body of an alert, of sshnotify alert or
@@ -240,7 +243,7 @@ func (e *Event) normalizeBody() {
 	e.Login, e.Logout, e.Witness, e.Attack, e.Match, e.Alert, e.Digest = Login{}, Logout{}, Witness{}, nil, nil, nil, nil
 	switch {
 	case e.Kind == KindLogin:
-		e.Login = Login{By: Clean(login.By, maxUser), Auth: login.Auth.normalized()}
+		e.Login = Login{By: Clean(login.By, maxUser), Auth: login.Auth.Cleaned()}
 	case e.Kind == KindLogout:
 		e.Logout.By = Clean(logout.By, maxUser)
 	case e.Kind == KindWitness:
@@ -261,11 +264,13 @@ func (e *Event) normalizeBody() {
 	}
 }
 
-func (a Auth) normalized() Auth {
+// Cleaned returns how somebody authenticated as it may be stored and told.
+func (a Auth) Cleaned() Auth {
 	for _, s := range []*string{&a.Method, &a.KeyType, &a.Fingerprint, &a.CAFingerprint} {
 		*s = Clean(*s, maxWord)
 	}
 	a.KeyID = Clean(a.KeyID, maxKeyID)
+	a.Info = cleanAuthInfo(a.Info)
 	return a
 }
 
@@ -283,7 +288,8 @@ func (n Note) normalized() Note {
 func (a Attack) normalized() Attack {
 	a.Note = a.Note.normalized()
 	a.Phase, a.Detector, a.By = Phase(Clean(string(a.Phase), 16)), Clean(a.Detector, maxTallyName), Clean(a.By, 16)
-	a.Auth = a.Auth.normalized()
+	a.Auth.Info = "" // no log has it
+	a.Auth = a.Auth.Cleaned()
 	if a.Text != "" { // it is told in these words, and there is no room for both
 		a.Names, a.Addresses, a.Services = Tally{}, Tally{}, Tally{}
 	}

@@ -48,7 +48,7 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		e.Kind, e.Login.By = event.KindLogin, by
 		e.ID = event.LoginID(e.Session, sshConnection)
 		if !local {
-			e.Login.Auth = parseAuthInfo(env.last("SSH_AUTH_INFO_0"))
+			e.Login.Auth.Info = env.last("SSH_AUTH_INFO_0")
 		}
 		setAddress(&e, rhost, sshConnection)
 	case "close_session":
