@@ -108,6 +108,6 @@ func (a *app) sample(c config.Config, user string, ip netip.Addr) (event.Alert, 
 	return event.Alert{
 		ID: e.ID, Event: e, Count: 1, First: e.Time, Last: e.Time, Zone: c.Zone(), Runbook: c.Links.Runbook,
 		Verdict: policy.Judge(policy.Input{Event: e}, c.Policy()),
-		Person:  newOwners(c).of(e),
+		Person:  newOwners(c).Of(e),
 	}, nil
 }
