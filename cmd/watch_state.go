@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/journald"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -222,7 +223,7 @@ func openSources(c config.Config, dir string, log *slog.Logger) (out []source.So
 		o := source.Options{Name: n.Name, StateDir: dir, Log: log, Path: n.Path, Group: n.Group}
 		if n.Type == config.SourceJournal {
 			// --follow alone shows this boot only; --merge shows other machines too.
-			o.JournalArgs, o.Matches = []string{"--merge"}, ofThisMachine(n.Match, machineID())
+			o.JournalArgs, o.Matches = []string{"--merge"}, ofThisMachine(n.Match, paths.MachineID())
 		}
 		open := map[string]func(source.Options) (source.Source, error){
 			config.SourceFile: source.OpenFile, config.SourceJournal: source.OpenJournal, config.SourcePipe: source.OpenPipe,

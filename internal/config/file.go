@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // maxFile is the most bytes that are read of any file: far more than settings
@@ -98,4 +100,23 @@ func shellWord(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// Find returns the default settings file, and whether there is one to Load. If
+// not, Default holds. A file that can't be looked at, and a conf.d without a
+// config.toml, count as settings, so that Load says what is wrong with them.
+func Find(u paths.User) (path string, ok bool) {
+	path = u.ConfigFile()
+	if path == "" {
+		return "", false
+	}
+	return path, found(path)
+}
+
+func found(path string) bool {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	more, err := confD(path)
+	return err != nil || len(more) > 0
 }
