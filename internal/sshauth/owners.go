@@ -1,4 +1,4 @@
-package cmd
+package sshauth
 
 import (
 	"bytes"
@@ -11,22 +11,22 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/login"
 )
 
 // How much of an authorized_keys file is read, and of a comment shown.
 const (
 	maxAuthorizedKeys = 1 << 20
-	maxComment        = 64
+	MaxComment        = 64 // characters
 )
 
-// owners knows whose key a login was made with: from [people], else from the
-// comment beside the key in the account's authorized_keys, where that can be
-// read. A host's service sees no home, and knows [people] only.
-type owners struct {
-	people map[string]string // by fingerprint
+// Owners knows whose key a login was made with: from the settings, else from
+// the comment beside the key in the account's authorized_keys, where that can be
+// read. A host's service sees no home, and knows the settings only. Safe for
+// concurrent use.
+type Owners struct {
+	people map[string]string        // names, by fingerprint
+	home   func(user string) string // "" where it is not known
 
 	mu   sync.Mutex
 	kept map[string]comments // by file
@@ -39,9 +39,11 @@ type comments struct {
 	of   map[string]string
 }
 
-func newOwners(c config.Config) *owners {
-	o := &owners{people: make(map[string]string), kept: make(map[string]comments)}
-	for name, keys := range c.People {
+// NewOwners returns the owners of keys: people are fingerprints by name, and
+// home returns the home folder of a user, "" where it is not known.
+func NewOwners(people map[string][]string, home func(user string) string) *Owners {
+	o := &Owners{people: make(map[string]string), home: home, kept: make(map[string]comments)}
+	for name, keys := range people {
 		for _, k := range keys {
 			o.people[k] = name
 		}
@@ -49,23 +51,23 @@ func newOwners(c config.Config) *owners {
 	return o
 }
 
-// of gives the owner of a login's key, or nothing.
-func (o *owners) of(e event.Event) string {
-	key := e.Auth.Fingerprint
+// Of returns the owner of a login's key, cleaned, or "".
+func (o *Owners) Of(e event.Event) string {
+	key := e.Login.Auth.Fingerprint
 	if key == "" {
 		return ""
 	}
 	if name := o.people[key]; name != "" {
 		return name
 	}
-	home := login.Live().HomeOf(e.User)
+	home := o.home(e.User)
 	if !filepath.IsAbs(home) {
 		return ""
 	}
 	return o.comment(filepath.Join(home, ".ssh/authorized_keys"), key)
 }
 
-func (o *owners) comment(file, key string) string {
+func (o *Owners) comment(file, key string) string {
 	info, err := os.Stat(file)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxAuthorizedKeys {
 		return ""
@@ -102,7 +104,7 @@ func parseComments(text []byte) map[string]string {
 		if err != nil {
 			break // nothing but comments and what is no key is left
 		}
-		if comment = event.Clean(comment, maxComment); comment != "" {
+		if comment = event.Clean(comment, MaxComment); comment != "" {
 			out[ssh.FingerprintSHA256(key)] = comment
 		}
 		text = rest
