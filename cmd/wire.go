@@ -13,8 +13,10 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -127,7 +129,7 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 		Policy:        c.Policy(),
 		Host:          c.Host,
 		Labels:        c.Labels,
-		Owner:         newOwners(c).of,
+		Owner:         newOwners(c).Of,
 		KnownKeys:     len(c.People) > 0,
 		NotifyLogout:  c.Login.NotifyLogout,
 		Ignore:        ignore(c.Login),
@@ -158,4 +160,9 @@ func ignore(l config.Login) func(event.Event) bool {
 			return p.Contains(e.Remote.IP)
 		})
 	}
+}
+
+// newOwners returns whose keys the settings and the accounts' own files name.
+func newOwners(c config.Config) *sshauth.Owners {
+	return sshauth.NewOwners(c.People, login.Live().HomeOf)
 }
