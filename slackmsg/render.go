@@ -15,12 +15,8 @@ const (
 	asEscaped             // its title, fallback and footer: entities and emoji act there, no more
 )
 
-// How the characters of each form are counted.
-var (
-	text    = message.Form{Rune: runeWidth, Marks: asText.marks}
-	mrkdwn  = message.Form{Rune: runeWidth, Marks: asMrkdwn.marks}
-	escaped = message.Form{Rune: runeWidth, Marks: asEscaped.marks}
-)
+// count returns how the characters of a form are counted.
+func (f form) count() message.Form { return message.Form{Rune: runeWidth, Marks: f.marks} }
 
 // runeWidth is the number of characters that one becomes.
 func runeWidth(r rune) int {
@@ -58,7 +54,7 @@ func render(l message.Line, f form) string {
 	neutralize(cells, f != asEscaped)
 	var b strings.Builder
 	for _, c := range cells {
-		if c.ready {
+		if c.ready || runeWidth(c.r) == 1 {
 			b.WriteRune(c.r)
 		} else {
 			b.WriteString(Escape(string(c.r)))

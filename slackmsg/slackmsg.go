@@ -9,6 +9,7 @@ package slackmsg
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -53,15 +54,15 @@ type Attachment struct {
 // Build returns a message as Slack gets it: a headline, and one attachment. It
 // takes any message, and the limits hold whatever its strings are.
 func Build(m message.Message) Payload {
-	p := payload(render(m.Headline.Fit(text, maxHeadline), asText))
-	title := render(m.Title.Fit(escaped, maxTitle), asEscaped)
+	p := payload(render(m.Headline.Fit(asText.count(), maxHeadline), asText))
+	title := render(m.Title.Fit(asEscaped.count(), maxTitle), asEscaped)
 	att := slack.Attachment{
 		Color:      message.Colour(m.Verdict),
 		Title:      title,
 		Text:       body(m, bodyLimit(m), asMrkdwn),
 		MarkdownIn: []string{"text"},
-		Fallback:   title + "\n" + body(m, min(bodyLimit(m), maxFallback-utf8.RuneCountInString(title)-1), asEscaped),
-		Footer:     render(m.Footer.Fit(escaped, maxFooter), asEscaped),
+		Fallback:   stack(title, body(m, min(bodyLimit(m), maxFallback-utf8.RuneCountInString(title)-1), asEscaped)),
+		Footer:     render(m.Footer.Fit(asEscaped.count(), maxFooter), asEscaped),
 	}
 	if !m.Time.IsZero() {
 		att.Ts = json.Number(strconv.FormatInt(m.Time.Unix(), 10))
@@ -72,14 +73,15 @@ func Build(m message.Message) Payload {
 
 // Plain returns a message as text alone, for when Slack refuses the attachment.
 func Plain(m message.Message) Payload {
-	first := render(m.Headline.Fit(text, maxHeadline), asText) + "\n" + render(m.Title.Fit(escaped, maxTitle), asText)
-	last := render(m.Footer.Fit(escaped, maxFooter), asText)
+	first := render(m.Headline.Fit(asText.count(), maxHeadline), asText) + "\n" + render(m.Title.Fit(asEscaped.count(), maxTitle), asText)
+	last := render(m.Footer.Fit(asEscaped.count(), maxFooter), asText)
 	room := maxPlain - utf8.RuneCountInString(first) - utf8.RuneCountInString(last) - 2
-	lines := []string{first, last}
-	if b := body(m, min(bodyLimit(m), room), asText); b != "" {
-		lines = []string{first, b, last}
-	}
-	return payload(strings.Join(lines, "\n"))
+	return payload(stack(first, body(m, min(bodyLimit(m), room), asText), last))
+}
+
+// stack puts what is not empty into lines of its own.
+func stack(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
 }
 
 // bodyLimit is the most characters of an attachment's text.
@@ -94,7 +96,7 @@ func bodyLimit(m message.Message) int {
 // marks the text is shorter than with them, if anything.
 func body(m message.Message, limit int, f form) string {
 	var lines []string
-	for _, l := range m.Body(mrkdwn, limit, maxLines) {
+	for _, l := range m.Body(asMrkdwn.count(), limit, maxLines) {
 		lines = append(lines, render(l, f))
 	}
 	return strings.Join(lines, "\n")
