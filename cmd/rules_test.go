@@ -80,7 +80,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
-		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
+		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config", "internal/policy"), "it renders words, chooses none and sends nothing"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
 		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
 		{"internal/strictoml", nil, append(ours("internal/config", "internal/outbound"), "net/http"), "who watches or judges reads settings with it, and reaches no network"},
@@ -124,7 +124,7 @@ func TestCallRules(t *testing.T) {
 		uses []string // package.name
 		why  string
 	}{
-		{[]string{"internal/policy", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
+		{[]string{"internal/policy", "internal/message", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
 			"the same event must give the same verdict and words, today and replayed"},
 		{[]string{"internal/channel"}, []string{"time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"},
 			"waiting is outbound's for an instant and the spool's for long"},
