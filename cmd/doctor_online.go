@@ -41,7 +41,7 @@ func (x examined) online(ctx context.Context, r *doctor.Report) {
 }
 
 // reachSlack sends an empty message: Slack looks at the webhook first, and
-// then says that there is no text
+// then reports that there is no text
 // (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
 // Another host might post it, and is asked for its front page only.
 func (x examined) reachSlack(ctx context.Context, r *doctor.Report, client *outbound.Client, d config.Destination) {
@@ -103,7 +103,7 @@ func (x examined) reachProvider(ctx context.Context, r *doctor.Report, client *o
 	}
 }
 
-// reachHint says what to try where a host was not reached.
+// reachHint returns what to try where a host was not reached.
 func reachHint(err error, at outbound.Secret) string {
 	var e *outbound.Error
 	u, bad := url.Parse(at.Reveal())
