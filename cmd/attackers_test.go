@@ -184,7 +184,7 @@ func TestWatchDir(t *testing.T) {
 		"the host's":   {"", (config.Places{}).StateDir(), hostWatchState},
 		"named":        {"/srv/watch", (config.Places{}).StateDir(), "/srv/watch"},
 	} {
-		if got := watchDir(config.Config{Watch: config.Watch{StateDir: c.named}}, c.state); got != c.want {
+		if got := watchDir(config.Config{Watching: config.Watching{Watch: config.Watch{StateDir: c.named}}}, c.state); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 const (
@@ -302,7 +303,7 @@ func FuzzMoment(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if d, ok := longAgo(s); ok && d < 0 {
+		if d, ok := strictoml.ParseDuration(s); ok && d < 0 {
 			t.Fatalf("%q lies ahead: %v", s, d)
 		}
 		if _, err := moment(s, historyNow, time.UTC); err != nil && exitCode(err) != exitUsage {

@@ -41,8 +41,8 @@ type comments struct {
 
 func newOwners(c config.Config) *owners {
 	o := &owners{people: make(map[string]string), kept: make(map[string]comments)}
-	for name, keys := range c.People {
-		for _, k := range keys {
+	for name, p := range c.People {
+		for _, k := range p.Keys {
 			o.people[k] = name
 		}
 	}

@@ -68,7 +68,7 @@ func (p Places) machine() string {
 	return hex.EncodeToString(mac.Sum(nil)[:4])
 }
 
-// Find gives the default settings file, and whether there is one to Load. If
+// Find returns the default settings file, and whether there is one to Load. If
 // not, Default holds. A file that can't be looked at, and a conf.d without a
 // config.toml, count as settings, so that Load says what is wrong with them.
 func Find(p Places) (path string, ok bool) {
