@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
@@ -109,7 +110,7 @@ func (a *app) enqueue(dir string, e event.Event) error {
 		// A hook must keep its event all the same. A person can put it right.
 		return fmt.Errorf("%s: %w", dir, spool.ErrMissing)
 	}
-	s := spool.Open(spoolOptions(dir, a.uid))
+	s := spool.Open(spool.For(dir, a.uid))
 	where, err := s.Put(e.ID+".json", data)
 	if err != nil {
 		return err
@@ -122,10 +123,14 @@ func (a *app) enqueue(dir string, e event.Event) error {
 
 // ensureWorker starts a worker in the background if none runs.
 func (a *app) ensureWorker(dir string) error {
-	if spool.Open(spoolOptions(dir, a.uid)).Busy() {
+	if spool.Open(spool.For(dir, a.uid)).Busy() {
 		return nil
 	}
-	if err := startWorker(dir, a.configFile, workerEnv(login.Live(), false)); err != nil {
+	program, err := hook.Self()
+	if err == nil {
+		err = hook.StartWorker(program, dir, absolute(a.configFile), hook.WorkerEnv())
+	}
+	if err != nil {
 		return fmt.Errorf("the message is queued, but no worker could be started: %w", err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 )
 
@@ -181,8 +182,8 @@ func TestAttackers(t *testing.T) {
 func TestWatchDir(t *testing.T) {
 	for name, c := range map[string]struct{ named, state, want string }{
 		"an account's": {"", "/home/alice/.local/state/sshnotify", "/home/alice/.local/state/sshnotify/watch"},
-		"the host's":   {"", (config.Places{}).StateDir(), hostWatchState},
-		"named":        {"/srv/watch", (config.Places{}).StateDir(), "/srv/watch"},
+		"the host's":   {"", (paths.User{}).StateDir(), hostWatchState},
+		"named":        {"/srv/watch", (paths.User{}).StateDir(), "/srv/watch"},
 	} {
 		if got := watchDir(config.Config{Watching: config.Watching{Watch: config.Watch{StateDir: c.named}}}, c.state); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -92,7 +92,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	}
 	if o.flush {
 		// Before this process becomes the service, which may ask nothing of itself.
-		if s := spool.Open(spoolOptions(o.app.spoolDir(o.spoolDir, c), o.app.uid)); s.Busy() {
+		if s := spool.Open(spool.For(o.app.spoolDir(o.spoolDir, c), o.app.uid)); s.Busy() {
 			if err := deliver.Ask(s, deliver.Request{Op: deliver.OpFlush}); err != nil {
 				return err
 			}
@@ -198,7 +198,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	if err := ownState(stateDir); err != nil {
 		return deliver.Job{}, err
 	}
-	s := spool.Open(spoolOptions(dir, a.uid))
+	s := spool.Open(spool.For(dir, a.uid))
 	sys := syslog.New()
 	log := a.logger()
 	if o.syslog {

@@ -125,7 +125,7 @@ func (a *app) demoHook(ctx context.Context, settings, spoolDir string) error {
 
 // demoEnd waits until the worker is gone, so that nothing is left behind.
 func (a *app) demoEnd(ctx context.Context, spoolDir string) error {
-	q, err := spool.Open(spoolOptions(spoolDir, a.uid)).Lock(ctx, true)
+	q, err := spool.Open(spool.For(spoolDir, a.uid)).Lock(ctx, true)
 	if err != nil {
 		return fmt.Errorf("the worker did not end: %w", err)
 	}

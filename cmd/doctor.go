@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -132,7 +133,7 @@ func (o *doctorOptions) isSystem() bool {
 // checks returns all checks, in the order in which their results are shown.
 func (x examined) checks() []doctor.Check {
 	c := x.settings
-	queue := spool.Open(spoolOptions(x.spool, x.host.UID))
+	queue := spool.Open(spool.For(x.spool, x.host.UID))
 	always := func(run func(context.Context, *doctor.Report)) doctor.Check { return doctor.Check{Run: run} }
 	set := func(run func(context.Context, *doctor.Report)) doctor.Check {
 		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
@@ -148,7 +149,7 @@ func (x examined) checks() []doctor.Check {
 				}
 			}},
 			always(x.settingsCheck),
-			doctor.Folders(x.spool, x.state, putPatience),
+			doctor.Folders(x.spool, x.state, hook.Patience),
 			deliver.QueueCheck(queue, silentHint(x.spool)),
 			set(x.destinations),
 			always(x.providers),

@@ -14,6 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -126,7 +127,7 @@ func (x examined) asService(ctx context.Context, r *doctor.Report) {
 	}
 	c := exec.CommandContext(ctx, x.binary, "config", "check", "--config", x.config)
 	var out bytes.Buffer
-	c.Dir, c.Env, c.Stderr = "/", []string{workerPath}, &out
+	c.Dir, c.Env, c.Stderr = "/", []string{hook.WorkerPath}, &out
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
 	if err := c.Run(); err != nil {
 		first, _, _ := strings.Cut(strings.TrimPrefix(out.String(), "sshnotify: error: "), "\n")

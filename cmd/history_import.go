@@ -127,7 +127,7 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 	if !c.History.Enabled {
 		return withHint(&settingsError{errors.New("the memory is turned off")}, "set history.enabled = true in "+a.settingsPlace(c))
 	}
-	if o.everybody = o.everybody || spoolOptions(a.spoolDir("", c), a.uid).Host; o.everybody {
+	if o.everybody = o.everybody || spool.For(a.spoolDir("", c), a.uid).Host; o.everybody {
 		o.account = ""
 	}
 	geo, err := builtin.Open()

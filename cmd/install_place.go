@@ -12,6 +12,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // setter is what install, uninstall and doctor need besides the app to find
@@ -75,7 +76,7 @@ func (s *setup) addedFile() string {
 // with none where there are none that can be used here.
 func (s *setup) app(a *app) *app {
 	b := *a
-	b.configFile, b.places = "", config.Places{UID: -1}
+	b.configFile, b.places = "", paths.User{UID: -1}
 	_, err := os.Lstat(s.onDisk(s.config)) // install may have written it since
 	if (s.there || err == nil) && s.broken == nil && !s.image() {
 		b.configFile = s.config

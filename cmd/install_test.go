@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/install"
-	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
@@ -108,7 +108,7 @@ func (p *place) app() *app {
 	p.err.Reset()
 	return &app{
 		in: strings.NewReader(p.in), out: &p.out, err: &p.err, uid: os.Getuid(),
-		places: config.Places{UID: os.Getuid(), Home: p.home, MachineID: "0123"},
+		places: paths.User{UID: os.Getuid(), Home: p.home, MachineID: "0123"},
 	}
 }
 
@@ -308,7 +308,7 @@ func TestInstallUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			a := &app{in: strings.NewReader(""), out: &out, err: &errs, uid: os.Getuid(), places: config.Places{UID: 1, Home: home, MachineID: "x"}}
+			a := &app{in: strings.NewReader(""), out: &out, err: &errs, uid: os.Getuid(), places: paths.User{UID: 1, Home: home, MachineID: "x"}}
 			args := strings.Fields(c.args)
 			if args[0] == "install" && !strings.Contains(c.args, "--system") && !strings.Contains(c.args, "--shell") {
 				args = append(args, "--shell", "bash")

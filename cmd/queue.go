@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 )
 
 type queueOptions struct {
@@ -111,7 +112,7 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	if err != nil {
 		return c, nil, nil, err
 	}
-	s := spool.Open(spoolOptions(o.app.spoolDir(o.spoolDir, c), o.app.uid))
+	s := spool.Open(spool.For(o.app.spoolDir(o.spoolDir, c), o.app.uid))
 	files, err := s.Waiting()
 	strange, strangeErr := s.Strange()
 	if err == nil {
@@ -155,7 +156,7 @@ func (e *entry) read(s *spool.Spool) {
 	b, err := s.Peek(e.file)
 	if err == nil && e.Folder != spool.InCur && e.Folder != spool.InFailed {
 		e.Record.V = event.Version
-		e.Event, err = event.Decode(b)
+		e.Event, err = sshauth.Decode(b)
 	} else if err == nil {
 		e.Record, err = deliver.DecodeRecord(b)
 	}
@@ -400,7 +401,7 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 	if err := o.app.becomeOwner(dir, o.app.stateDir(c)); err != nil {
 		return err
 	}
-	s = spool.Open(spoolOptions(dir, o.app.uid))
+	s = spool.Open(spool.For(dir, o.app.uid))
 	q, err := s.Lock(ctx, false)
 	if err != nil {
 		return err

@@ -16,7 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/hook"
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // app is what every command needs: its streams, who runs it, and the flags of
@@ -26,7 +27,7 @@ type app struct {
 	out, err io.Writer
 	colour   bool // out is a terminal that wants colours
 	uid      int
-	places   config.Places
+	places   paths.User
 
 	configFile string // --config; empty: the default place
 	logLevel   slog.Level
@@ -38,7 +39,7 @@ func Main(args []string) int {
 	// The hook stands on the way of every login: it neither needs the other
 	// commands made, nor may any of them be in its way.
 	if len(args) > 0 && args[0] == "hook" && !wantsHelp(args) {
-		runHook(args[1:])
+		hook.Run(args[1:], hook.Self)
 		return exitDone
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -47,9 +48,10 @@ func Main(args []string) int {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		colour: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		uid:    os.Geteuid(),
-		places: places(os.Geteuid(), os.Getenv),
+		places: paths.Of(os.Geteuid(), os.Getenv),
 	}
-	if err := notApart(); err != nil {
+	if err := hook.NotMixed(); err != nil {
+		err = withHint(err, "run it as one user, for example with sudo; in a line of PAM, pam_exec.so takes seteuid")
 		a.complain(err)
 		return exitCode(err)
 	}

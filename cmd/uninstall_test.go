@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -33,7 +33,7 @@ func (p *place) queued(kind event.Kind) event.Event {
 }
 
 func (p *place) state() string {
-	return config.Places{UID: -1, Home: p.home, MachineID: "0123"}.StateDir()
+	return paths.User{UID: -1, Home: p.home, MachineID: "0123"}.StateDir()
 }
 
 func (p *place) spool() string { return filepath.Join(p.state(), "spool") }

@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -272,7 +273,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	if moved, err := state.Tidy(dir); err != nil || len(moved) > 0 {
 		log.Warn("the state folder held what is no file of the watcher's", "moved", moved, "error", err)
 	}
-	s := spool.Open(spoolOptions(a.spoolDir(o.spoolDir, c), a.uid))
+	s := spool.Open(spool.For(a.spoolDir(o.spoolDir, c), a.uid))
 	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
 	w.UID = uidOf
 	w.Covered = newCovers(s.Dir(), log).covered
@@ -366,7 +367,7 @@ func (o *watchOptions) stateDir(c config.Config) string {
 // watchDir is the watcher's folder that goes with a worker's.
 func watchDir(c config.Config, stateDir string) string {
 	dir := filepath.Join(stateDir, "watch")
-	if host := (config.Places{}); stateDir == host.StateDir() {
+	if host := (paths.User{}); stateDir == host.StateDir() {
 		dir = hostWatchState
 	}
 	return cmp.Or(c.Watch.StateDir, dir)

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
@@ -49,7 +49,7 @@ func TestReplayOfAFlood(t *testing.T) {
 	log := floodOf(addresses)
 	for _, args := range [][]string{{"watch", "--replay", "-"}, {"watch", "--replay", "-", "--json"}} {
 		var out, said bytes.Buffer
-		a := &app{in: strings.NewReader(log), out: &out, err: &said, uid: 1000, places: config.Places{UID: 1000, Home: t.TempDir()}}
+		a := &app{in: strings.NewReader(log), out: &out, err: &said, uid: 1000, places: paths.User{UID: 1000, Home: t.TempDir()}}
 		if code := a.run(t.Context(), args); code != exitDone {
 			t.Fatal(code, said.String())
 		}

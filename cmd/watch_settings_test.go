@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // Root hands over what is to be watched, and what is wrong is said of the file
@@ -29,7 +29,7 @@ func TestWatchersSettings(t *testing.T) {
 	}
 	save(text)
 	// As somebody who is not root: root's goes to the watcher's group.
-	a := &app{configFile: name, uid: 1, places: config.Places{UID: os.Getuid()}, err: &bytes.Buffer{}}
+	a := &app{configFile: name, uid: 1, places: paths.User{UID: os.Getuid()}, err: &bytes.Buffer{}}
 	write := watchOptions{app: a, writeTo: file}
 	uid := os.Getuid()
 	if uid != 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/journald"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -201,7 +202,7 @@ func openSources(c config.Config, dir string, log *slog.Logger) (out []source.So
 		}
 	}()
 	for _, n := range named {
-		s, err := n.Settings.Open(source.Options{Name: n.Name, StateDir: dir, Log: log, MachineID: machineID()})
+		s, err := n.Settings.Open(source.Options{Name: n.Name, StateDir: dir, Log: log, MachineID: paths.MachineID()})
 		if err != nil {
 			return out, err
 		}

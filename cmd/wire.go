@@ -13,6 +13,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -52,8 +53,8 @@ func (a *app) spoolDir(flag string, c config.Config) string {
 // defaults are the places that go with the settings: whoever names the host's
 // file means the host's spool and state, its service above all, which is a
 // user like others.
-func (a *app) defaults() config.Places {
-	if host := (config.Places{}); absolute(a.configFile) == host.ConfigFile() {
+func (a *app) defaults() paths.User {
+	if host := (paths.User{}); absolute(a.configFile) == host.ConfigFile() {
 		return host
 	}
 	return a.places

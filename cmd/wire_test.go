@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // The service runs as a user of its own, and must not put the host's memory
@@ -19,7 +20,7 @@ func TestDefaultPlacesGoWithTheSettings(t *testing.T) {
 		{"none named", "", "/home/alice/state/sshnotify/", "/home/alice/state/sshnotify/"},
 		{"others", "/etc/sshnotify/other.toml", "/home/alice/state/sshnotify/", "/home/alice/state/sshnotify/"},
 	} {
-		a := &app{configFile: tt.file, places: config.Places{UID: 1000, Home: "/home/alice", XDGStateHome: "/home/alice/state"}}
+		a := &app{configFile: tt.file, places: paths.User{UID: 1000, Home: "/home/alice", XDGStateHome: "/home/alice/state"}}
 		under := func(what, got, want string) {
 			if len(got) < len(want) || got[:len(want)] != want {
 				t.Errorf("%s: %s is %s, not %s", tt.name, what, got, want)
@@ -30,21 +31,5 @@ func TestDefaultPlacesGoWithTheSettings(t *testing.T) {
 		if got := a.spoolDir("/flag", config.Config{Watching: config.Watching{SpoolDir: "/settings"}}); got != "/flag" {
 			t.Errorf("%s: a flag gives way: %s", tt.name, got)
 		}
-	}
-}
-
-// A worker must never take the events of another spool.
-func TestOverflowsAreApart(t *testing.T) {
-	t.Parallel()
-	of := map[string]string{}
-	for _, dir := range []string{hostSpool, "/a/b", "/a-b", "/a/-b", "/a-/b", "/a--b", "/a_b", "/a_-b", "/a_/b", "/a__b"} {
-		at := overflow(dir)
-		if was, taken := of[at]; taken {
-			t.Errorf("%s and %s overflow into %s", was, dir, at)
-		}
-		of[at] = dir
-	}
-	if at := overflow("/a//b/"); at != overflow("/a/b") {
-		t.Errorf("one folder has two overflows, %s", at)
 	}
 }

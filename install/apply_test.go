@@ -16,7 +16,7 @@ import (
 // edited plans one edit of a file as it is now.
 func edited(t *testing.T, w *world, name, content string) Plan {
 	t.Helper()
-	p := must(newPlanner(t.Context(), w.Host, "/record/installed.json"))(t)
+	p := must(newPlanner(t.Context(), w.Host, Findings{}, "/record/installed.json"))(t)
 	f := must(w.read(name))(t)
 	if err := p.edit(f, []byte(content), 0o644, "test"); err != nil {
 		t.Fatal(err)

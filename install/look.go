@@ -193,3 +193,17 @@ func (h Host) pamNames() []string {
 	}
 	return out
 }
+
+// hookedServices returns the services that the host was set up for: sshd, and
+// those whose stacks have the hook.
+func (f Findings) hookedServices() []string {
+	out := []string{"sshd"}
+	for _, l := range f.Hooks {
+		for s, names := range hookable {
+			if slices.Contains(names, path.Base(l.File)) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}

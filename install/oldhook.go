@@ -28,7 +28,7 @@ var userStartFiles = []string{
 }
 
 // startPlaces gives userStartFiles as paths of the host.
-func (a userPlace) startPlaces() []string {
+func (a account) startPlaces() []string {
 	var out []string
 	for _, name := range userStartFiles {
 		out = append(out, path.Join(a.Home, name))

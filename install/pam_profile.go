@@ -19,17 +19,17 @@ const (
 	commonSession = "/etc/pam.d/common-session"
 )
 
-// profile says how a door gets its hook by a profile.
+// profile says how a service gets its hook by a profile.
 type profile struct {
 	text   string // "" where it can't
 	reason string // why it can't where it should
 }
 
-// profile looks whether a door gets its hook by a profile: that of sshd does,
+// profile looks whether a service gets its hook by a profile: that of sshd does,
 // whose own file is openssh-server's to replace. The hook is then run for every
 // service with a session, and does nothing for those that are not sshd; su, sudo
 // and login need lines of their own (see Hook).
-func (h Host) profile(f Findings, d door) profile {
+func (h Host) profile(f Findings, d pamService) profile {
 	if f.PAM != DebianPAM || d.name != "sshd" || h.Run == nil {
 		return profile{}
 	}
@@ -183,8 +183,8 @@ func pamAuthUpdate(args ...string) []string {
 }
 
 // enable puts the hook in by a profile, and takes an older line out of the
-// door's own file. done is false where there is no profile for it.
-func (p *planner) enable(into profile, d door) (done bool, err error) {
+// service's own file. done is false where there is no profile for it.
+func (p *planner) enable(into profile, d pamService) (done bool, err error) {
 	if into.text == "" {
 		return false, nil
 	}
@@ -199,13 +199,13 @@ func (p *planner) enable(into profile, d door) (done bool, err error) {
 		return false, nil
 	}
 	if !same || ours {
-		if _, err := p.file(whole{path: profilePath, content: []byte(into.text), mode: 0o644, owner: ownedByRoot, why: "the hook, for pam-auth-update"}); err != nil {
+		if _, err := p.file(wholeFile{path: profilePath, content: []byte(into.text), mode: 0o644, owner: ownedByRoot, why: "the hook, for pam-auth-update"}); err != nil {
 			return false, err
 		}
 	}
 	if p.h.inCommon(d.hook) != nil {
 		p.run("the hook, in what sshd's stack includes", pamAuthUpdate("--remove", profileName), pamAuthUpdate("--enable", profileName)...)
-		p.plan.Changes[len(p.plan.Changes)-1].proof = func(h Host) error { return h.inCommon(d.hook) }
+		p.last().proof = func(h Host) error { return h.inCommon(d.hook) }
 	}
 	return true, p.cut(d)
 }
@@ -226,8 +226,8 @@ func (h Host) inCommon(k Hook) error {
 	return nil
 }
 
-// cut takes a line of its own out of the file of a door.
-func (p *planner) cut(d door) error {
+// cut takes a line of its own out of the file of a service.
+func (p *planner) cut(d pamService) error {
 	f, err := p.h.read(path.Join(pamDirs[0], d.name))
 	if err != nil || !f.exists {
 		return err
@@ -247,19 +247,19 @@ func (p *planner) cut(d door) error {
 
 // profileOut takes the profile's hook out of what pam-auth-update makes. done is
 // false where it would not.
-func (t *takeout) profileOut() (done bool) {
-	if t.h.layout() != DebianPAM || !t.h.exists(profilePath) {
+func (u *uninstaller) profileOut() (done bool) {
+	if u.h.layout() != DebianPAM || !u.h.exists(profilePath) {
 		return false
 	}
-	if t.h.Run == nil {
-		t.note("%s: left to do: pam-auth-update --remove %s", commonSession, profileName)
+	if u.h.Run == nil {
+		u.note("%s: left to do: pam-auth-update --remove %s", commonSession, profileName)
 		return true
 	}
-	if t.h.managed() != nil {
+	if u.h.managed() != nil {
 		return false
 	}
-	t.run("the hook goes", pamAuthUpdate("--enable", profileName), pamAuthUpdate("--remove", profileName)...)
-	t.plan.Changes[len(t.plan.Changes)-1].proof = func(h Host) error {
+	u.run("the hook goes", pamAuthUpdate("--enable", profileName), pamAuthUpdate("--remove", profileName)...)
+	u.last().proof = func(h Host) error {
 		for _, at := range []string{commonSession, commonSession + "-noninteractive"} {
 			if strings.Contains(h.text(at), "sshnotify hook") {
 				return fmt.Errorf("pam-auth-update left the hook in %s", at)

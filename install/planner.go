@@ -14,6 +14,7 @@ import (
 type planner struct {
 	ctx  context.Context
 	h    Host
+	f    Findings
 	plan Plan
 	rec  record
 	// recAt is the place of the record, and recBefore the number of changes
@@ -21,9 +22,12 @@ type planner struct {
 	recAt     string
 	recBefore int
 	made      map[string]bool // folders that the plan makes
+	// renewed: the program or its settings are others now, so that what runs
+	// must be started again.
+	renewed bool
 }
 
-func newPlanner(ctx context.Context, h Host, recAt string) (*planner, error) {
+func newPlanner(ctx context.Context, h Host, f Findings, recAt string) (*planner, error) {
 	recAt, err := h.resolve(recAt)
 	if err != nil {
 		return nil, err
@@ -32,7 +36,7 @@ func newPlanner(ctx context.Context, h Host, recAt string) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &planner{ctx: ctx, h: h, rec: rec, recAt: recAt, made: map[string]bool{}}, nil
+	return &planner{ctx: ctx, h: h, f: f, rec: rec, recAt: recAt, made: map[string]bool{}}, nil
 }
 
 func (p *planner) add(c Change) { p.plan.Changes = append(p.plan.Changes, c) }
@@ -41,21 +45,18 @@ func (p *planner) note(format string, args ...any) {
 	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf(format, args...))
 }
 
-// whole describes a file that belongs to sshnotify as a whole.
-type whole struct {
-	path    string
-	content []byte
-	mode    fs.FileMode
-	owner   Owner
-	why     string
-	hidden  bool
-	purge   bool
-	// replace: also where its owner has another text there.
-	replace bool
+// walk plans all artifacts of a table, and returns the plan.
+func (p *planner) walk(table []artifact) (Plan, error) {
+	for _, a := range table {
+		if err := a.plan(p); err != nil {
+			return Plan{}, err
+		}
+	}
+	return p.finish()
 }
 
-// file puts in a whole file and says whether it changes.
-func (p *planner) file(w whole) (bool, error) {
+// file puts in a whole file, and reports whether its content changes.
+func (p *planner) file(w wholeFile) (bool, error) {
 	f, err := p.h.read(w.path)
 	if err != nil {
 		return false, err
@@ -113,7 +114,7 @@ func (p *planner) edit(f file, content []byte, mode fs.FileMode, why string) err
 	return nil
 }
 
-// canGive says whether this process may give its files to a group.
+// canGive reports whether this process may give its files to a group.
 func canGive(gid int) bool {
 	if os.Geteuid() == 0 || gid == os.Getegid() {
 		return true
@@ -122,9 +123,10 @@ func canGive(gid int) bool {
 	return err != nil || slices.Contains(groups, gid)
 }
 
-// folder makes a folder, or sets the owner and mode of one that is there.
-func (p *planner) folder(dir string, mode fs.FileMode, o Owner, why string, purge bool) error {
-	f, err := p.h.stat(dir)
+// folder makes a folder, or sets the owner and mode of one that is there. With
+// purge it goes on purge only.
+func (p *planner) folder(d folder, purge bool) error {
+	f, err := p.h.stat(d.path)
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (p *planner) folder(dir string, mode fs.FileMode, o Owner, why string, purg
 		if !f.dir {
 			return fmt.Errorf("%s: not a folder", f.path)
 		}
-		return p.rights(f, mode, o, why)
+		return p.rights(f, d.mode, d.owner, d.why)
 	}
 	if p.made[f.path] {
 		return nil
@@ -142,7 +144,7 @@ func (p *planner) folder(dir string, mode fs.FileMode, o Owner, why string, purg
 	}
 	p.made[f.path] = true
 	p.rec.set(item{Kind: kindFolder, Path: f.path, Created: true, Purge: purge})
-	p.add(Change{Action: Mkdir, Path: f.path, Mode: mode, Owner: o, Why: why})
+	p.add(Change{Action: Mkdir, Path: f.path, Mode: d.mode, Owner: d.owner, Why: d.why})
 	return nil
 }
 
@@ -164,7 +166,7 @@ func (p *planner) parents(of string) error {
 	if p.h.UID == 0 {
 		mode = 0o755
 	}
-	return p.folder(dir, mode, Owner{}, "", false)
+	return p.folder(folder{path: dir, mode: mode}, false)
 }
 
 // rights sets the owner and mode of what is there, where they are not right.
@@ -221,3 +223,25 @@ func (p *planner) finish() (Plan, error) {
 	p.plan.Changes = slices.Insert(p.plan.Changes, p.recBefore, c)
 	return p.plan, nil
 }
+
+// link has a service started at the boot of an image, as systemctl enable and
+// rc-update do on a host that runs.
+func (p *planner) link(at, target, why string) error {
+	if p.h.exists(at) {
+		return nil
+	}
+	dir, err := p.h.resolve(path.Dir(at))
+	if err != nil {
+		return err
+	}
+	at = path.Join(dir, path.Base(at))
+	if err := p.parents(at); err != nil {
+		return err
+	}
+	p.rec.set(item{Kind: kindLink, Path: at, Name: target, Created: true})
+	p.add(Change{Action: Link, Path: at, New: []byte(target), Why: why})
+	return nil
+}
+
+// last returns the change that was added last.
+func (p *planner) last() *Change { return &p.plan.Changes[len(p.plan.Changes)-1] }

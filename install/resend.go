@@ -15,8 +15,10 @@ import (
 // resendMinutes is how long an event of an ended worker waits at most.
 const resendMinutes = 5
 
-// resend plans what sends the events that an ended worker left behind.
-func (p *planner) resend(a userPlace) error {
+// resend is what sends the events that an ended worker left behind.
+type resend struct{ account }
+
+func (a resend) plan(p *planner) error {
 	words := []string{a.Binary, "deliver", "--once"}
 	if a.Config != "" {
 		words = append(words, "--config", a.Config)
@@ -25,24 +27,28 @@ func (p *planner) resend(a userPlace) error {
 		words = append(words, "--spool", a.Spool)
 	}
 	if a.name != "" && p.h.exists("/var/lib/systemd/linger/"+a.name) {
-		return p.resendTimer(a, words)
+		return a.timer(p, words)
 	}
-	return p.resendCron(words)
+	return a.cron(p, words)
 }
 
 const timerName = "sshnotify-resend"
 
-func (p *planner) resendTimer(a userPlace, words []string) error {
-	dir := path.Join(a.ConfigHome, "systemd/user")
+// wants is the link that has the timer started.
+func (a resend) wants() string {
+	return path.Join(a.ConfigHome, "systemd/user/timers.target.wants", timerName+".timer")
+}
+
+func (a resend) timer(p *planner, words []string) error {
 	changed := false
 	for _, u := range userUnits(words) {
-		c, err := p.file(whole{path: path.Join(dir, u.name), content: []byte(u.text), mode: 0o644, why: "sends what an ended worker left"})
+		c, err := p.file(wholeFile{path: path.Join(a.ConfigHome, "systemd/user", u.name), content: []byte(u.text), mode: 0o644, why: "sends what an ended worker left"})
 		if err != nil {
 			return err
 		}
 		changed = changed || c
 	}
-	enabled := p.h.exists(path.Join(dir, "timers.target.wants", timerName+".timer"))
+	enabled := p.h.exists(a.wants())
 	if changed {
 		p.run("systemd reads the new units", nil, "systemctl", "--user", "daemon-reload")
 	}
@@ -74,7 +80,7 @@ func (p *planner) crontab() (text []byte, ok bool, err error) {
 	return text, true, nil
 }
 
-func (p *planner) resendCron(words []string) error {
+func (a resend) cron(p *planner, words []string) error {
 	old, ok, err := p.crontab()
 	if err != nil {
 		return err
@@ -108,4 +114,40 @@ func crontabCommand(text []byte) Command {
 		return Command{Args: []string{"crontab", "-r"}}
 	}
 	return Command{Args: []string{"crontab", "-"}, Stdin: text}
+}
+
+func (a resend) undo(u *uninstaller) error {
+	if u.h.exists(a.wants()) {
+		u.run("nothing sends what waits any more", []string{"systemctl", "--user", "enable", "--now", timerName + ".timer"},
+			"systemctl", "--user", "disable", "--now", timerName+".timer")
+		u.unlinked(a.wants())
+	}
+	old, ok, err := u.crontab()
+	if err != nil || !ok {
+		return err
+	}
+	text, err := cutBlock(old)
+	if err != nil {
+		return fmt.Errorf("crontab: %w", err)
+	}
+	u.setCrontab(old, text, "nothing sends what waits any more")
+	return nil
+}
+
+// check checks that something sends what an ended worker left.
+func (a resend) check(c *checker) {
+	if c.h.exists(a.wants()) {
+		c.OK("resend", "a timer of the account's own systemd")
+		return
+	}
+	text, ok, err := (&planner{ctx: c.ctx, h: c.h}).crontab()
+	if err != nil || !ok {
+		c.Warn("resend", "loginctl enable-linger, or have cron installed, then: "+againUser, "no timer and no cron: what an ended worker left waits for the next login")
+		return
+	}
+	if found, err := findBlocks(text); err != nil || len(found) == 0 {
+		c.Warn("resend", againUser, "no line in the crontab: what an ended worker left waits for the next login")
+		return
+	}
+	c.OK("resend", "a line in the crontab")
 }

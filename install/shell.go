@@ -1,7 +1,10 @@
 package install
 
 import (
+	"bytes"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -84,4 +87,187 @@ func checkPath(what, p string) error {
 		}
 	}
 	return nil
+}
+
+// startFile is a file that a shell reads when it starts.
+type startFile struct {
+	shell, path, block, why string
+}
+
+// ShellError: no start-up file of this shell is known. Line is what its user
+// can put into it, if it is like sh.
+type ShellError struct {
+	Shell, Line string
+}
+
+func (e *ShellError) Error() string {
+	if e.Shell == "" {
+		return "the account has no login shell"
+	}
+	return fmt.Sprintf("shell %q is not known: bash, zsh and fish are", e.Shell)
+}
+
+// startFiles gives the files in which a login by SSH meets the hook.
+func (h Host) startFiles(a account) ([]startFile, error) {
+	shells := a.Shells
+	if len(shells) == 0 {
+		kind := shellKind(a.LoginShell)
+		if kind == "" {
+			return nil, &ShellError{
+				Shell: path.Base("/" + a.LoginShell),
+				Line:  strings.TrimSuffix(shBlock(hookCommand(a.Binary, a.Config, a.Spool)), "\n"),
+			}
+		}
+		shells = []string{kind}
+	}
+	words := hookCommand(a.Binary, a.Config, a.Spool)
+	var out []startFile
+	add := func(shell, path, block, why string) { out = append(out, startFile{shell, path, block, why}) }
+	for _, s := range slices.Compact(slices.Sorted(slices.Values(shells))) {
+		switch s {
+		case Bash:
+			add(Bash, path.Join(a.Home, ".bashrc"), shBlock(words), "the hook, for bash")
+			if p, ok := h.bashProfile(a.Home); !ok {
+				add(Bash, p, shBlock(words), "the hook, for login shells, which do not read .bashrc here")
+			}
+		case Zsh:
+			add(Zsh, h.zshenv(a.Home, a.ZDotDir), shBlock(words), "the hook, for zsh")
+		case Fish:
+			add(Fish, path.Join(a.ConfigHome, "fish/conf.d/sshnotify.fish"), fishBlock(words), "the hook, for fish")
+		}
+	}
+	return out, nil
+}
+
+// bashProfile gives the one file that a login bash reads (bash(1),
+// INVOCATION), or would read if it were there, and whether it reads .bashrc.
+func (h Host) bashProfile(home string) (p string, readsBashrc bool) {
+	for _, name := range []string{".bash_profile", ".bash_login", ".profile"} {
+		p := path.Join(home, name)
+		if !h.exists(p) {
+			continue
+		}
+		return p, h.readsBashrc(p, home, 0)
+	}
+	return path.Join(home, ".profile"), false
+}
+
+// readsBashrc looks for .bashrc in a profile, and in the .profile that a
+// .bash_profile often reads.
+func (h Host) readsBashrc(p, home string, depth int) bool {
+	for line := range strings.SplitSeq(h.text(p), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if strings.Contains(line, "bashrc") {
+			return true
+		}
+		if depth == 0 && strings.Contains(line, "/.profile") && h.readsBashrc(path.Join(home, ".profile"), home, 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// zshenv gives the first file of its user's that every zsh reads (zsh(1),
+// STARTUP/SHUTDOWN FILES). A ZDOTDIR that ~/.zshenv itself sets does not move
+// ~/.zshenv.
+func (h Host) zshenv(home, zdotdir string) string {
+	own := path.Join(home, ".zshenv")
+	if zdotdir == "" || !path.IsAbs(zdotdir) || strings.Contains(h.text(own), "ZDOTDIR=") {
+		return own
+	}
+	return path.Join(zdotdir, ".zshenv")
+}
+
+// allStartFiles gives every place where a block may stand, for taking it out.
+func (h Host) allStartFiles(a account) []string {
+	var out []string
+	for _, name := range []string{".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv"} {
+		out = append(out, path.Join(a.Home, name))
+	}
+	if path.IsAbs(a.ZDotDir) {
+		out = append(out, path.Join(a.ZDotDir, ".zshenv"))
+	}
+	return append(out, path.Join(a.ConfigHome, "fish/conf.d/sshnotify.fish"))
+}
+
+// shellHooks are the hook's blocks in the start-up files of an account's shells.
+type shellHooks struct{ account }
+
+func (a shellHooks) plan(p *planner) error {
+	files, err := p.h.startFiles(a.account)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, s := range files {
+		f, err := p.h.read(s.path)
+		if err != nil {
+			return err
+		}
+		// Two dotfiles may be links to one.
+		if seen[f.path] {
+			continue
+		}
+		seen[f.path] = true
+		content, err := setBlock(f.data, s.block)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
+		}
+		if old, _ := findBlocks(f.data); len(old) > 0 && !bytes.Equal(content, f.data) {
+			p.note("%s: the block that was there is brought up to date", f.path)
+		}
+		if err := p.edit(f, content, 0o644, s.why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a shellHooks) undo(u *uninstaller) error {
+	places := u.h.allStartFiles(a.account)
+	for _, it := range u.rec.Items {
+		if it.Kind == kindEdit {
+			places = append(places, it.Path)
+		}
+	}
+	for _, f := range places {
+		if err := u.cutFrom(f, cutBlock, "the hook goes"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check checks that each shell meets the hook.
+func (a shellHooks) check(c *checker) {
+	files, err := c.h.startFiles(a.account)
+	if err != nil {
+		c.Fail("shell", "sshnotify install --shell bash", "%v", err)
+	}
+	for _, s := range files {
+		name := "hook " + s.shell
+		f, err := c.h.read(s.path)
+		if err != nil {
+			c.Fail(name, againUser, "%v", err)
+			continue
+		}
+		found, err := findBlocks(f.data)
+		switch {
+		case err != nil:
+			c.Fail(name, "take both marker lines out of "+quoteShell(f.path)+", then: "+againUser, "%s: %v", f.path, err)
+		case len(found) == 0:
+			c.Fail(name, againUser, "%s: no block", f.path)
+		case len(found) > 1:
+			c.Warn(name, againUser, "%s: %d blocks", f.path, len(found))
+		case mayReturn(f.data[:found[0].from]):
+			c.Fail(name, againUser, "%s: what stands above the block may keep it from being read", f.path)
+		case string(f.data[found[0].from:found[0].to]) != s.block:
+			c.Warn(name, againUser, "%s: the block is an older one, or was changed", f.path)
+		default:
+			c.OK(name, "%s", f.path)
+		}
+	}
 }

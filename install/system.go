@@ -5,9 +5,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-)
 
-const setgid = fs.ModeSetgid
+	"github.com/sshnotify/sshnotify/internal/doctor"
+)
 
 // SystemOptions say what to put in for the whole host.
 type SystemOptions struct {
@@ -51,19 +51,218 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 			return Plan{}, err
 		}
 	}
-	p, err := newPlanner(ctx, h, o.recordPath())
+	p, err := newPlanner(ctx, h, f, o.recordPath())
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := p.system(f, o); err != nil {
+	hook := Hook{Binary: o.Binary, Spool: o.Spool, Args: []string{"--config", o.Config}}
+	if f.Init == "systemd" || f.Init == "openrc" {
+		hook.Args = []string{"--no-worker"}
+	}
+	if len(o.Services) == 0 {
+		o.Services = []string{"sshd"}
+	}
+	services, err := h.pamServices(o.Services, f.SSHD, hook)
+	if err != nil {
 		return Plan{}, err
 	}
-	return p.finish()
+	return p.walk(hostArtifacts(h, f, p.rec, o, services))
+}
+
+// PlanSystemUninstall plans to take out of the host what PlanSystem put in.
+func PlanSystemUninstall(ctx context.Context, h Host, places Places, o UndoOptions) (Plan, error) {
+	places = places.filled()
+	if err := places.check(); err != nil {
+		return Plan{}, err
+	}
+	if h.live() && h.UID != 0 {
+		return Plan{}, &HostError{Reason: "only root can change the whole host", Do: "sudo sshnotify uninstall --system"}
+	}
+	f := Look(ctx, h)
+	p, err := newPlanner(ctx, h, f, places.recordPath())
+	if err != nil {
+		return Plan{}, err
+	}
+	u := &uninstaller{p, o, map[string]bool{}}
+	if err := u.mindQueue(places.Spool, RunDir, path.Join(places.Spool, "watch")); err != nil {
+		return Plan{}, err
+	}
+	table := hostArtifacts(h, f, p.rec, SystemOptions{Places: places, Watch: true}, nil)
+	return u.walk(table, func() error { return u.purgeHost(places) }, "sshnotify uninstall --system --purge")
+}
+
+// HostChecks returns the checks of all that PlanSystem puts in, and of what
+// could keep it from working. They read no settings.
+func HostChecks(h Host, places Places) []doctor.Check {
+	places = places.filled()
+	return []doctor.Check{{Needs: doctor.NeedsHost, Run: func(ctx context.Context, r *doctor.Report) {
+		c := &checker{ctx: ctx, h: h, f: Look(ctx, h), Report: r}
+		c.rec, _ = h.loadRecord(places.recordPath()) // without it nothing is called outdated
+		services, err := h.pamServices(c.f.hookedServices(), c.f.SSHD, Hook{Binary: places.Binary, Spool: places.Spool})
+		if err != nil {
+			c.Fail("hook", again, "%v", err)
+		}
+		o := SystemOptions{Places: places, Watch: c.f.Init == "systemd" && h.watchInstalled()}
+		c.checkAll(hostArtifacts(h, c.f, c.rec, o, services))
+	}}}
+}
+
+// The commands that put things right.
+const (
+	again      = "sudo sshnotify install --system"
+	againWatch = again + " --watch"
+)
+
+// hostArtifacts is the table of all that is put on a host, in the order in which
+// that is done: each needs only what is above it, and nothing is reported before
+// there is who reports it.
+func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []pamService) []artifact {
+	places := o.Places
+	// In an image with systemd the first boot adds users and makes folders.
+	absent := h.Run == nil && !f.ServiceUser
+	_, watcher := h.UserByName(WatchUser)
+	owner, dirMode, fileMode := readByService, fs.FileMode(0o750), fs.FileMode(0o640)
+	if absent {
+		owner, dirMode, fileMode = ownedByRoot, 0o700, 0o600
+	}
+	moved := places != (Places{}).filled()
+	table := []artifact{
+		systemUser{
+			ServiceUser, "service", rootsFile(sysusersPath, places.Sysusers(), "the service's user"), f.Packaged, places.State,
+		},
+		recordFolder{folder{path.Dir(places.Config), dirMode, owner, "settings"}},
+		program{places.Binary, o.BinaryFrom, true},
+		settingsFiles{o.Files, dirMode, fileMode, owner, places.Config},
+		folders{name: "folders", again: again, dirs: hostFolders(places), absent: absent},
+	}
+	unit := systemdService{
+		name: unitName, what: "service", title: "service", wants: unitWants, moved: moved, again: again,
+		files: []wholeFile{
+			rootsFile(unitPath, places.Unit(), "the service"),
+			rootsFile(tmpfilesPath, places.Tmpfiles()+rec.ownersAtBoot(o.Files), "the service's folders"),
+		},
+	}
+	openrc := openrcService{rootsFile(openrcPath, places.OpenRC(), "the service")}
+	openrc.file.mode = 0o755
+	switch f.Init {
+	case "systemd":
+		table = append(table, unit)
+	case "openrc":
+		table = append(table, openrc)
+	default:
+		table = append(table, noService{f.Init == noInit})
+	}
+	watch := systemdService{
+		name: watchUnitName, what: "watcher", title: "watch service", wants: watchUnitWants, moved: moved, again: againWatch, refresh: !o.Watch,
+		files: []wholeFile{
+			rootsFile(watchUnitPath, places.WatchUnit(), "the watcher's service"),
+			rootsFile(watchTmpfilesPath, places.WatchTmpfiles(), "the watcher's folders"),
+		},
+	}
+	if o.Watch {
+		table = append(table,
+			systemUser{
+				WatchUser, "watcher", rootsFile(watchSysusersPath, h.watchSysusers(places), "the watcher's user"), h.packaged(watchUnitName) != "", WatchState,
+			},
+			folders{
+				name: "watch folders", again: againWatch, dirs: watchFolders(places, f.Running),
+				absent: h.Run == nil && !(watcher && f.ServiceUser), reload: unitName,
+			})
+	}
+	return append(table, watch,
+		selinuxModule{rootsFile(path.Join(path.Dir(places.Config), "sshnotify.cil"), places.SELinux(), "source of the SELinux module"), places.Spool, o.LoadPolicy},
+		pamHooks{services})
+}
+
+// hostFolders are those of the service. The queue can be passed through, to the
+// watcher's part of it (see watchFolders).
+func hostFolders(places Places) []folder {
+	out := []folder{
+		{places.Spool, 0o751, readByService, "the queue of events"},
+		{places.State, 0o700, ownedByService, "history and cache"},
+		{RunDir, 0o750, readByService, "where hooks write when the queue's disk is full"},
+	}
+	for _, root := range []string{places.Spool, RunDir} {
+		out = append(out,
+			folder{path.Join(root, "tmp"), 0o710 | fs.ModeSetgid, readByService, ""},
+			folder{path.Join(root, "new"), 0o770 | fs.ModeSetgid, readByService, ""})
+	}
+	return append(out,
+		folder{path.Join(places.Spool, "cur"), 0o700, ownedByService, ""},
+		folder{path.Join(places.Spool, "failed"), 0o700, ownedByService, ""})
+}
+
+// watchFolders are the watcher's way into the queue (see package spool), which
+// is its own, but that the service's group may take from it; and its state.
+func watchFolders(places Places, running bool) []folder {
+	inbox, own := path.Join(places.Spool, "watch"), Owner{WatchUser, ServiceUser}
+	out := []folder{
+		{inbox, 0o751, readByService, "where the watcher puts what it finds"},
+		{path.Join(inbox, "tmp"), 0o700 | fs.ModeSetgid, own, ""},
+		{path.Join(inbox, "new"), 0o770 | fs.ModeSetgid, own, ""},
+		{WatchState, 0o711, Owner{WatchUser, WatchUser}, "how far the watcher has come"},
+	}
+	if running {
+		// systemd would make it, and would not take it away when this is undone.
+		out = append(out, folder{WatchRunDir, 0o710, Owner{WatchUser, WatchUser}, ""})
+	}
+	return out
+}
+
+// ownersAtBoot returns the lines of tmpfiles.d that give the settings and secrets,
+// those put in now and those put in before, to the service's group at boot.
+func (r record) ownersAtBoot(files []FileText) string {
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	for _, it := range r.Items {
+		if it.Kind == kindFile && it.Purge && !slices.Contains(paths, it.Path) {
+			paths = append(paths, it.Path)
+		}
+	}
+	text := ""
+	for _, at := range paths {
+		text += "z " + at + " 0640 root " + ServiceUser + " -\n"
+	}
+	return text
+}
+
+// watchable returns why the watcher's service can't be put in, and what runs it
+// instead.
+func (f Findings) watchable(places Places) error {
+	if f.Init == "systemd" {
+		return nil
+	}
+	return &HostError{
+		Reason: "--watch puts in a service of systemd's, which is not used here",
+		Do:     "run this as root, from what starts services here: " + places.Binary + " watch --config " + places.Config + " --spool " + places.Spool,
+	}
+}
+
+// purgeHost takes out what only a purge does: folders with all that is in them,
+// and the users.
+func (u *uninstaller) purgeHost(places Places) error {
+	for _, d := range []string{places.Spool, RunDir, places.State, WatchState, WatchRunDir, watchSettings} {
+		if err := u.purge(d, "queue, history and cache"); err != nil {
+			return err
+		}
+	}
+	if err := u.handOver(path.Dir(places.Config)); err != nil {
+		return err
+	}
+	u.handOverHost()
+	u.userOut(WatchUser, "the watcher's user")
+	u.userOut(ServiceUser, "the service's user")
+	return nil
 }
 
 // recordPath is beside the settings: the service can write its state folder,
 // and files are taken away by what the record says.
 func (p Places) recordPath() string { return path.Join(path.Dir(p.filled().Config), recordName) }
+
+// noInit is an init system that no service is known for.
+const noInit = "unknown"
 
 func (f Findings) usable() error {
 	if f.PAM == NoPAM {
@@ -73,94 +272,4 @@ func (f Findings) usable() error {
 		return &HostError{Reason: "sshd does not use PAM (" + f.SSHD.From + "), so the hook would never run", Do: "UsePAM yes in /etc/ssh/sshd_config, then restart sshd"}
 	}
 	return nil
-}
-
-func (p *planner) system(f Findings, o SystemOptions) error {
-	hook, services := Hook{Binary: o.Binary, Spool: o.Spool}, o.Services
-	if f.Init == "systemd" || f.Init == "openrc" {
-		hook.Args = []string{"--no-worker"}
-	} else {
-		hook.Args = []string{"--config", o.Config}
-	}
-	if len(services) == 0 {
-		services = []string{"sshd"}
-	}
-	ds, err := p.h.doorsFor(services, f.SSHD, hook)
-	if err != nil {
-		return err
-	}
-	there, err := p.serviceUser(f, o.Places)
-	if err != nil {
-		return err
-	}
-	settingsOwner, dirMode, fileMode := readByService, fs.FileMode(0o750), fs.FileMode(0o640)
-	if !there {
-		settingsOwner, dirMode, fileMode = ownedByRoot, 0o700, 0o600
-	}
-	if err := p.folder(path.Dir(o.Config), dirMode, settingsOwner, "settings", true); err != nil {
-		return err
-	}
-	p.recordHere()
-	before := len(p.plan.Changes)
-	if err := p.binary(o.Binary, o.BinaryFrom, ownedByRoot); err != nil {
-		return err
-	}
-	replaced := len(p.plan.Changes) > before
-	trusted := p.h.trusted
-	if replaced {
-		trusted = p.h.rootsOwn
-	}
-	if err := trusted(o.Binary); err != nil {
-		return &HostError{Reason: "root's hook must not run this program: " + err.Error(), Do: "put it into /usr/bin: install -m 0755 sshnotify " + DefaultBinary}
-	}
-	before = len(p.plan.Changes)
-	for _, s := range o.Files {
-		if err := p.settings(s, dirMode, fileMode, settingsOwner); err != nil {
-			return err
-		}
-	}
-	changed := replaced || len(p.plan.Changes) > before
-	if there {
-		if err := p.folders(o.Places); err != nil {
-			return err
-		}
-	}
-	if err := p.service(f, o.Places, o.Files, changed); err != nil {
-		return err
-	}
-	switch {
-	case o.Watch:
-		if err := p.watch(f, o.Places, changed); err != nil {
-			return err
-		}
-	case changed:
-		p.watchOn(f)
-	}
-	if err := p.policy(f, o.Places, o.LoadPolicy); err != nil {
-		return err
-	}
-	// The hook comes last: nothing is told before there is who tells it.
-	profiled, err := p.pam(f, ds)
-	if err != nil {
-		return err
-	}
-	p.systemNotes(f, ds, profiled)
-	return nil
-}
-
-func (p *planner) systemNotes(f Findings, ds []door, profiled bool) {
-	if f.SSHD.UsePAM == "" {
-		p.note("whether sshd uses PAM could not be found out: it must say UsePAM yes")
-	}
-	for _, l := range f.Hooks {
-		if !slices.ContainsFunc(ds, func(d door) bool { return l.File == path.Join(pamDirs[0], d.name) }) && (l.File != commonSession || !profiled) {
-			p.note("%s: line %d runs the hook too", l.File, l.Row)
-		}
-	}
-	for _, o := range f.OldHooks {
-		p.note("%s: line %d %s: a login would be told twice", o.File, o.Row, o.What)
-	}
-	if f.PAM == DebianPAM && !profiled {
-		p.note("when an update of openssh-server brings another /etc/pam.d/sshd, dpkg asks: keep the line, or install again")
-	}
 }

@@ -386,7 +386,7 @@ func TestSystemdMakesTheWatchersUserAndFolders(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
-	for _, d := range watchFolders(Places{}.filled()) {
+	for _, d := range watchFolders(Places{}.filled(), false) {
 		f := must(w.stat(d.path))(t)
 		uid, gid, err := w.ids(d.owner)
 		if err != nil || !f.dir || f.mode != d.mode || f.uid != uid || f.gid != gid {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -60,5 +61,37 @@ func TestConfDWithoutConfigToml(t *testing.T) {
 	errs := strictoml.Errors(err)
 	if len(errs) != 1 || errs[0].Hint != "conf.d is read with a config.toml only, which may be empty: touch "+dir+"/config.toml" {
 		t.Errorf("%v", errs)
+	}
+}
+
+func TestFind(t *testing.T) {
+	if _, ok := Find(paths.User{UID: 1000}); ok {
+		t.Error("settings found without a home")
+	}
+	for name, ok := range map[string]bool{
+		"":                           false,
+		"sshnotify/config.toml":      true,
+		"sshnotify/conf.d/a.toml":    true, // Load then says that config.toml is missing
+		"sshnotify/conf.d/README":    false,
+		"sshnotify/config.toml.save": false,
+	} {
+		dir := t.TempDir()
+		if name != "" {
+			write(t, dir, name, "", 0o600)
+		}
+		path, got := Find(paths.User{UID: 1000, XDGConfigHome: dir})
+		if path != filepath.Join(dir, "sshnotify/config.toml") || got != ok {
+			t.Errorf("with %q: %s %v", name, path, got)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(dir+"/sshnotify", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", dir+"/sshnotify/config.toml"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Find(paths.User{UID: 1000, XDGConfigHome: dir}); !ok {
+		t.Error("a link to nowhere is no settings file, and nobody would be told")
 	}
 }

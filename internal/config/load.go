@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -64,6 +65,21 @@ func confD(path string) ([]string, *strictoml.Error) {
 		}
 	}
 	return paths, nil
+}
+
+// Find returns the default settings file, and whether there is one to Load. If
+// not, Default holds. A file that can't be looked at, and a conf.d without a
+// config.toml, count as settings, so that Load says what is wrong with them.
+func Find(u paths.User) (path string, ok bool) {
+	path = u.ConfigFile()
+	if path == "" {
+		return "", false
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return path, true
+	}
+	more, err := confD(path)
+	return path, err != nil || len(more) > 0
 }
 
 // loader gathers what is wrong, so that a person sees all of it at once.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 	"github.com/sshnotify/sshnotify/internal/state"
 )
 
@@ -136,10 +137,10 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{}, event.ErrNewer
 	}
 	if r.Event == nil {
-		e, err := event.Decode(b)
+		e, err := sshauth.Decode(b)
 		return Record{V: event.Version, Event: e}, err
 	}
-	e, err := event.Decode(r.Event)
+	e, err := sshauth.Decode(r.Event)
 	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Parts: r.Parts}, err
 }
 

@@ -135,6 +135,19 @@ type Auth struct {
 	KeyID         string `json:"key_id,omitempty"`      // of a certificate
 	Serial        uint64 `json:"serial,omitempty"`
 	CAFingerprint string `json:"ca_fingerprint,omitempty"`
+	// Info is SSH_AUTH_INFO_0 as sshd wrote it, a line for each method, of which
+	// the worker reads the rest (package sshauth); a hook has no time for keys.
+	Info string `json:"info,omitempty"`
+}
+
+// Cleaned returns how somebody authenticated as it may be stored and told.
+func (a Auth) Cleaned() Auth {
+	for _, s := range []*string{&a.Method, &a.KeyType, &a.Fingerprint, &a.CAFingerprint} {
+		*s = Clean(*s, maxWord)
+	}
+	a.KeyID = Clean(a.KeyID, maxKeyID)
+	a.Info = cleanAuthInfo(a.Info)
+	return a
 }
 
 // Session is the sshd process of one connection. PID, Start, Boot and NS
@@ -316,10 +329,10 @@ func (e *Event) normalize() {
 	if e.Local.IP.IsValid() {
 		e.Local.IP = e.Local.IP.Unmap().WithZone("")
 	}
-	for _, s := range []*string{&e.Auth.Method, &e.Auth.KeyType, &e.Auth.Fingerprint, &e.Auth.CAFingerprint, &e.Session.Boot, &e.Session.NS} {
+	for _, s := range []*string{&e.Session.Boot, &e.Session.NS} {
 		*s = Clean(*s, maxWord)
 	}
-	e.Auth.KeyID = Clean(e.Auth.KeyID, maxKeyID)
+	e.Auth = e.Auth.Cleaned()
 	if len(e.Flags) > 8 {
 		e.Flags = e.Flags[:8]
 	}

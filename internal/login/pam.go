@@ -48,7 +48,7 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		e.Kind = event.KindLogin
 		e.ID = event.LoginID(e.Session, sshConnection)
 		if !local {
-			e.Auth = parseAuthInfo(env.last("SSH_AUTH_INFO_0"))
+			e.Auth.Info = env.last("SSH_AUTH_INFO_0")
 		}
 		setAddress(&e, rhost, sshConnection)
 	case "close_session":

@@ -29,7 +29,7 @@ func TestPAMLogin(t *testing.T) {
 		User: "alice", Service: "sshd", Via: event.ViaPAM,
 		Remote:  event.Remote{IP: ip("203.0.113.7"), Port: 51234},
 		Local:   event.Local{IP: ip("10.0.0.5"), Port: 22},
-		Auth:    event.Auth{Method: "password"},
+		Auth:    event.Auth{Info: "password\n"},
 		Session: monitor,
 	}
 	if d := cmp.Diff(want, got, compareAddrs); d != "" {

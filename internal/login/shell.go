@@ -35,7 +35,7 @@ func fromShell(h Host, env Env, o Options) (event.Event, error) {
 		User:    user,
 		Service: service,
 		Via:     event.ViaShell,
-		Auth:    parseAuthInfo(h.authFile(env.last("SSH_USER_AUTH"))),
+		Auth:    event.Auth{Info: h.authFile(env.last("SSH_USER_AUTH"))},
 		Session: session,
 	}
 	if ip := conn.remote.Addr(); ip.IsValid() {
@@ -58,13 +58,13 @@ func (h Host) authFile(path string) string {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxAuthInfo {
+	if err != nil || !info.Mode().IsRegular() || info.Size() > event.MaxAuthInfo {
 		return ""
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != h.UID {
 		return ""
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxAuthInfo))
+	b, err := io.ReadAll(io.LimitReader(f, event.MaxAuthInfo))
 	if err != nil {
 		return ""
 	}

@@ -290,7 +290,7 @@ func TestShellAuthFile(t *testing.T) {
 	self := hook(uid)
 	h := pretend(t, nil, self, bash(850, 820, uid), proc{820, 700, "sshd", "sshd: me@pts/0|", uid})
 	write(t, h.Root, "tmp/sshauth.1", "keyboard-interactive/pam\n")
-	write(t, h.Root, "tmp/huge", "password\n"+strings.Repeat("x", maxAuthInfo))
+	write(t, h.Root, "tmp/huge", "password\n"+strings.Repeat("x", event.MaxAuthInfo))
 	link(t, "sshauth.1", filepath.Join(h.Root, "tmp/link"))
 	if err := syscall.Mkfifo(filepath.Join(h.Root, "tmp/fifo"), 0o600); err != nil {
 		t.Fatal(err)
@@ -300,7 +300,7 @@ func TestShellAuthFile(t *testing.T) {
 		uid        int
 		want       string
 	}{
-		{"the file that sshd made", "/tmp/sshauth.1", uid, "keyboard-interactive/pam"},
+		{"the file that sshd made", "/tmp/sshauth.1", uid, "keyboard-interactive/pam\n"},
 		{"nothing is named", "", uid, ""},
 		{"it is gone", "/tmp/sshauth.2", uid, ""},
 		{"a relative path", "tmp/sshauth.1", uid, ""},
@@ -315,8 +315,8 @@ func TestShellAuthFile(t *testing.T) {
 		write(t, h.Root, "proc/850/status", fmt.Sprintf("Uid:\t%d\t0\t0\t0\n", r.uid))
 		write(t, h.Root, "proc/self/environ", "SSH_CONNECTION="+aliceConn+"\x00SSH_USER_AUTH="+r.path+"\x00")
 		e, err := Read(h, Options{Now: now})
-		if err != nil || e.Auth.Method != r.want {
-			t.Errorf("%s: method %q, %v; want %q", r.name, e.Auth.Method, err, r.want)
+		if err != nil || e.Auth.Info != r.want {
+			t.Errorf("%s: how %q, %v; want %q", r.name, e.Auth.Info, err, r.want)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/paths"
 )
 
 // aliceSays is what alice would like to see in a file of root's.
@@ -127,7 +127,7 @@ type planted struct {
 func (g *guest) plant() *planted {
 	g.t.Helper()
 	p := &planted{g: g}
-	places := config.Places{UID: 1000, Home: "/home/alice", MachineID: strings.Repeat("0123", 8)}
+	places := paths.User{UID: 1000, Home: "/home/alice", MachineID: strings.Repeat("0123", 8)}
 	spool := places.SpoolDir()
 	sum := sha256.Sum256([]byte(spool))
 	told := filepath.Join(places.StateDir(), "told-"+hex.EncodeToString(sum[:4])+".jsonl")

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -82,6 +83,33 @@ type Options struct {
 	// Fault decides on each system call, by its name and path, before it is made:
 	// an error fails it. It is for tests; nil otherwise.
 	Fault func(op, path string) error
+}
+
+// hostDir and hostOverflow are the contract's places of the host.
+const (
+	hostDir      = "/var/spool/sshnotify"
+	hostOverflow = "/run/sshnotify"
+)
+
+// For returns the options of the spool in a folder, for a process with an
+// effective user id. Root's is the host's, whoever works it, and so is one that
+// root owns; as root it does not look at the folder, which may not answer.
+func For(dir string, uid int) Options {
+	var st syscall.Stat_t
+	if uid == 0 || syscall.Stat(dir, &st) == nil && st.Uid == 0 {
+		return Options{Dir: dir, UID: uid, Host: true, Overflow: overflow(dir)}
+	}
+	return Options{Dir: dir, UID: uid}
+}
+
+// overflow returns a folder of its own, in memory, for each spool, so that no
+// worker takes another spool's events. A "-" of the path becomes "_-", which
+// keeps /a-b and /a/b apart.
+func overflow(dir string) string {
+	if dir == hostDir {
+		return hostOverflow
+	}
+	return hostOverflow + strings.NewReplacer("_", "__", "-", "_-", "/", "-").Replace(filepath.Clean(dir))
 }
 
 // Spool is one queue on disk. It may be used concurrently, by any number of

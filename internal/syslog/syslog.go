@@ -12,12 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -54,7 +54,7 @@ type Writer struct {
 	Timeout time.Duration // for one line, over all paths; 0 means 50 ms
 }
 
-// New gives a Writer for the sockets where Linux, macOS and FreeBSD have them.
+// New returns a Writer for the sockets where Linux, macOS and FreeBSD have them.
 func New() *Writer {
 	return &Writer{Paths: []string{"/dev/log", "/var/run/syslog", "/var/run/log"}, Timeout: timeout}
 }
@@ -88,27 +88,45 @@ func (w *Writer) Send(p Priority, msg string) error {
 }
 
 func send(path, head, msg string, deadline time.Time) error {
-	d := net.Dialer{Deadline: deadline}
 	end := ""
-	conn, err := d.Dial("unixgram", path)
-	if errors.Is(err, syscall.EPROTOTYPE) {
+	conn, err := dial(path, unix.SOCK_DGRAM)
+	if errors.Is(err, unix.EPROTOTYPE) {
 		end = "\n" // a stream has no other mark between two lines
-		conn, err = d.Dial("unix", path)
+		conn, err = dial(path, unix.SOCK_STREAM)
 	}
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(deadline); err != nil {
+	if err := conn.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
-	_, err = conn.Write([]byte(head + msg + end))
-	if errors.Is(err, syscall.EMSGSIZE) && len(msg) > cutAt {
-		if _, err = conn.Write([]byte(head + cut(msg) + end)); err == nil {
+	_, err = conn.WriteString(head + msg + end)
+	if errors.Is(err, unix.EMSGSIZE) && len(msg) > cutAt {
+		if _, err = conn.WriteString(head + cut(msg) + end); err == nil {
 			return ErrCut
 		}
 	}
 	return err
+}
+
+// dial connects to a socket of the system log, and never waits. Package net does
+// the same, but no program starts fast with it.
+func dial(path string, kind int) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "connect", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // cut shortens a clean message without splitting a character.

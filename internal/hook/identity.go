@@ -1,4 +1,4 @@
-package cmd
+package hook
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// isApart reports whether this process has several users or groups at once:
+// IsMixed reports whether this process has several users or groups at once:
 // pam_exec runs the hook of su and sudo with the caller's real uid and root's
 // effective one. Whoever is the real user may signal such a process, and most
 // programs take that user's environment for trusted.
-func isApart() bool {
+func IsMixed() bool {
 	r, e, s := userIDs()
 	if r != e || s != e {
 		return true
@@ -19,12 +19,12 @@ func isApart() bool {
 	return r != e || s != e
 }
 
-// becomeEffective makes this process the effective user's entirely, and says
+// becomeEffective makes this process the effective user's entirely, and reports
 // whether it was another's. Root's groups are its own, too: seteuid in a line of
 // PAM leaves the caller's.
 func becomeEffective() (was bool, err error) {
 	uid, gid := os.Geteuid(), os.Getegid()
-	was = isApart()
+	was = IsMixed()
 	switch {
 	case !was && (uid != 0 || gid == 0):
 		return was, nil
@@ -38,15 +38,13 @@ func becomeEffective() (was bool, err error) {
 	return was, errors.Join(setGroupIDs(0), setGroups(0), setUserIDs(0))
 }
 
-// notApart is for all commands but the hook, which makes itself one user's.
-// They read settings, send secrets, and write files; which user's, nobody could
-// say.
-func notApart() error {
-	if !isApart() {
+// NotMixed is for every program but the hook, which makes itself one user's. They
+// read settings, send secrets, and write files; which user's, nobody could say.
+func NotMixed() error {
+	if !IsMixed() {
 		return nil
 	}
 	r, e, _ := userIDs()
 	rg, eg, _ := groupIDs()
-	return withHint(fmt.Errorf("refused: this process runs as one user for another (uid %d for %d, gid %d for %d)", e, r, eg, rg),
-		"run it as one user, for example with sudo; in a line of PAM, pam_exec.so takes seteuid")
+	return fmt.Errorf("refused: this process runs as one user for another (uid %d for %d, gid %d for %d)", e, r, eg, rg)
 }

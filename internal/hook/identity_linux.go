@@ -1,4 +1,4 @@
-package cmd
+package hook
 
 import (
 	"os"
@@ -41,34 +41,34 @@ func reachesThreads() bool {
 	return now.Cur >= enough && queued <= now.Cur-enough
 }
 
-// limits are what a hook needs at least, and its worker after it: a user's own
-// ulimit comes along through su and sudo.
-var limits = map[int]uint64{
-	unix.RLIMIT_AS:     unix.RLIM_INFINITY,
-	unix.RLIMIT_DATA:   unix.RLIM_INFINITY,
-	unix.RLIMIT_RSS:    unix.RLIM_INFINITY,
-	unix.RLIMIT_FSIZE:  unix.RLIM_INFINITY,
-	unix.RLIMIT_CPU:    unix.RLIM_INFINITY,
-	unix.RLIMIT_RTTIME: unix.RLIM_INFINITY,
-	unix.RLIMIT_NPROC:  unix.RLIM_INFINITY,
-	unix.RLIMIT_LOCKS:  unix.RLIM_INFINITY,
-	unix.RLIMIT_NOFILE: 1024,
-	rlimitSigpending:   unix.RLIM_INFINITY, // a caller can have any number of them wait
-	unix.RLIMIT_STACK:  8 << 20,
-}
-
-// raiseLimits gives back what a caller took away: all of it to root, to others
-// as much as they may have. What can't be raised is not said, since what it
-// leads to will be.
+// raiseLimits gives back what a caller took away: a user's own ulimit comes along
+// through su and sudo, to the hook and to its worker after it. Root gets all of
+// it, others as much as they may have. What can't be raised is not said, since
+// what it leads to will be.
 func raiseLimits() {
-	for which, need := range limits {
+	for _, limit := range [...]struct {
+		which int
+		need  uint64
+	}{
+		{unix.RLIMIT_AS, unix.RLIM_INFINITY},
+		{unix.RLIMIT_DATA, unix.RLIM_INFINITY},
+		{unix.RLIMIT_RSS, unix.RLIM_INFINITY},
+		{unix.RLIMIT_FSIZE, unix.RLIM_INFINITY},
+		{unix.RLIMIT_CPU, unix.RLIM_INFINITY},
+		{unix.RLIMIT_RTTIME, unix.RLIM_INFINITY},
+		{unix.RLIMIT_NPROC, unix.RLIM_INFINITY},
+		{unix.RLIMIT_LOCKS, unix.RLIM_INFINITY},
+		{unix.RLIMIT_NOFILE, 1024},
+		{rlimitSigpending, unix.RLIM_INFINITY}, // a caller can have any number of them wait
+		{unix.RLIMIT_STACK, 8 << 20},
+	} {
 		var now unix.Rlimit
-		if unix.Getrlimit(which, &now) != nil || now.Cur >= need {
+		if unix.Getrlimit(limit.which, &now) != nil || now.Cur >= limit.need {
 			continue
 		}
-		want := unix.Rlimit{Cur: need, Max: max(need, now.Max)}
-		if unix.Setrlimit(which, &want) != nil {
-			unix.Setrlimit(which, &unix.Rlimit{Cur: min(need, now.Max), Max: now.Max})
+		want := unix.Rlimit{Cur: limit.need, Max: max(limit.need, now.Max)}
+		if unix.Setrlimit(limit.which, &want) != nil {
+			unix.Setrlimit(limit.which, &unix.Rlimit{Cur: min(limit.need, now.Max), Max: now.Max})
 		}
 	}
 	// One that a terminal, or a limit, sends by itself must not end a hook that

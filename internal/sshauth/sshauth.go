@@ -1,4 +1,9 @@
-package login
+// Package sshauth reads out of an event how somebody authenticated: the methods,
+// and of the key its type, fingerprint and certificate. The hook stores what
+// sshd wrote, because reading keys takes a library that is slow to start.
+//
+// It verifies nothing: sshd has done that.
+package sshauth
 
 import (
 	"crypto/sha256"
@@ -10,19 +15,25 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// maxAuthInfo bounds what is read of how somebody authenticated. sshd writes a
-// line a method; the largest, a certificate with an RSA key and many
-// principals, has some 10 KiB.
-const maxAuthInfo = 64 << 10
+// Decode is event.Decode, and reads Auth out of what the hook stored. An event
+// whose Auth was read by an older hook stays as it is. Safe for concurrent use.
+func Decode(b []byte) (event.Event, error) {
+	e, err := event.Decode(b)
+	if err == nil && e.Auth.Info != "" {
+		e.Auth = Parse(e.Auth.Info).Cleaned()
+	}
+	return e, err
+}
 
-// parseAuthInfo reads SSH_AUTH_INFO_0, which is also the form of the file that
+// Parse reads SSH_AUTH_INFO_0, which is also the form of the file that
 // ExposeAuthInfo makes, see sshd_config(5): a line for each method that was
 // passed, "METHOD[/SUBMETHOD] [KEYTYPE BASE64]" and perhaps more words. Of what
-// is not as it should be, the part that is understood is used.
-func parseAuthInfo(s string) event.Auth {
+// is not as it should be, the part that is understood is used. Its strings are
+// not cleaned.
+func Parse(s string) event.Auth {
 	var a event.Auth
 	var methods []string
-	for line := range strings.Lines(s[:min(len(s), maxAuthInfo)]) {
+	for line := range strings.Lines(s[:min(len(s), event.MaxAuthInfo)]) {
 		f := strings.Fields(line)
 		if len(f) == 0 {
 			continue
@@ -56,7 +67,6 @@ const certSuffix = "-cert-v01@openssh.com"
 
 // describe says what is to be told of a key of a type, in its wire form. A
 // certificate has the fingerprint of the key that it is for, as in sshd's log.
-// Nothing is verified: sshd has done that.
 func describe(keyType string, blob []byte) event.Auth {
 	a := event.Auth{KeyType: keyType}
 	key, err := ssh.ParsePublicKey(blob)

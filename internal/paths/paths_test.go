@@ -1,28 +1,26 @@
-package config
+package paths
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-func TestPlaces(t *testing.T) {
+func TestPathsOfUsersAndOfTheHost(t *testing.T) {
 	const id = "0123456789abcdef0123456789abcdef\n"
-	user := Places{UID: 1000, Home: "/home/alice", MachineID: id}
+	user := User{UID: 1000, Home: "/home/alice", MachineID: id}
 	machine := user.machine()
 	if len(machine) != 8 || strings.Contains(id, machine) {
 		t.Fatalf("machine %q", machine)
 	}
-	xdg, relative, homeless := user, user, Places{UID: 1000, MachineID: id}
+	xdg, relative, homeless := user, user, User{UID: 1000, MachineID: id}
 	xdg.XDGConfigHome, xdg.XDGStateHome = "/x/config", "/x/state"
 	relative.XDGConfigHome, relative.XDGStateHome = "config", "state"
 	for _, row := range []struct {
 		situation            string
-		places               Places
+		user                 User
 		config, spool, state string
 	}{
-		{"root, whatever the environment says", Places{Home: "/root", XDGConfigHome: "/x", XDGStateHome: "/y", MachineID: id},
+		{"root, whatever the environment says", User{Home: "/root", XDGConfigHome: "/x", XDGStateHome: "/y", MachineID: id},
 			"/etc/sshnotify/config.toml", "/var/spool/sshnotify", "/var/lib/sshnotify"},
 		{"a user", user, "/home/alice/.config/sshnotify/config.toml",
 			"/home/alice/.local/state/sshnotify/" + machine + "/spool", "/home/alice/.local/state/sshnotify/" + machine},
@@ -32,7 +30,7 @@ func TestPlaces(t *testing.T) {
 			"/home/alice/.local/state/sshnotify/" + machine + "/spool", "/home/alice/.local/state/sshnotify/" + machine},
 		{"a user without a home", homeless, "", "", ""},
 	} {
-		p := row.places
+		p := row.user
 		if p.ConfigFile() != row.config || p.SpoolDir() != row.spool || p.StateDir() != row.state {
 			t.Errorf("%s: %s %s %s", row.situation, p.ConfigFile(), p.SpoolDir(), p.StateDir())
 		}
@@ -50,37 +48,5 @@ func TestPlaces(t *testing.T) {
 	// A change here would strand what waits in the spools of users.
 	if machine != "54cbdadf" {
 		t.Errorf("machine %q", machine)
-	}
-}
-
-func TestFind(t *testing.T) {
-	if _, ok := Find(Places{UID: 1000}); ok {
-		t.Error("settings found without a home")
-	}
-	for name, ok := range map[string]bool{
-		"":                           false,
-		"sshnotify/config.toml":      true,
-		"sshnotify/conf.d/a.toml":    true, // Load then says that config.toml is missing
-		"sshnotify/conf.d/README":    false,
-		"sshnotify/config.toml.save": false,
-	} {
-		dir := t.TempDir()
-		if name != "" {
-			write(t, dir, name, "", 0o600)
-		}
-		path, got := Find(Places{UID: 1000, XDGConfigHome: dir})
-		if path != filepath.Join(dir, "sshnotify/config.toml") || got != ok {
-			t.Errorf("with %q: %s %v", name, path, got)
-		}
-	}
-	dir := t.TempDir()
-	if err := os.MkdirAll(dir+"/sshnotify", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("nowhere", dir+"/sshnotify/config.toml"); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := Find(Places{UID: 1000, XDGConfigHome: dir}); !ok {
-		t.Error("a link to nowhere is no settings file, and nobody would be told")
 	}
 }

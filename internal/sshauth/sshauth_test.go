@@ -1,4 +1,4 @@
-package login
+package sshauth
 
 import (
 	"crypto/ecdsa"
@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
@@ -105,14 +106,14 @@ func TestEveryKindOfKeyAndCertificate(t *testing.T) {
 	for _, key := range public {
 		t.Run(key.Type(), func(t *testing.T) {
 			want := event.Auth{Method: "publickey", KeyType: key.Type(), Fingerprint: ssh.FingerprintSHA256(key)}
-			if d := cmp.Diff(want, parseAuthInfo(line(key)+"\n")); d != "" {
+			if d := cmp.Diff(want, Parse(line(key)+"\n")); d != "" {
 				t.Error("plain:", d)
 			}
 			for _, ca := range signers {
 				cert := certify(t, key, ca)
 				want.KeyType, want.KeyID, want.Serial = cert.Type(), "alice, laptop", 42
 				want.CAFingerprint = ssh.FingerprintSHA256(ca.PublicKey())
-				if d := cmp.Diff(want, parseAuthInfo(line(cert))); d != "" {
+				if d := cmp.Diff(want, Parse(line(cert))); d != "" {
 					t.Error("certificate:", d)
 				}
 			}
@@ -120,7 +121,7 @@ func TestEveryKindOfKeyAndCertificate(t *testing.T) {
 	}
 }
 
-func TestAuthInfo(t *testing.T) {
+func TestParse(t *testing.T) {
 	signer := keys(t)["ssh-ed25519"]
 	key, cert := signer.PublicKey(), certify(t, signer.PublicKey(), signer)
 	fp := ssh.FingerprintSHA256(key)
@@ -157,19 +158,19 @@ func TestAuthInfo(t *testing.T) {
 		{"a certificate cut in its signature key", "publickey " + cert.Type() + " " + upTo(len(blob)-100), event.Auth{Method: "publickey", KeyType: cert.Type()}},
 		{"lengths of 4 GiB", "publickey ssh-ed25519 " + base64.StdEncoding.EncodeToString([]byte("\x00\x00\x00\x0bssh-ed25519\xff\xff\xff\xffx")), event.Auth{Method: "publickey", KeyType: "ssh-ed25519"}},
 		{"a key of 1 MiB", line(key) + "\n" + "publickey ssh-rsa " + strings.Repeat("A", 1<<20), event.Auth{Method: "publickey,publickey", KeyType: "ssh-rsa"}},
-		{"endless methods", strings.Repeat("x\n", 1<<20) + line(key), event.Auth{Method: strings.Repeat(",x", maxAuthInfo/2)[1:]}},
+		{"endless methods", strings.Repeat("x\n", 1<<20) + line(key), event.Auth{Method: strings.Repeat(",x", event.MaxAuthInfo/2)[1:]}},
 	}
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
-			if d := cmp.Diff(r.want, parseAuthInfo(r.info)); d != "" {
+			if d := cmp.Diff(r.want, Parse(r.info)); d != "" {
 				t.Error(d)
 			}
 		})
 	}
 }
 
-// FuzzAuthInfo holds what is read here against what x/crypto/ssh reads.
-func FuzzAuthInfo(f *testing.F) {
+// FuzzParse holds what is read here against what x/crypto/ssh reads.
+func FuzzParse(f *testing.F) {
 	signers := keys(f)
 	for _, key := range append(tokens(f, signers), signers["ssh-ed25519"].PublicKey(), signers["ecdsa-sha2-nistp384"].PublicKey()) {
 		f.Add([]byte(line(key) + "\n"))
@@ -177,7 +178,7 @@ func FuzzAuthInfo(f *testing.F) {
 	}
 	f.Add([]byte("password\nkeyboard-interactive/pam\n"))
 	f.Fuzz(func(t *testing.T, info []byte) {
-		got := parseAuthInfo(string(info))
+		got := Parse(string(info))
 		word := strings.Fields(string(info))
 		if len(word) != 3 || strings.Count(string(info), "\n") > 0 {
 			return
@@ -199,4 +200,38 @@ func FuzzAuthInfo(f *testing.F) {
 			t.Error(d)
 		}
 	})
+}
+
+func TestDecodeReadsWhatTheHookStored(t *testing.T) {
+	signer := keys(t)["ssh-ed25519"]
+	cert := certify(t, signer.PublicKey(), signer)
+	plain := event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: ssh.FingerprintSHA256(signer.PublicKey())}
+	certified := event.Auth{Method: "publickey,publickey", KeyType: cert.Type(), Fingerprint: plain.Fingerprint, KeyID: `alice\u202e`, Serial: 42, CAFingerprint: plain.Fingerprint}
+	cert.KeyId = "alice\u202e"
+	if err := cert.SignCert(rand.Reader, signer); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.TrimSuffix(line(signer.PublicKey()), "\n") + strings.Repeat(" more", 2000) + "\n"
+	for _, r := range []struct {
+		name       string
+		auth, want event.Auth
+	}{
+		{"as sshd wrote it", event.Auth{Info: line(signer.PublicKey()) + "\n"}, plain},
+		{"what an older hook had read", plain, plain},
+		{"a certificate, with a name that is cleaned, after a key that is too long to keep", event.Auth{Info: large + line(cert)}, certified},
+		{"nothing", event.Auth{}, event.Auth{}},
+	} {
+		e := event.Event{ID: event.NewID(), Kind: event.KindLogin, Time: time.Now(), Auth: r.auth}
+		b, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(r.want, got.Auth); d != "" {
+			t.Errorf("%s: %s", r.name, d)
+		}
+	}
 }

@@ -1,0 +1,13 @@
+// Command sshnotify-hook puts one login or logout into the spool. PAM runs it at
+// every login, so that it is small and quick to start; all of it is in package
+// hook. It takes the flags of "sshnotify hook", and always exits with 0: a login
+// must not fail because it can't be told.
+package main
+
+import (
+	"os"
+
+	"github.com/sshnotify/sshnotify/internal/hook"
+)
+
+func main() { hook.Run(os.Args[1:], hook.Beside) }
