@@ -24,7 +24,6 @@ import (
 
 type doctorOptions struct {
 	setter
-	app *app
 	now func() time.Time
 
 	whole  bool // --system
@@ -34,7 +33,7 @@ type doctorOptions struct {
 }
 
 func newDoctorCmd(a *app) *cobra.Command {
-	o := doctorOptions{setter: newSetter(a), app: a, now: time.Now}
+	o := doctorOptions{setter: newSetter(a), now: time.Now}
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Is it set up so that it works?",

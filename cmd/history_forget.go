@@ -16,7 +16,7 @@ import (
 
 type historyForget struct {
 	app *app
-	ask *asker // nil: nobody to ask
+	ask *prompter // nil: nobody to ask
 	now func() time.Time
 
 	user, ip, before string

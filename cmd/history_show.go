@@ -12,6 +12,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 )
 
 // shower shows logins one after the other; what end has not written may be lost.
@@ -117,8 +118,8 @@ func judged(e history.Entry) bool {
 	return e.Source == history.SourceSeen && e.Severity >= event.Low && e.Severity <= event.Critical
 }
 
-func ownerOf(o *owners, e history.Entry) string {
-	return event.Clean(o.of(event.Event{User: e.User, Auth: event.Auth{Fingerprint: e.Key}}), maxComment)
+func ownerOf(o *sshauth.Owners, e history.Entry) string {
+	return event.Clean(o.Of(event.Event{User: e.User, Login: event.Login{Auth: event.Auth{Fingerprint: e.Key}}}), sshauth.MaxComment)
 }
 
 // authText names a key by its owner, or by as much of it as tells keys apart.

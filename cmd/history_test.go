@@ -261,7 +261,7 @@ func TestHistoryForget(t *testing.T) {
 			o.app, o.now = p.app(), func() time.Time { return historyNow }
 			o.app.configFile = filepath.Join(p.home, "config.toml")
 			if row.answer != "" {
-				o.ask = &asker{in: strings.NewReader(row.answer), out: &p.said}
+				o.ask = &prompter{in: strings.NewReader(row.answer), out: &p.said}
 			}
 			if err := o.run(t.Context()); (err != nil) != row.fails {
 				t.Error(err)

@@ -95,7 +95,7 @@ func (o *installOptions) strangeHost(s outbound.Secret) {
 
 // askWebhook asks for the URL. Where none is needed, an empty answer gives
 // none.
-func (o *installOptions) askWebhook(ctx context.Context, q *asker, mayBeNone bool) (outbound.Secret, error) {
+func (o *installOptions) askWebhook(ctx context.Context, q *prompter, mayBeNone bool) (outbound.Secret, error) {
 	fmt.Fprintln(q.out, "Alerts go to Slack by an incoming webhook: https://api.slack.com/apps makes one.")
 	question := "Webhook URL (not shown): "
 	if mayBeNone {
@@ -118,7 +118,7 @@ func (o *installOptions) askWebhook(ctx context.Context, q *asker, mayBeNone boo
 }
 
 // tryOut sends a test message where that is wanted, before anything is changed.
-func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secret, q *asker) error {
+func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secret, q *prompter) error {
 	c := s.settings
 	if !url.IsZero() {
 		c = config.Default()

@@ -12,8 +12,10 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -118,8 +120,8 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 		Policy:        c.Policy(),
 		Host:          c.Host,
 		Labels:        c.Labels,
-		Owner:         newOwners(c).of,
-		KnownKeys:     c.People.HaveKeys(),
+		Owner:         newOwners(c).Of,
+		KnownKeys:     len(c.People.Keys()) > 0,
 		NotifyLogout:  c.Login.NotifyLogout,
 		Ignore:        c.Login.Ignore.Has,
 		Unusual:       c.Notify == config.NotifyUnusual,
@@ -136,4 +138,9 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 		set.Memory, set.Close = m, m.close
 	}
 	return set, nil
+}
+
+// newOwners returns whose keys the settings and the accounts' own files name.
+func newOwners(c config.Config) *sshauth.Owners {
+	return sshauth.NewOwners(c.People.Keys(), login.Live().HomeOf)
 }

@@ -202,6 +202,7 @@ func TestPromise4AStrangersTextStaysText(t *testing.T) {
 	}
 	for name, text := range provided {
 		t.Run(name, func(t *testing.T) {
+			sample(t, name, "NUL", "mention of the channel", "a link", "newlines", "bidi isolate", "10,000 ampersands", "invalid UTF-8", "a terminal's title", "our own marks", "a template")
 			t.Parallel()
 			_, provider := newThreatJammer(t, standin.ThreatJammerOptions{Behave: evilProvider(text)})
 			s := newSwiftSite(t, standin.SlackOptions{}, provider)
@@ -219,9 +220,6 @@ func TestPromise4AStrangersTextStaysText(t *testing.T) {
 				t.Errorf("the text hides what is true: %q", a.Text)
 			}
 			// People look at their terminals, too.
-			if !endToEnd() {
-				return
-			}
 			for _, args := range [][]string{
 				{"lookup", "203.0.113.7"},
 				{"lookup", "--json", "203.0.113.7"},

@@ -76,6 +76,7 @@ func TestPromise3UnknownIsNeverSafe(t *testing.T) {
 		"a score by another's name":   jsonAnswer(200, `{"Score":0,"risk":"LOW"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
+			sample(t, name, "401", "429", "500", "never an answer", "a redirect", "an answer of 100 MB", "half of JSON", "an empty object", "a null score", "a low score that nobody had")
 			t.Parallel()
 			_, provider := newThreatJammer(t, standin.ThreatJammerOptions{Behave: func(int, *http.Request) *standin.Answer { return &a }})
 			checkUnknown(t, provider)

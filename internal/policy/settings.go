@@ -174,14 +174,15 @@ func (ps *People) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 	}
 }
 
-// HaveKeys reports whether anybody's keys are known.
-func (ps People) HaveKeys() bool {
-	for _, p := range ps {
+// Keys returns the fingerprints of those whose keys are known.
+func (ps People) Keys() map[string][]string {
+	all := map[string][]string{}
+	for name, p := range ps {
 		if len(p.Keys) > 0 {
-			return true
+			all[name] = p.Keys
 		}
 	}
-	return false
+	return all
 }
 
 // foreign reports whether an account is that of other people than owner, who is

@@ -1,0 +1,147 @@
+package cmd
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// keys are those of each table of the settings. The name of a table is as in
+// the reference: "enrich", "provider", "pattern.where"; "" is the top level. A
+// key that the owner makes up, as in [networks], is not among them.
+type keys map[string]map[string]bool
+
+func (k keys) add(table string, names ...string) {
+	if k[table] == nil {
+		k[table] = map[string]bool{}
+	}
+	for _, name := range names {
+		k[table][name] = true
+	}
+}
+
+// list returns all as "table.key", sorted.
+func (k keys) list() (all []string) {
+	for table, names := range k {
+		for name := range maps.Keys(names) {
+			all = append(all, strings.TrimPrefix(table+"."+name, "."))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// documentedKeys reads docs/settings.md: a heading names the table, and the
+// first column of the tables that begin with "key" its keys.
+func documentedKeys(t *testing.T) keys {
+	t.Helper()
+	b, err := os.ReadFile("../docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heading := regexp.MustCompile("^(##+) (?:`\\[*([a-z_]+)(?:\\.NAME)?\\]*`|Top level)$")
+	code := regexp.MustCompile("`([a-z_]+)`")
+	all := keys{}
+	table, top, in := "-", "", false
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		switch m := heading.FindStringSubmatch(line); {
+		case m != nil && m[1] == "##":
+			table, top = m[2], m[2]
+		case m != nil:
+			table = top + "." + m[2]
+		case strings.HasPrefix(line, "#"):
+			table = "-"
+		case !strings.HasPrefix(line, "|"):
+			in = false
+		case strings.HasPrefix(line, "| key |"):
+			in = true
+		case in && table != "-":
+			cells := strings.Split(line, "|")
+			for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+				all.add(table, m[1])
+			}
+			if strings.HasPrefix(line, "|---") {
+				continue
+			}
+			if len(cells) != 6 {
+				t.Errorf("a row has %d cells, want key, type, default and meaning: %s", len(cells)-2, line)
+			}
+		}
+	}
+	if len(all.list()) < 100 {
+		t.Fatalf("only %d keys were found", len(all.list()))
+	}
+	return all
+}
+
+// exampleKeys reads examples/config.toml, with what it offers in comments.
+func exampleKeys(t *testing.T) keys {
+	t.Helper()
+	b, err := os.ReadFile("../examples/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := regexp.MustCompile(`^#?\[+([a-z_.]+?)(?:\.[a-z-]+)?\]`)
+	set := regexp.MustCompile(`^#?([a-z_]+) = `)
+	inline := regexp.MustCompile(`([a-z_]+) = `)
+	all := keys{}
+	table := ""
+	for line := range strings.Lines(string(b)) {
+		if m := header.FindStringSubmatch(line); m != nil {
+			if table = m[1]; strings.Contains(line, "[pattern.where]") {
+				table = "pattern.where"
+				all.add("pattern", "where")
+			}
+			continue
+		}
+		m := set.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		key, value, _ := strings.Cut(strings.TrimPrefix(line, "#"), " = ")
+		inner := ""
+		switch {
+		case table == "pattern.where":
+			inner = table
+		case table == "pattern" && (key == "threshold" || key == "exec"):
+			all.add(table, key)
+			inner = table + "." + key
+		case slices.Contains([]string{"people", "networks", "groups"}, table):
+			all.add(table)
+		case key == "ca_file":
+			all.add(table, key)
+		default: // a secret's twin is not listed by itself
+			all.add(table, strings.TrimSuffix(key, "_file"))
+		}
+		if inner != "" {
+			for _, m := range inline.FindAllStringSubmatch(value, -1) {
+				all.add(inner, m[1])
+			}
+		}
+	}
+	return all
+}
+
+func compareKeys(t *testing.T, what string, got, want keys) {
+	t.Helper()
+	g, w := got.list(), want.list()
+	for _, k := range w {
+		if !slices.Contains(g, k) {
+			t.Errorf("%s: %s is missing", what, k)
+		}
+	}
+	for _, k := range g {
+		if !slices.Contains(w, k) {
+			t.Errorf("%s: there is no setting %s", what, k)
+		}
+	}
+}
+
+// The example has what the reference has.
+func TestExampleHasEveryKey(t *testing.T) {
+	compareKeys(t, "examples/config.toml", exampleKeys(t), documentedKeys(t))
+}

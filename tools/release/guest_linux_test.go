@@ -1,0 +1,414 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/sshnotify/sshnotify/internal/standin"
+)
+
+// The two ends of the wire to the guest. Each process has a subnet of its own, so
+// that two of them on one machine do not reach each other's guest.
+var hostEnd, guestEnd = func() (string, string) {
+	n := os.Getpid() % 64 * 4
+	return fmt.Sprintf("198.51.100.%d", n+1), fmt.Sprintf("198.51.100.%d", n+2)
+}()
+
+// guests counts them: each has a name of its own.
+var guests atomic.Int32
+
+// guest is a whole Debian in a container: systemd, logind, sshd, PAM, all of
+// them real. Slack is a stand-in in this process.
+type guest struct {
+	t     *testing.T
+	dir   string // its root
+	name  string
+	key   string // alice's
+	slack *standin.Slack
+	init  int // the pid of its init, seen from here
+	boots *exec.Cmd
+	said  bytes.Buffer // its console
+	relay net.Listener
+	wires sync.Map // the relay's open connections
+}
+
+// newGuest copies the folder that SSHNOTIFY_GUEST names, made by
+//
+//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt bookworm DIR
+//
+// and boots it.
+func newGuest(t *testing.T) *guest {
+	t.Helper()
+	base := os.Getenv("SSHNOTIFY_GUEST")
+	if base == "" {
+		t.Skip("SSHNOTIFY_GUEST names no debootstrapped folder")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("systemd-nspawn needs root")
+	}
+	slack, err := standin.StartSlack(standin.SlackOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slack.Close)
+	g := &guest{t: t, slack: slack, name: fmt.Sprintf("sn%d%c", os.Getpid()%1e6, 'a'+guests.Add(1)%26)}
+	// Not below the test's own folder: a guest that does not end would keep it
+	// from being removed.
+	if g.dir, err = os.MkdirTemp("", "sshnotify-guest-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(g.dir) })
+	g.onHost("cp", "-a", "--reflink=auto", base+"/.", g.dir)
+	g.account()
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := g.try("journalctl", "--no-pager", "-n", "80")
+			t.Logf("the guest's journal:\n%s\nits console:\n%s", out, g.said.String())
+		}
+		g.off()
+	})
+	g.boot() // one that does not come up is ended as well
+	return g
+}
+
+// account gives the guest a user with a key, before /etc is looked at.
+func (g *guest) account() {
+	g.t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.key = filepath.Join(g.t.TempDir(), "key")
+	if err := os.WriteFile(g.key, pem.EncodeToMemory(block), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	line, err := ssh.NewPublicKey(public)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.onHost("chroot", g.dir, "useradd", "--create-home", "--shell", "/bin/bash", "alice")
+	home := filepath.Join(g.dir, "home/alice/.ssh")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "authorized_keys"), ssh.MarshalAuthorizedKey(line), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	g.onHost("chroot", g.dir, "chown", "-R", "alice:alice", "/home/alice/.ssh")
+	// The name that the messages show; the guest has a machine id of its own.
+	for name, text := range map[string]string{"etc/hostname": "db1.example.com\n", "etc/machine-id": strings.Repeat("0123", 8) + "\n"} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o644); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+// boot starts the guest and waits until all of it is up.
+func (g *guest) boot() {
+	g.t.Helper()
+	g.unplug()
+	g.boots = exec.Command("systemd-nspawn", "--boot", "--register=no", "--keep-unit", "--private-network",
+		"--network-veth", "--console=pipe", "--machine="+g.name, "--directory="+g.dir)
+	g.boots.Stdout, g.boots.Stderr = &g.said, &g.said
+	if err := g.boots.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	g.up()
+}
+
+// unplug takes away the wire to an earlier guest, or boot, which the kernel may
+// keep for some time after its end.
+func (g *guest) unplug() { exec.Command("ip", "link", "delete", "ve-"+g.name).Run() }
+
+// up waits for the guest's init, and connects it.
+func (g *guest) up() {
+	g.t.Helper()
+	g.eventually("end of the boot", func() bool {
+		// Asked each time: the first child of systemd-nspawn may be one that only
+		// prepares the container.
+		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", g.boots.Process.Pid))
+		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			return false
+		}
+		g.init = pid
+		// Not with --wait, which may miss the end of the boot, and then waits for ever.
+		said, _ := g.try("systemctl", "is-system-running")
+		return strings.HasPrefix(said, "running") || strings.HasPrefix(said, "degraded")
+	})
+	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
+		g.t.Errorf("units that failed:\n%s", out)
+	}
+	g.run("ip", "addr", "add", guestEnd+"/30", "dev", "host0")
+	g.run("ip", "link", "set", "host0", "up")
+	if out, err := exec.Command("ip", "addr", "replace", hostEnd+"/30", "dev", "ve-"+g.name).CombinedOutput(); err != nil {
+		g.t.Fatalf("%v: %s", err, out)
+	}
+	g.onHost("ip", "link", "set", "ve-"+g.name, "up")
+}
+
+// off ends the guest as a power cut does.
+func (g *guest) off() {
+	g.unreachSlack()
+	g.boots.Process.Kill()
+	g.boots.Wait()
+	if g.init > 0 {
+		unix.Kill(g.init, unix.SIGKILL)
+	}
+	g.unplug()
+}
+
+// reboot has the guest boot anew, in its own time. The container ends, as
+// systemd-nspawn@.service expects it, and is started again.
+func (g *guest) reboot() {
+	g.t.Helper()
+	g.unreachSlack()
+	g.run("systemctl", "--no-block", "reboot")
+	g.boots.Wait()
+	g.boot()
+}
+
+// reachSlack has the guest's own loopback lead to the stand-in, for plain HTTP
+// goes no farther. It gives the webhook's URL in the guest.
+func (g *guest) reachSlack() string {
+	g.t.Helper()
+	address, path, _ := strings.Cut(strings.TrimPrefix(g.slack.URL(), "http://"), "/")
+	ready := make(chan error)
+	go func() {
+		// The thread is never unlocked, and ends with its goroutine: nothing else
+		// may run in the guest's network.
+		runtime.LockOSThread()
+		err := g.listen()
+		ready <- err
+	}()
+	if err := <-ready; err != nil {
+		g.t.Fatal(err)
+	}
+	relay := g.relay
+	go func() {
+		for {
+			in, err := relay.Accept()
+			if err != nil {
+				return
+			}
+			g.wires.Store(in, true)
+			go g.forward(in, address)
+		}
+	}()
+	return "http://127.0.0.1:8088/" + path
+}
+
+func (g *guest) listen() error {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", g.init))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	g.relay, err = net.Listen("tcp4", "127.0.0.1:8088")
+	return err
+}
+
+func (g *guest) forward(in net.Conn, address string) {
+	defer g.wires.Delete(in)
+	defer in.Close()
+	out, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	go func() {
+		io.Copy(out, in)
+		out.(*net.TCPConn).CloseWrite()
+	}()
+	io.Copy(in, out)
+}
+
+func (g *guest) unreachSlack() {
+	if g.relay != nil {
+		g.relay.Close()
+		g.relay = nil
+	}
+	g.wires.Range(func(c, _ any) bool {
+		c.(net.Conn).Close() // one that is kept alive would still get through
+		return true
+	})
+}
+
+// try runs a command in the guest as its root, and gives all that it says.
+func (g *guest) try(words ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(g.init), "--all", "--"}, words...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (g *guest) run(words ...string) string {
+	g.t.Helper()
+	out, err := g.try(words...)
+	if err != nil {
+		g.t.Fatalf("%s: %v\n%s", strings.Join(words, " "), err, out)
+	}
+	return out
+}
+
+func (g *guest) onHost(words ...string) {
+	g.t.Helper()
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		g.t.Fatalf("%s: %v\n%s", strings.Join(words, " "), err, out)
+	}
+}
+
+// alice has the guest's ordinary user run a line of shell. That she becomes
+// alice is no event of any service's.
+func (g *guest) alice(line string) (string, error) {
+	return g.try("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "--reset-env", "bash", "-c", "cd; "+line)
+}
+
+func (g *guest) asAlice(line string) {
+	g.t.Helper()
+	if out, err := g.alice(line); err != nil {
+		g.t.Fatalf("alice: %s: %v\n%s", line, err, out)
+	}
+}
+
+// write puts a file into the guest, as root's.
+func (g *guest) write(name, text string, mode os.FileMode) {
+	g.t.Helper()
+	path := filepath.Join(g.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *guest) read(name string) string {
+	g.t.Helper()
+	b, err := os.ReadFile(filepath.Join(g.dir, name))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// ssh is a login over the wire, as alice; it gives what came out.
+func (g *guest) ssh(command string) *exec.Cmd {
+	return exec.CommandContext(g.t.Context(), "ssh", "-F", "none", "-i", g.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "ConnectTimeout=20", "-o", "BindAddress="+hostEnd, "alice@"+guestEnd, command)
+}
+
+// login is a whole session that prints and says nothing but what it was told
+// to.
+func (g *guest) login() {
+	g.t.Helper()
+	if out, err := g.ssh("echo in; echo err >&2").CombinedOutput(); err != nil || string(out) != "in\nerr\n" && string(out) != "err\nin\n" {
+		g.t.Errorf("a login: %v, %q", err, out)
+	}
+}
+
+// told waits until n messages came in all, and gives the last one.
+func (g *guest) told(n int) string {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), 90*time.Second)
+	defer cancel()
+	if err := g.slack.Wait(ctx, n); err != nil {
+		g.t.Fatalf("%d messages, not %d", len(g.slack.Messages()), n)
+	}
+	all := g.slack.Messages()
+	if len(all) != n {
+		g.t.Errorf("%d messages, not %d", len(all), n)
+	}
+	return string(all[len(all)-1].Raw)
+}
+
+func (g *guest) eventually(what string, ok func() bool) {
+	g.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			g.t.Fatalf("no %s\n%s", what, g.said.String())
+		}
+	}
+}
+
+// These are other programs' own: backups and locks of the shadow tools, which
+// bear whatever stood there before the last change.
+var othersOwn = regexp.MustCompile(`^(passwd|group|shadow|gshadow|subuid|subgid)-$|^\.pwd\.lock$`)
+
+// etc says of each file in the guest's /etc what it is.
+func (g *guest) etc() map[string]string {
+	g.t.Helper()
+	root := filepath.Join(g.dir, "etc")
+	all := map[string]string{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		if othersOwn.MatchString(rel) {
+			return nil
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(name, &st); err != nil {
+			return err
+		}
+		what := fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid)
+		switch {
+		case d.Type() == fs.ModeSymlink:
+			to, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			what += " -> " + to
+		case d.Type().IsRegular():
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(b)
+			what += " " + hex.EncodeToString(sum[:])
+		}
+		all[rel] = what
+		return nil
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// nfpmModule is run where no built nfpm is named. Newer ones need a module
+// that is not served.
+const nfpmModule = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
+
+// goreleaserOnly are the keys of an nfpms entry that nfpm itself does not
+// know, or that have another name there.
+var goreleaserOnly = []string{"id", "ids", "formats", "file_name_template", "package_name", "bindir", "mtime", "dependencies"}
+
+// pack builds one package into dir, from goreleaser.yaml, without goreleaser.
+func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
+	text, err := os.ReadFile("goreleaser.yaml")
+	if err != nil {
+		return err
+	}
+	settings, programs, err := b.nfpmSettings(text, filepath.Join(dir, "linux_"+arch), arch)
+	if err != nil {
+		return fmt.Errorf("goreleaser.yaml: %w", err)
+	}
+	goarch, goarm := arch, ""
+	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
+		goarch, goarm = "arm", v
+	}
+	for to, main := range programs {
+		if err := b.compile(ctx, to, main, "linux", goarch, goarm); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(dir, "nfpm.yaml")
+	if err := write(file, settings); err != nil {
+		return err
+	}
+	words := []string{"go", "run", nfpmModule}
+	if nfpm != "" {
+		words = []string{nfpm}
+	}
+	words = append(words, "package", "--config", file, "--packager", format, "--target", dir)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// nfpmSettings makes nfpm's settings (nfpm.goreleaser.com/configuration) of
+// goreleaser's: an nfpms entry is nfpm's file, but for a few names, and
+// without the programs, which goreleaser adds. It returns which program is to be
+// built below dir of which main package, too.
+func (b build) nfpmSettings(goreleaser []byte, dir, arch string) (settings []byte, programs map[string]string, err error) {
+	var all struct {
+		Builds []struct{ ID, Main, Binary string }
+		NFPMs  []map[string]any `yaml:"nfpms"`
+	}
+	if err := yaml.Unmarshal(goreleaser, &all); err != nil {
+		return nil, nil, err
+	}
+	if len(all.NFPMs) != 1 {
+		return nil, nil, fmt.Errorf("%d entries of nfpms, not one", len(all.NFPMs))
+	}
+	from := all.NFPMs[0]
+	name, _ := from["package_name"].(string)
+	bin, _ := from["bindir"].(string)
+	contents, _ := from["contents"].([]any)
+	ids, _ := from["ids"].([]any)
+	if name == "" || bin == "" || len(contents) == 0 {
+		return nil, nil, errors.New("nfpms: package_name, bindir and contents are needed")
+	}
+	programs = map[string]string{}
+	for _, p := range all.Builds {
+		if slices.Contains(ids, any(p.ID)) {
+			program := filepath.Join(dir, p.Binary)
+			programs[program] = p.Main
+			contents = append(contents, map[string]any{
+				"src": program, "dst": bin + "/" + p.Binary, "file_info": map[string]any{"mode": 0o755},
+			})
+		}
+	}
+	to := map[string]any{
+		"name": name, "arch": arch, "platform": "linux", "version": b.release,
+		"mtime": b.date.Format(time.RFC3339), "contents": contents,
+	}
+	for k, v := range from {
+		if _, set := to[k]; !set && !slices.Contains(goreleaserOnly, k) {
+			to[k] = v
+		}
+	}
+	renameDependencies(from, to)
+	overrides, _ := from["overrides"].(map[string]any)
+	for _, o := range overrides {
+		if o, ok := o.(map[string]any); ok {
+			renameDependencies(o, o)
+		}
+	}
+	out, err := yaml.Marshal(to)
+	if err != nil {
+		return nil, nil, err
+	}
+	if strings.Contains(string(out), "{{") {
+		return nil, nil, errors.New("nfpms: a template is left that only goreleaser knows")
+	}
+	return append([]byte("# Made of goreleaser.yaml by tools/release.\n"), out...), programs, nil
+}
+
+// renameDependencies has what goreleaser calls dependencies and nfpm depends.
+func renameDependencies(from, to map[string]any) {
+	if d, ok := from["dependencies"]; ok {
+		delete(to, "dependencies")
+		to["depends"] = d
+	}
+}

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Before the files go. dpkg calls it with remove, upgrade and the like, rpm
+# with the number of versions that will be left, apk and pacman with the
+# version. pacman makes a function of it: no exit here.
+set -e
+
+case "$1" in
+upgrade | failed-upgrade | deconfigure | [1-9]) going=no ;;
+*) going=yes ;;
+esac
+
+if [ "$going" = yes ]; then
+	# What install put in goes while the program is there to do it: the hook
+	# first, wherever it is. What is left after that was put in by hand, or
+	# into a file that is broken since.
+	enabled=no
+	if command -v deb-systemd-helper >/dev/null 2>&1 && deb-systemd-helper --quiet was-enabled sshnotify.service; then
+		enabled=yes
+	fi
+	# 75: all is out, and it has said which events wait.
+	sshnotify uninstall --system --yes || [ $? = 75 ] ||
+		echo "sshnotify: hint: not all that sshnotify install put in could be taken out" >&2
+	# Removing is not disabling: installed again, the service is started again.
+	if [ "$enabled" = yes ]; then
+		systemctl --quiet --no-reload enable sshnotify.service || :
+	fi
+	if command -v pam-auth-update >/dev/null 2>&1 &&
+		grep -qs -e '/usr/bin/sshnotify' -e '/usr/libexec/sshnotify/' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
+		pam-auth-update --package --remove sshnotify || :
+	fi
+	# Each login would log that it can't be run.
+	for file in $(grep -ls -e '^[^#]*/usr/bin/sshnotify hook' -e '^[^#]*/usr/libexec/sshnotify/hook' /etc/pam.d/* || :); do
+		# A rule may go on behind a backslash: the rest of it, left alone, would
+		# keep everybody out.
+		sed -i --follow-symlinks -e ':rule' -e '/^[^#]*\\$/{N;b rule' -e '}' \
+			-e '\|^session.*/usr/bin/sshnotify hook|d' -e '\|^session.*/usr/libexec/sshnotify/hook|d' "$file" || :
+	done
+	for file in $(grep -ls -e '^[^#]*/usr/bin/sshnotify' -e '^[^#]*/usr/libexec/sshnotify/' /etc/pam.d/* /etc/bash.bashrc || :); do
+		echo "sshnotify: hint: $file still runs sshnotify, which goes; logins go on, untold." >&2
+		echo "sshnotify: hint: take the line out, or install the package again and run: sshnotify uninstall --system" >&2
+	done
+
+	if command -v deb-systemd-invoke >/dev/null 2>&1; then
+		if [ -d /run/systemd/system ]; then
+			# The watcher before who tells what it found.
+			deb-systemd-invoke stop sshnotify-watch.service >/dev/null || :
+			deb-systemd-invoke stop sshnotify.service >/dev/null || :
+		fi
+	elif command -v systemctl >/dev/null 2>&1; then
+		systemctl --quiet --no-reload disable sshnotify-watch.service sshnotify.service || :
+		if [ -d /run/systemd/system ]; then
+			systemctl stop sshnotify-watch.service || :
+			systemctl stop sshnotify.service || :
+		fi
+	elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then
+		if [ -e /run/openrc/softlevel ]; then
+			rc-service --quiet --ifstarted sshnotify stop || :
+		fi
+		rc-update --quiet del sshnotify default || :
+	fi
+fi
