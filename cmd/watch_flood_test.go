@@ -53,7 +53,7 @@ func TestReplayOfAFlood(t *testing.T) {
 		if code := a.run(t.Context(), args); code != exitDone {
 			t.Fatal(code, said.String())
 		}
-		told := regexp.MustCompile(`flood: (\d+) addresses, (\d+) attempts`).FindAllStringSubmatch(out.String(), -1)
+		told := regexp.MustCompile(`(?:flood: |"addresses":\{"n":)(\d+)(?: addresses, |,"attempts":)(\d+)`).FindAllStringSubmatch(out.String(), -1)
 		if len(told) != 1 {
 			t.Fatalf("told %d times:\n%s", len(told), out.String())
 		}
