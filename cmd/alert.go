@@ -70,7 +70,7 @@ func (o *alertOptions) run(_ context.Context, message string) error {
 	}
 	e := event.Event{
 		ID: event.NewID(), Kind: event.KindAlert, Time: time.Now(), Via: event.ViaCLI,
-		Note: &event.Note{Severity: o.severity, Title: o.title, Text: message},
+		Alert: &event.Note{Severity: o.severity, Title: o.title, Text: message},
 	}
 	if o.ip != "" {
 		ip, err := netip.ParseAddr(o.ip)

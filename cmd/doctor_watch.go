@@ -12,6 +12,8 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
@@ -49,7 +51,7 @@ func (x examined) watched(_ context.Context, r *doctor.Report) {
 	}
 	if f := state.Read[attack.Flood](filepath.Join(dir, floodFile)); f.Any() && r.Now.Sub(f.Last) < floodShown {
 		r.Warn("flood", "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
-			"%s were given up, from %s to %s, because more came than can be counted", strings.Join(watch.Lost(f), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
+			"%s were given up, from %s to %s, because more came than can be counted", strings.Join(message.Lost(event.Flood(f)), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
 	}
 }
 

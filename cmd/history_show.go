@@ -119,7 +119,7 @@ func judged(e history.Entry) bool {
 }
 
 func ownerOf(o *sshauth.Owners, e history.Entry) string {
-	return event.Clean(o.Of(event.Event{User: e.User, Auth: event.Auth{Fingerprint: e.Key}}), sshauth.MaxComment)
+	return event.Clean(o.Of(event.Event{User: e.User, Login: event.Login{Auth: event.Auth{Fingerprint: e.Key}}}), sshauth.MaxComment)
 }
 
 // authText names a key by its owner, or by as much of it as tells keys apart.

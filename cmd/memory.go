@@ -122,7 +122,7 @@ func digestOf(id string, rows []history.DigestRow) deliver.Digest {
 	}
 	if more := len(rows) - maxDigestRows; more > 0 {
 		d.Rows = append(d.Rows, event.Row{
-			User: fmt.Sprintf("%d others", more), Host: rows[0].Host, Kind: event.KindLogin, Count: others, Severity: event.Low,
+			More: more, Host: rows[0].Host, Kind: event.KindLogin, Count: others, Severity: event.Low,
 		})
 	}
 	return d

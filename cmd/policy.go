@@ -156,21 +156,21 @@ func (o *policyOptions) event(c config.Config) (event.Event, error) {
 		return event.Event{}, err
 	}
 	e := alert.Event
-	e.Time, e.Service, e.Auth = at, o.service, event.Auth{Method: o.method}
+	e.Time, e.Service, e.Login.Auth = at, o.service, event.Auth{Method: o.method}
 	if o.host != "" {
 		e.Host = o.host
 	}
 	if o.key == "" {
 		return e, nil
 	}
-	e.Auth.Fingerprint = o.key
+	e.Login.Auth.Fingerprint = o.key
 	if keys := c.People[o.key]; len(keys) > 0 {
-		e.Auth.Fingerprint = keys[0]
+		e.Login.Auth.Fingerprint = keys[0]
 	} else if !strings.HasPrefix(o.key, "SHA256:") {
 		return bad("--key: %q is neither a fingerprint (SHA256:…) nor a person with a key in [people]", o.key)
 	}
 	if o.method == "" {
-		e.Auth.Method = "publickey"
+		e.Login.Auth.Method = "publickey"
 	}
 	return e, nil
 }
@@ -237,7 +237,7 @@ func (o *policyOptions) show(x explained, set deliver.Settings) error {
 func severityText(v event.Verdict) string {
 	s := v.Severity.String()
 	switch {
-	case !v.Known:
+	case v.Floor > event.Low:
 		return s + ", routed as " + v.Route().String() + ": its risk is unknown"
 	case v.Usual:
 		return s + ", usual"

@@ -17,6 +17,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/sshauth"
 )
@@ -255,12 +256,8 @@ func (e *entry) what() string {
 	if !e.readable {
 		return "can't be read: " + event.Clean(e.Problem, 80)
 	}
-	if n := e.Event.Note; n != nil {
-		text := n.Text
-		if n.Title != "" {
-			text = n.Title
-		}
-		return event.Clean("alert: "+text, 60)
+	if title, text := message.Note(e.Event, nil); title != "" || text != "" {
+		return event.Clean("alert: "+cmp.Or(title, text), 60)
 	}
 	s := string(e.Event.Kind) + " of " + e.Event.User
 	if ip := e.Event.Remote.IP; ip.IsValid() {

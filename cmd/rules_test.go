@@ -77,6 +77,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/login", nil, append(ours("internal/history"), "modernc.org/sqlite"), "a login must not wait for a memory"},
 		{"internal/syslog", nil, []string{"net/http", "log/syslog"}, "the hook uses it, and the standard library's can hang"},
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
+		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},

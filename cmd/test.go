@@ -96,7 +96,7 @@ func (a *app) sample(c config.Config, user string, ip netip.Addr) (event.Alert, 
 		ID: event.NewID(), Kind: event.KindLogin, Time: now, Host: host, Labels: c.Labels,
 		User: user, Service: "sshd", Via: event.ViaPAM,
 		Remote: event.Remote{IP: ip, Port: 51234}, Local: event.Local{Port: 22},
-		Auth: event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"},
+		Login: event.Login{Auth: event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"}},
 	}
 	data, err := e.Encode() // as it would come out of the spool
 	if err != nil {

@@ -77,7 +77,7 @@ func (p *publisher) ended(f attack.Finding) []event.Event {
 	return []event.Event{{
 		ID: event.LoginID(event.Session{Boot: "published"}, f.Attack), Kind: event.KindAttack, Time: f.Time.UTC(), Via: event.ViaWatch,
 		Remote: event.Remote{IP: f.IP},
-		Note:   &event.Note{Severity: event.Low, Title: title, Text: text, Only: p.c.Destinations, Public: true},
+		Attack: &event.Attack{Phase: event.PhaseEnded, Note: event.Note{Severity: event.Low, Title: title, Text: text, Only: p.c.Destinations, Public: true}},
 	}}
 }
 

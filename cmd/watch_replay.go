@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
@@ -26,17 +27,21 @@ func replayLine(e event.Event, zone *time.Location) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  ", e.Time.In(zone).Format("2006-01-02 15:04:05"))
-	n := e.Note
-	fmt.Fprintf(&b, "%-8s  ", strings.ToUpper(n.Severity.String()))
+	title, text := message.Note(e, zone)
+	severity := event.Low
+	if n := e.Note(); n != nil {
+		severity = n.Severity
+	}
+	fmt.Fprintf(&b, "%-8s  ", strings.ToUpper(severity.String()))
 	if e.User != "" {
 		fmt.Fprintf(&b, "%s ", e.User)
 	}
-	if e.Remote.IP.IsValid() && !strings.Contains(n.Title, e.Remote.IP.String()) {
+	if e.Remote.IP.IsValid() && !strings.Contains(title, e.Remote.IP.String()) {
 		fmt.Fprintf(&b, "from %s: ", e.Remote.IP)
 	}
-	b.WriteString(n.Title)
-	if n.Text != "" {
-		b.WriteString(" (" + n.Text + ")")
+	b.WriteString(title)
+	if text != "" {
+		b.WriteString(" (" + text + ")")
 	}
 	return b.String()
 }

@@ -95,8 +95,8 @@ func TestPublished(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	e := got[0]
-	if e.Host != "" || e.User != "" || e.Labels != nil || !e.Note.Public || !slices.Equal(e.Note.Only, []string{"world"}) || !event.ValidID(e.ID) || e.Via != event.ViaWatch || e.Kind != event.KindAttack {
-		t.Errorf("%+v, %+v", e, e.Note)
+	if e.Host != "" || e.User != "" || e.Labels != nil || !e.Attack.Public || !slices.Equal(e.Attack.Only, []string{"world"}) || !event.ValidID(e.ID) || e.Via != event.ViaWatch || e.Kind != event.KindAttack {
+		t.Errorf("%+v, %+v", e, e.Attack)
 	}
 	data, err := e.Encode()
 	if err != nil {
@@ -338,7 +338,7 @@ func TestWatchStoreKeepsTheBookFirst(t *testing.T) {
 func TestPutPatiently(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := spool.Open(spool.Options{Dir: dir})
-	e := event.Event{ID: event.NewID(), Kind: event.KindAttack, Time: time.Now(), Via: event.ViaWatch, Note: &event.Note{Title: "x"}}
+	e := event.Event{ID: event.NewID(), Kind: event.KindAttack, Time: time.Now(), Via: event.ViaWatch, Attack: &event.Attack{Note: event.Note{Title: "x"}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // no folder

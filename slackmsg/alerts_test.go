@@ -22,10 +22,10 @@ func aliceLogin(change ...func(*event.Alert)) event.Alert {
 	a := event.Alert{
 		ID: "7K3F2QX0ZM4Y8V1T5R9W6P3N0B",
 		Event: event.Event{
-			V: 1, Kind: event.KindLogin, Time: noon, Host: "db1.example.com", User: "alice", Service: "sshd", Via: event.ViaPAM,
+			V: event.Version, Kind: event.KindLogin, Time: noon, Host: "db1.example.com", User: "alice", Service: "sshd", Via: event.ViaPAM,
 			Labels: map[string]string{"role": "db", "env": "prod"},
 			Remote: event.Remote{IP: ip("203.0.113.7"), Port: 51234},
-			Auth:   event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: keyAlice},
+			Login:  event.Login{Auth: event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: keyAlice}},
 		},
 		Facts: event.Facts{
 			Risk:    &event.Risk{Provider: "Threat Jammer", Known: true, Score: 12, Word: "LOW", Reason: "Not listed"},
@@ -79,11 +79,20 @@ func aliceLogout(change ...func(*event.Alert)) event.Alert {
 
 func noted(kind event.Kind, s event.Severity, title, text string) event.Alert {
 	return aliceLogin(func(a *event.Alert) {
-		a.Event.Kind, a.Event.User, a.Event.Service, a.Event.Auth = kind, "", "", event.Auth{}
-		a.Event.Via, a.Event.Remote = event.ViaCLI, event.Remote{}
+		a.Event = event.Event{Kind: kind, Time: noon, Host: a.Event.Host, Labels: a.Event.Labels, Via: event.ViaCLI}
 		a.Facts, a.Person = event.Facts{}, ""
-		a.Event.Note = &event.Note{Severity: s, Title: title, Text: text}
+		n := event.Note{Severity: s, Title: title, Text: text}
+		a.Event.Alert, a.Event.Attack = &n, &event.Attack{Note: n}
 	})
+}
+
+// dayDigest is the digest of a day.
+func dayDigest(of event.Kind, rows ...event.Row) event.Alert {
+	a := noted(event.KindAlert, event.Low, "", "")
+	a.Event.Kind, a.Event.Via, a.Event.Digest, a.Rows = event.KindDigest, event.ViaSelf, &event.Digest{Of: of, Rows: rows}, rows
+	a.Verdict = policy.Judge(policy.Input{Event: a.Event}, policy.Settings{})
+	a.First, a.Last = noon.Add(-23*time.Hour), noon
+	return a
 }
 
 func digest(v event.Verdict, rows ...event.Row) event.Alert {
@@ -106,13 +115,13 @@ func witness(service, user, by string, n int) event.Alert {
 	return aliceLogin(func(a *event.Alert) {
 		a.Event = event.Event{
 			Kind: event.KindWitness, Time: noon, Host: "db1.example.com", Labels: a.Event.Labels, Via: event.ViaWatch,
-			User: user, By: by, Service: service, Session: event.Session{PID: 4711},
+			User: user, Service: service, Session: event.Session{PID: 4711}, Witness: event.Witness{By: by},
 		}
 		a.Facts, a.Person, a.Count, a.Last = event.Facts{}, "", n, noon.Add(time.Duration(n-1)*time.Second)
 	})
 }
 
-var greyVerdict = event.Verdict{Severity: event.Low, Colour: policy.Grey, Known: true}
+var greyVerdict = event.Verdict{Severity: event.Low, Knowledge: event.Unknown}
 
 // alerts is an alert of each sort that there is.
 func alerts() map[string]event.Alert {
@@ -126,7 +135,7 @@ func alerts() map[string]event.Alert {
 		"critical-after-attack": func() event.Alert {
 			a := aliceLogin(risk(90, "HIGH", "Botnet"))
 			a.Event.User, a.Event.Host = "admin", "web1.example.com"
-			a.Event.Auth, a.Person = event.Auth{Method: "password"}, ""
+			a.Event.Login.Auth, a.Person = event.Auth{Method: "password"}, ""
 			a.Verdict.Severity = event.Critical
 			a.Verdict.Reasons = append([]string{"got in after 214 failures"}, a.Verdict.Reasons...)
 			return a
@@ -149,40 +158,32 @@ func alerts() map[string]event.Alert {
 			a.Facts.Traits = event.Traits{Hosting: "a list", Tor: "Tor Project"}
 			a.Memory = remembered(41, 0, 0, 2)
 		}),
-		"daily-digest": func() event.Alert {
-			rows := []event.Row{row("alice", 30, "203.0.113.7"), row("bob", 1, "198.51.100.9")}
-			a := noted(event.KindAlert, event.Low, "Usual logins", "the daily digest of usual logins")
-			a.Event.Via, a.Event.Rows, a.Rows = event.ViaSelf, rows, rows
-			a.First, a.Last, a.Verdict.Colour = noon.Add(-23*time.Hour), noon, policy.Blue
-			return a
-		}(),
+		"daily-digest": dayDigest(event.KindLogin, row("alice", 30, "203.0.113.7"), row("bob", 1, "198.51.100.9")),
 		"published": func() event.Alert {
 			a := noted(event.KindAttack, event.Low, "Attacks by SSH from 203.0.113.7", "214 attempts on 20 Nov 2026, EXAMPLE-NET (IE)")
-			a.Event.Host, a.Event.Labels, a.Event.Note.Public = "", nil, true
+			a.Event.Host, a.Event.Labels, a.Event.Attack.Public = "", nil, true
 			a.Event.Remote.IP = ip("203.0.113.7")
 			return a
 		}(),
-		"attack-digest": func() event.Alert {
-			rows := []event.Row{
-				{User: "203.0.113.7", Host: "web3.example.com", Kind: event.KindAttempt, Count: 214, Severity: event.Low, Reason: "EXAMPLE-NET IE; root ×200, admin ×14"},
-				{User: "against alice", Host: "web3.example.com", Kind: event.KindAttempt, Count: 9, Severity: event.Low, Reason: "alice ×9"},
-			}
-			a := noted(event.KindAttack, event.Low, "2 attacks, 223 attempts", "the daily digest of attacks")
-			a.Event.Via, a.Event.Rows, a.Rows = event.ViaWatch, rows, rows
-			a.First, a.Last = noon.Add(-23*time.Hour), noon
-			return a
-		}(),
+		"attack-digest": dayDigest(event.KindAttempt,
+			event.Row{Host: "web3.example.com", Kind: event.KindAttempt, Count: 214, Attacker: &event.Attacker{
+				Network: netip.MustParsePrefix("203.0.113.7/32"), ISP: "EXAMPLE-NET", Country: "IE",
+				Names: event.Tally{Most: []event.Count{{Name: "root", N: 200}, {Name: "admin", N: 14}}},
+			}},
+			event.Row{Host: "web3.example.com", Kind: event.KindAttempt, Count: 9, Attacker: &event.Attacker{
+				Account: "alice", Names: event.Tally{Most: []event.Count{{Name: "alice", N: 9}}},
+			}}),
 		"stale": aliceLogin(func(a *event.Alert) { a.Facts.Risk.Stale = noon.Add(-3 * time.Hour) }),
 		"sudo": aliceLogin(func(a *event.Alert) {
-			a.Event.Service, a.Event.User, a.Event.By = "sudo", "root", "alice"
-			a.Event.Remote, a.Event.Auth, a.Facts, a.Person = event.Remote{}, event.Auth{}, event.Facts{}, ""
+			a.Event.Service, a.Event.User, a.Event.Login = "sudo", "root", event.Login{By: "alice"}
+			a.Event.Remote, a.Facts, a.Person = event.Remote{}, event.Facts{}, ""
 		}),
 		"missed":      witness("su", "root", "alice", 1),
 		"missed-ssh":  witness("sshd", "alice", "root", 1),
 		"missed-more": witness("sudo", "root", "alice", 4),
 		"missed-many": func() event.Alert {
 			a := witness("su-l", "root", "alice", 113)
-			a.Event.Flags = []event.Flag{event.FlagCrowd}
+			a.Event.Witness.Crowd = true
 			return a
 		}(),
 		"no-provider": aliceLogin(func(a *event.Alert) { a.Facts = event.Facts{} }),
@@ -197,7 +198,7 @@ func alerts() map[string]event.Alert {
 		}),
 		"ipv6-with-emoji": aliceLogin(func(a *event.Alert) { a.Event.Remote.IP = ip("2001:db8:cd::1") }),
 		"certificate": aliceLogin(func(a *event.Alert) {
-			a.Event.Auth = event.Auth{
+			a.Event.Login.Auth = event.Auth{
 				Method: "publickey", KeyType: "ssh-ed25519-cert-v01@openssh.com", Fingerprint: keyAlice,
 				KeyID: "alice@example.com", Serial: 4711, CAFingerprint: keyCA,
 			}
@@ -224,7 +225,7 @@ func alerts() map[string]event.Alert {
 				r.MoreIPs = 14
 				return r
 			}(), row("bob", 4, "2001:db8::7")),
-		"digest-high": digest(event.Verdict{Severity: event.High, Colour: policy.Red, Known: true, Reasons: []string{"first time from Bulgaria"}},
+		"digest-high": digest(event.Verdict{Severity: event.High, Knowledge: event.Known, Reasons: []string{"first time from Bulgaria"}},
 			row("alice", 3, "203.0.113.7"),
 			event.Row{User: "root", Host: "db1.example.com", Kind: event.KindLogin, Count: 2, IPs: []netip.Addr{ip("198.51.100.9")},
 				Severity: event.High, Reason: "first time from Bulgaria"},

@@ -75,17 +75,17 @@ func everywhere(s string) []event.Alert {
 		e.ID, e.User, e.Host, e.Service = s, s, s, s
 		e.Labels = map[string]string{s: s, "env": s}
 		e.Remote.Name, e.Remote.Zone, e.Remote.Claimed = s, s, s
-		e.Auth = event.Auth{Method: s, KeyType: s, Fingerprint: s, KeyID: s, Serial: 1<<64 - 1, CAFingerprint: s}
+		e.Login.Auth = event.Auth{Method: s, KeyType: s, Fingerprint: s, KeyID: s, Serial: 1<<64 - 1, CAFingerprint: s}
 		f.Risk = &event.Risk{Provider: s, Known: true, Score: 72, Word: s, Reason: s, Problem: s}
 		f.Network = event.Network{ASN: 1<<32 - 1, Name: s, Description: s}
 		f.Place = event.Place{City: s, Region: s, Country: s}
-		a.Verdict = event.Verdict{Severity: event.High, Colour: s, Known: true, Reasons: []string{s, s, s}}
+		a.Verdict = event.Verdict{Severity: event.High, Knowledge: event.Knowledge(s), Reasons: []string{s, s, s}}
 		a.Also = []event.Row{{User: s, Host: s, Kind: event.Kind(s), Count: 3, Reason: s}}
 		return a
 	}
 	login := fill(aliceLogin())
 	low := fill(aliceLogin())
-	low.Verdict = event.Verdict{Colour: s}
+	low.Verdict = event.Verdict{Knowledge: event.Knowledge(s)}
 	unknown := fill(aliceLogin())
 	unknown.Verdict, unknown.Facts.Risk.Known = event.Verdict{}, false
 	private := fill(aliceLogin())

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // textLimit is the most characters of an attachment's text.
@@ -98,8 +99,8 @@ func whyLine(a event.Alert, limit int) line {
 func details(a event.Alert, each int) []line {
 	e, f := a.Event, a.Facts
 	var lines []line
-	if e.Note != nil && !blank(e.Note.Text) {
-		lines = append(lines, line{quote(e.Note.Text, 4*each)})
+	if _, text := message.Note(e, a.Zone); !blank(text) {
+		lines = append(lines, line{quote(text, 4*each)})
 	}
 	lines = append(lines, addressLine(e, f, each), ispLine(f, each))
 	switch e.Kind {
@@ -109,7 +110,7 @@ func details(a event.Alert, each int) []line {
 			lines = append(lines, seenLine(a))
 		}
 	case event.KindLogout:
-		lines = append(lines, authLine(a, each), sessionLine(a))
+		lines = append(lines, sessionLine(a))
 	case event.KindWitness:
 		lines = append(lines, witnessLine(a))
 	default:

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // tally is what a digest's rows come to.
@@ -35,7 +36,7 @@ func tallyOf(rows []event.Row) tally {
 			hosts[r.Host] = true
 			t.hosts = append(t.hosts, r.Host)
 		}
-		name := r.User
+		name := message.Who(r)
 		if !hasUser(r) {
 			_, name = noun(r.Kind)
 		}
@@ -53,7 +54,7 @@ func tallyOf(rows []event.Row) tally {
 
 // hasUser reports whether a row is somebody's, be the name known or not.
 func hasUser(r event.Row) bool {
-	return !blank(r.User) || r.Kind == event.KindLogin || r.Kind == event.KindLogout
+	return !blank(message.Who(r)) || r.Kind == event.KindLogin || r.Kind == event.KindLogout
 }
 
 // userCounts is "deploy ×300, alice ×8", as many as fit the room.
@@ -103,7 +104,7 @@ func digestHeadline(a event.Alert, f form) line {
 
 // daily sets the digest of usual logins apart from that of a burst.
 func daily(a event.Alert) string {
-	if len(a.Event.Rows) > 0 && a.Event.Kind == event.KindAlert {
+	if d := a.Event.Digest; d != nil && d.Of == event.KindLogin {
 		return "Usual: "
 	}
 	return ""
@@ -174,7 +175,7 @@ func rowLine(r event.Row, showHost bool, addresses int) line {
 		l = label(say(word[:len(word)-1]))
 	}
 	if hasUser(r) {
-		l = append(l, quote(orUnknown(r.User, "user"), rowEach))
+		l = append(l, quote(orUnknown(message.Who(r), "user"), rowEach))
 		if showHost {
 			l = append(l, say(" → "), quote(shortHost(r.Host), rowEach))
 		}
@@ -184,8 +185,8 @@ func rowLine(r event.Row, showHost bool, addresses int) line {
 	}
 	l = append(l, say(count(r.Count, r.Kind)))
 	l = append(l, from(r, addresses)...)
-	if !blank(r.Reason) {
-		l = append(l, say(" - "), quote(r.Reason, rowEach))
+	if why := message.Why(r); !blank(why) {
+		l = append(l, say(" - "), quote(why, rowEach))
 	}
 	return l
 }

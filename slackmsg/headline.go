@@ -1,9 +1,11 @@
 package slackmsg
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // Headline gives the one line that must be enough: at most 80 characters, plain
@@ -19,8 +21,8 @@ func headline(a event.Alert, f form) line {
 	case a.Test:
 		head := subject{prefix: "Test message from sshnotify on host ", host: e.Host, labels: e.Labels}
 		return head.fit(nil, 0, f)
-	case e.Note != nil && e.Note.Public:
-		return clip(line{quote(noteTitle(e), maxHeadline)}, maxHeadline, f)
+	case public(e):
+		return clip(line{quote(noteTitle(a), maxHeadline)}, maxHeadline, f)
 	case len(a.Rows) > 0:
 		return digestHeadline(a, f)
 	case e.Kind == event.KindWitness:
@@ -33,7 +35,7 @@ func headline(a event.Alert, f form) line {
 	head := subject{prefix: sev, user: e.User, host: e.Host, labels: e.Labels, login: e.Kind == event.KindLogin}
 	if becomes(e) {
 		head.prefix += service(e) + " "
-		head.by = e.By
+		head.by = e.By()
 	}
 	switch {
 	case e.Kind != event.KindLogin:
@@ -61,11 +63,8 @@ func headline(a event.Alert, f form) line {
 
 // what is the strongest thing to say of an event that is no login.
 func what(a event.Alert) string {
-	if n := a.Event.Note; n != nil {
-		if !blank(n.Title) {
-			return n.Title
-		}
-		return n.Text
+	if title, text := message.Note(a.Event, a.Zone); !blank(title) || !blank(text) {
+		return cmp.Or(title, text)
 	}
 	if len(a.Verdict.Reasons) > 0 {
 		return a.Verdict.Reasons[0]

@@ -145,7 +145,7 @@ func riskLine(f event.Facts, each int) line {
 }
 
 func authLine(a event.Alert, each int) line {
-	u := a.Event.Auth
+	u := a.Event.Login.Auth
 	if blank(u.Method) && blank(u.Fingerprint) {
 		return nil
 	}

@@ -33,7 +33,7 @@ func RenderReceived(raw []byte, colour bool) (string, error) {
 	for _, a := range p.Attachments {
 		bar := "▌ "
 		if colour {
-			bar = colouredBar(event.Verdict{Colour: a.Color}) + " "
+			bar = colouredBar(a.Color) + " "
 		}
 		title := received(a.Title, len(a.Title))
 		if colour {

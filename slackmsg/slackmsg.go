@@ -9,10 +9,8 @@ package slackmsg
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/slack-go/slack"
 
@@ -54,7 +52,7 @@ type Attachment struct {
 // Build gives an alert as Slack gets it: a headline, and one attachment. It
 // takes any alert, and the limits hold whatever the alert's strings are.
 func Build(a event.Alert) Payload {
-	p := message(headline(a, asText).render(asText))
+	p := payload(headline(a, asText).render(asText))
 	var lines []string
 	for _, l := range body(a, textLimit(a)) {
 		lines = append(lines, l.render(asMrkdwn))
@@ -83,13 +81,13 @@ func Plain(a event.Alert) Payload {
 	for _, l := range body(a, min(textLimit(a), room)) {
 		lines = append(lines, l.render(asText))
 	}
-	return message(strings.Join(append(lines, last), "\n"))
+	return payload(strings.Join(append(lines, last), "\n"))
 }
 
-// message gives the part that every payload has. parse "none" asks Slack to
+// payload returns the part that every payload has. parse "none" asks Slack to
 // leave bare URLs and names as they are, and unfurling would make it fetch a
 // stranger's URL.
-func message(text string) Payload {
+func payload(text string) Payload {
 	no := false
 	return Payload{WebhookMessage: slack.WebhookMessage{
 		Text:        text,
@@ -120,14 +118,17 @@ func fallback(a event.Alert) string {
 	return strings.Join(lines, "\n")
 }
 
-// Patterns are made when they are first needed: the hook is the same program,
-// and needs none.
-var hexColour = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^#[0-9a-f]{6}$`) })
-
-// colour gives the verdict's, or none where it has none that is one.
+// colour returns the contract's colour of a verdict.
 func colour(v event.Verdict) string {
-	if !hexColour().MatchString(v.Colour) {
-		return ""
+	switch {
+	case v.Severity >= event.High:
+		return "#ff0002"
+	case v.Severity == event.Medium:
+		return "#ffe200"
+	case v.Knowledge == event.Known:
+		return "#02ff00"
+	case v.Knowledge == event.Usual:
+		return "#2f81f7"
 	}
-	return v.Colour
+	return "#9aa0a6" // never shown as safe
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 func TestHeadline(t *testing.T) {
@@ -71,7 +70,7 @@ func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
 	}
 	risk := func(r event.Risk) string { return show(riskLine(event.Facts{Risk: &r}, 99)) }
 	auth := func(u event.Auth, person string) string {
-		return show(authLine(event.Alert{Event: event.Event{Auth: u}, Person: person}, 99))
+		return show(authLine(event.Alert{Event: event.Event{Login: event.Login{Auth: u}}, Person: person}, 99))
 	}
 	tests := []struct{ name, got, want string }{
 		{"place", where(event.Place{City: "Dublin", Region: "Leinster", Country: "IE"}), "Dublin - Leinster (IE)"},
@@ -254,7 +253,7 @@ func TestDigestCountsAll(t *testing.T) {
 		{"five hundred with names to escape", 500, "%04d" + strings.Repeat("&", 60), 30, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := digest(event.Verdict{Severity: event.High, Colour: policy.Red, Known: true, Reasons: []string{strings.Repeat("why ", 200)}})
+			a := digest(event.Verdict{Severity: event.High, Reasons: []string{strings.Repeat("why ", 200)}})
 			for i := range tt.users {
 				r := row(fmt.Sprintf(tt.user, i), i+1)
 				for j := range 5 {

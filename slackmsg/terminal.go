@@ -20,11 +20,11 @@ const (
 // headline, then the attachment beside its bar. With colour the bar has the
 // verdict's, and labels are bold; without, no escape sequence is written.
 // Strings from outside can't bring any: every control character is spelt out.
-func RenderText(a event.Alert, colour bool) string {
+func RenderText(a event.Alert, coloured bool) string {
 	f, bar, dim, reset := asPlain, "▌ ", "", ""
-	if colour {
+	if coloured {
 		f, dim, reset = asTerminal, ansiDim, ansiReset
-		bar = colouredBar(a.Verdict) + " "
+		bar = colouredBar(colour(a.Verdict)) + " "
 	}
 	var b strings.Builder
 	row := func(s string) { b.WriteString(bar + s + "\n") }
@@ -37,8 +37,8 @@ func RenderText(a event.Alert, colour bool) string {
 	return b.String()
 }
 
-func colouredBar(v event.Verdict) string {
-	rgb, err := hex.DecodeString(strings.TrimPrefix(colour(v), "#"))
+func colouredBar(colour string) string {
+	rgb, err := hex.DecodeString(strings.TrimPrefix(colour, "#"))
 	if err != nil || len(rgb) != 3 {
 		return "▌"
 	}

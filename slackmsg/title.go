@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // How much of a name a title shows. Linux allows users of 32 characters and
@@ -30,8 +31,8 @@ func title(a event.Alert) line {
 	switch {
 	case a.Test:
 		l = slices.Concat(line{say("Test message from sshnotify on host ")}, host, at)
-	case e.Note != nil && e.Note.Public:
-		l = line{quote(noteTitle(e), titleNote)}
+	case public(e):
+		l = line{quote(noteTitle(a), titleNote)}
 	case len(a.Rows) > 0:
 		l = digestTitle(a)
 	case becomes(e) && a.Count > 1:
@@ -51,16 +52,16 @@ func title(a event.Alert) line {
 	case a.Count > 1:
 		l = slices.Concat(line{say(more(a.Count, e.Kind)), say(" on ")}, host, at)
 	default:
-		l = slices.Concat(line{quote(noteTitle(e), titleNote), say(" on ")}, host, at)
+		l = slices.Concat(line{quote(noteTitle(a), titleNote), say(" on ")}, host, at)
 	}
 	return clip(l, maxTitle, asEscaped)
 }
 
 // becomes reports whether a login is somebody's on the host who becomes
 // another user, by sudo or su.
-func becomes(e event.Event) bool { return e.Kind == event.KindLogin && !blank(e.By) }
+func becomes(e event.Event) bool { return e.Kind == event.KindLogin && !blank(e.By()) }
 
-func by(e event.Event) line { return append(line{say(" by ")}, marked(e.By, titleUser)...) }
+func by(e event.Event) line { return append(line{say(" by ")}, marked(e.By(), titleUser)...) }
 
 // marked puts a name between the contract's marks.
 func marked(s string, limit int) line {
@@ -91,12 +92,18 @@ func service(e event.Event) string {
 	}
 }
 
+// public reports whether strangers read what an event tells.
+func public(e event.Event) bool {
+	n := e.Note()
+	return n != nil && n.Public
+}
+
 // noteTitle is the note's own, or the name of the kind.
-func noteTitle(e event.Event) string {
-	if e.Note != nil && !blank(e.Note.Title) {
-		return e.Note.Title
+func noteTitle(a event.Alert) string {
+	if title, _ := message.Note(a.Event, a.Zone); !blank(title) {
+		return title
 	}
-	switch e.Kind {
+	switch a.Event.Kind {
 	case event.KindAttack:
 		return "Attack"
 	case event.KindMatch:

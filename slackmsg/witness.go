@@ -14,14 +14,14 @@ const unreported = ", not reported by the login hook"
 // it is the server.
 func opener(e event.Event) string {
 	if event.Became(e.Service) {
-		return e.By
+		return e.By()
 	}
 	return ""
 }
 
 // many reports whether an alert tells sessions that have no more than their
 // service in common.
-func many(a event.Alert) bool { return a.Count > 1 && a.Event.Has(event.FlagCrowd) }
+func many(a event.Alert) bool { return a.Count > 1 && a.Event.Witness.Crowd }
 
 // witnessTitle tells of a session, or of several.
 func witnessTitle(a event.Alert, host, at line) line {

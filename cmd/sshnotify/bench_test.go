@@ -249,7 +249,7 @@ func BenchmarkWorkerMemory(b *testing.B) {
 				ID: event.NewID(), Kind: event.KindLogin, Time: time.Now(), Host: "db1", User: fmt.Sprintf("user%02d", i%100), Service: "sshd", Via: event.ViaPAM,
 				Remote:  event.Remote{IP: netip.AddrFrom4([4]byte{203, 0, 113, byte(i / 100)}), Port: 51234},
 				Local:   event.Local{IP: netip.MustParseAddr("192.0.2.5"), Port: 22},
-				Auth:    event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"},
+				Login:   event.Login{Auth: event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"}},
 				Session: event.Session{PID: 1000 + i, Start: 1, Boot: "9f1f5bd2-4c5f-4c4c-9d3e-1f2b3c4d5e6f", NS: "pid:[4026531836]"},
 			}
 			data, err := e.Encode()

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
@@ -38,7 +37,7 @@ func (l *lab) usual(auth string) told {
 	return told{
 		Text:   l.user + " → db1: from " + l.client,
 		Title:  "New " + l.service + " login of >" + l.user + "< to >db1.example.com<",
-		Colour: policy.Grey,
+		Colour: "#9aa0a6",
 		Body:   "*Connected from IP:* " + l.client + " · *IP Location:* loopback\n*Authenticated with:* " + auth,
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // claimed is where a user says that a login comes from.
@@ -80,7 +79,7 @@ func TestSshdWithAPoisonedEnvironment(t *testing.T) {
 	forged.Claimed, forged.Flags = claimed, []event.Flag{event.FlagAddressMismatch}
 	forgedTold := l.usualKey()
 	forgedTold.Text = "HIGH " + l.user + " → db1: SSH_CONNECTION was forged, sshd saw " + l.client
-	forgedTold.Colour = policy.Red
+	forgedTold.Colour = "#ff0002"
 	forgedTold.Body = "*Why:* SSH_CONNECTION was forged: it said " + claimed + ", sshd saw " + l.client + "\n" +
 		strings.Replace(forgedTold.Body, l.client+" ·", l.client+" (SSH_CONNECTION said "+claimed+") ·", 1)
 
@@ -188,10 +187,10 @@ func TestSshdKeyIsNotTheUsersWord(t *testing.T) {
 	l.pam(l.hook(s, "--no-worker"), readEnv)
 	l.serve()
 	in, out := l.logged(s)
-	if want := (event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: l.fingerprint("id.pub")}); in.Auth != want {
-		t.Errorf("login with %+v, want %+v", in.Auth, want)
+	if want := (event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: l.fingerprint("id.pub")}); in.Login.Auth != want {
+		t.Errorf("login with %+v, want %+v", in.Login.Auth, want)
 	}
-	if out.Auth != (event.Auth{}) {
-		t.Errorf("at the logout the environment is the user's, and %+v was taken from it", out.Auth)
+	if out.Auth() != (event.Auth{}) {
+		t.Errorf("at the logout the environment is the user's, and %+v was taken from it", out.Auth())
 	}
 }

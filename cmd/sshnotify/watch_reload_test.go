@@ -34,7 +34,7 @@ func TestWatchReloads(t *testing.T) {
 	}
 	titles := func() (all []string) {
 		for _, e := range s.waiting() {
-			all = append(all, e.Note.Title)
+			all = append(all, title(e))
 		}
 		return all
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
@@ -103,7 +104,7 @@ threshold = {type = "limit", count = 1, seconds = 60, by = "${mark}"}
 	until(t, "the alert", func() bool { got = waiting(event.KindAttack); return len(got) > 0 || gone(p.ended) })
 	p.signal(syscall.SIGKILL)
 	p.result()
-	if len(got) != 1 || got[0].User != "root" || got[0].Note == nil || got[0].Note.Title != "got in after 7 failures" || got[0].Note.Severity != event.Critical {
+	if len(got) != 1 || got[0].User != "root" || got[0].Note() == nil || title(got[0]) != "got in after 7 failures" || got[0].Note().Severity != event.Critical {
 		t.Fatalf("queued: %+v", got)
 	}
 	// What is read again leads to the same event, which is not told again.
@@ -128,4 +129,10 @@ threshold = {type = "limit", count = 1, seconds = 60, by = "${mark}"}
 	if !strings.Contains(r.out, "failed logins here") {
 		t.Errorf("lookup: %+v", r)
 	}
+}
+
+// title is what an attack is told as.
+func title(e event.Event) string {
+	title, _ := message.Note(e, nil)
+	return title
 }

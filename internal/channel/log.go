@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
@@ -104,8 +105,8 @@ func alertLine(a event.Alert) logLine {
 		l.add("lasted", a.Lasted.Round(time.Second).String())
 	}
 	l.add("why", strings.Join(a.Verdict.Reasons, "; "))
-	l.add("method", e.Auth.Method)
-	l.add("fingerprint", e.Auth.Fingerprint)
+	l.add("method", e.Auth().Method)
+	l.add("fingerprint", e.Auth().Fingerprint)
 	l.add("person", a.Person)
 	if r := a.Facts.Risk; r != nil && r.Known {
 		l.add("risk", strconv.Itoa(r.Score))
@@ -119,16 +120,15 @@ func alertLine(a event.Alert) logLine {
 	for _, f := range e.Flags {
 		l.add("flag", string(f))
 	}
-	if e.Note != nil {
-		l.add("text", e.Note.Text)
-	}
+	_, text := message.Note(e, a.Zone)
+	l.add("text", text)
 	return *l
 }
 
 func rowLine(a event.Alert, r event.Row) logLine {
 	l := newLogLine(a, r.Severity)
 	l.add("kind", string(r.Kind))
-	l.add("user", r.User)
+	l.add("user", message.Who(r))
 	l.add("host", r.Host)
 	l.add("count", strconv.Itoa(r.Count))
 	var ips []string
@@ -139,7 +139,7 @@ func rowLine(a event.Alert, r event.Row) logLine {
 	if r.MoreIPs > 0 {
 		l.add("more_ips", strconv.Itoa(r.MoreIPs))
 	}
-	l.add("why", r.Reason)
+	l.add("why", message.Why(r))
 	return *l
 }
 

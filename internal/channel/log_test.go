@@ -66,7 +66,7 @@ func TestLog(t *testing.T) {
 	}
 	note := event.Alert{
 		ID: "N0TE0000000000000000000000", Count: 1, Verdict: event.Verdict{Severity: event.Medium},
-		Event: event.Event{Kind: event.KindAlert, Host: "db1", Note: &event.Note{Title: "backup", Text: "it failed"}},
+		Event: event.Event{Kind: event.KindAlert, Host: "db1", Alert: &event.Note{Title: "backup", Text: "it failed"}},
 	}
 	for _, tc := range []struct {
 		name string

@@ -51,9 +51,9 @@ func login() event.Alert {
 			V: event.Version, ID: "7K3F0000000000000000000000", Kind: event.KindLogin, Time: now,
 			Host: "db1.example.com", User: "alice", Service: "sshd", Via: event.ViaPAM,
 			Remote: event.Remote{IP: netip.MustParseAddr("203.0.113.7"), Port: 51234},
-			Auth:   event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:abc"},
+			Login:  event.Login{Auth: event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: "SHA256:abc"}},
 		},
-		Verdict: event.Verdict{Severity: event.High, Colour: "#ff0002", Known: true, Reasons: []string{"first time from Bulgaria"}},
+		Verdict: event.Verdict{Severity: event.High, Knowledge: event.Unknown, Reasons: []string{"first time from Bulgaria"}},
 		Count:   1, First: now, Last: now,
 	}
 }

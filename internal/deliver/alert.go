@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // alert puts together all that a destination must know to tell a message.
@@ -19,7 +18,7 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		if it.e.Time.Before(first) {
 			first = it.e.Time
 		}
-		if worse(it.verdict, worst.verdict) {
+		if it.verdict.Worse(worst.verdict) {
 			worst = it
 		}
 	}
@@ -32,13 +31,10 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		a.Event.Host, a.Event.Labels, a.Event.Kind = newest.e.Host, newest.e.Labels, newest.e.Kind
 		return a
 	}
-	if e := newest.e; len(e.Rows) > 0 { // the digest of a day
-		a.Event, a.Rows, a.Late = e, e.Rows, max(0, now.Sub(e.Time))
-		if e.Kind == event.KindAlert { // of usual logins
-			a.Verdict.Colour = policy.Blue
-		}
-		if e.Span != nil {
-			a.First, a.Last = e.Span.First, e.Span.Last
+	if e := newest.e; e.Kind == event.KindDigest {
+		a.Event, a.Rows, a.Late = e, e.Digest.Rows, max(0, now.Sub(e.Time))
+		if !e.Digest.First.IsZero() {
+			a.First, a.Last = e.Digest.First, e.Digest.Last
 		}
 		return a
 	}
@@ -49,21 +45,4 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 		a.Lasted = max(0, newest.e.Time.Sub(login.Time))
 	}
 	return a
-}
-
-// worse reports whether a message that tells both bears a's colour. Green and
-// blue are for what is known to be safe, or known at all: one event that is not
-// takes it from all.
-func worse(a, b event.Verdict) bool {
-	if a.Severity != b.Severity {
-		return a.Severity > b.Severity
-	}
-	rank := map[string]int{policy.Green: 0, policy.Blue: 1}
-	of := func(v event.Verdict) int {
-		if n, ok := rank[v.Colour]; ok {
-			return n
-		}
-		return len(rank)
-	}
-	return of(a) > of(b)
 }

@@ -3,12 +3,12 @@ package deliver
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
 // A worker was killed after Slack had a login's message. The next one finds so
@@ -124,19 +124,19 @@ func TestRetryEndsABackOff(t *testing.T) {
 }
 
 func TestGreenIsForWhatIsAllSafe(t *testing.T) {
-	green := event.Verdict{Colour: policy.Green, Known: true}
-	grey := event.Verdict{Colour: policy.Grey}
-	yellow := event.Verdict{Severity: event.Medium, Colour: policy.Yellow, Known: true}
+	green := event.Verdict{Knowledge: event.Known}
+	grey := event.Verdict{Knowledge: event.Unknown}
+	yellow := event.Verdict{Severity: event.Medium}
 	at := time.Unix(1e9, 0)
 	for _, row := range []struct {
 		name     string
 		verdicts []event.Verdict
-		want     string
+		want     event.Verdict
 	}{
-		{"all are safe", []event.Verdict{green, green}, policy.Green},
-		{"the last is not known", []event.Verdict{green, green, grey}, policy.Grey},
-		{"the first is not known", []event.Verdict{grey, green}, policy.Grey},
-		{"one is worse than not known", []event.Verdict{green, grey, yellow, green}, policy.Yellow},
+		{"all are safe", []event.Verdict{green, green}, green},
+		{"the last is not known", []event.Verdict{green, green, grey}, grey},
+		{"the first is not known", []event.Verdict{grey, green}, grey},
+		{"one is worse than not known", []event.Verdict{green, grey, yellow, green}, yellow},
 	} {
 		for _, isDigest := range []bool{false, true} {
 			m := &message{Digest: isDigest}
@@ -146,8 +146,8 @@ func TestGreenIsForWhatIsAllSafe(t *testing.T) {
 				m.show(&item{e: e, verdict: v})
 			}
 			w := &worker{Job: &Job{}}
-			if got := w.alert(m, at).Verdict.Colour; got != row.want {
-				t.Errorf("%s (digest: %v): %s, want %s", row.name, isDigest, got, row.want)
+			if got := w.alert(m, at).Verdict; !reflect.DeepEqual(got, row.want) {
+				t.Errorf("%s (digest: %v): %+v, want %+v", row.name, isDigest, got, row.want)
 			}
 		}
 	}

@@ -128,7 +128,7 @@ func TestBrokenDestinationIsSaidOnce(t *testing.T) {
 				notes = append(notes, a)
 			}
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0].Event.Note.Title, "bad") {
+		if len(notes) != 1 || !strings.Contains(notes[0].Event.Alert.Title, "bad") {
 			t.Errorf("the other destination was told %d times", len(notes))
 		}
 		if len(b.said()) != 1 || !strings.Contains(b.said()[0], "no_service") {

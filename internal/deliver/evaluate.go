@@ -13,7 +13,7 @@ import (
 // evaluate brings an item as far as it can go at once: a logout to its login,
 // anything else to the look-up of its address.
 func (w *worker) evaluate(it *item) {
-	if it.e.Note != nil && it.e.Note.Public {
+	if public(it.e) {
 		it.e.Host, it.e.Labels = "", nil
 		w.judge(it)
 		return
@@ -171,7 +171,7 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 			}
 			continue
 		}
-		if it.sorted || !wanted(o) || !slices.Contains(routed, o.name) || it.e.Note != nil && it.e.Note.Except == o.name {
+		if it.sorted || !wanted(o) || !slices.Contains(routed, o.name) || it.e.Alert != nil && it.e.Alert.Except == o.name {
 			continue
 		}
 		it.parts = append(it.parts, part{Dest: o.name})
@@ -229,6 +229,12 @@ func (w *worker) finish(it *item, ignored bool) {
 	if !it.dead() {
 		w.remove(eventFile(it.e.ID))
 	}
+}
+
+// public reports whether strangers read what an event tells.
+func public(e event.Event) bool {
+	n := e.Note()
+	return n != nil && n.Public
 }
 
 func addrString(ip netip.Addr) string {

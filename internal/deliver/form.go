@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	wording "github.com/sshnotify/sshnotify/internal/message"
 )
 
 const (
@@ -36,13 +37,20 @@ type cluster struct {
 // groupKey is what repeats have in common: who, from where, with which key.
 // What is odd about an event sets it apart.
 func groupKey(e event.Event) string {
-	if e.Kind == event.KindAlert && e.Note != nil {
-		return strings.Join([]string{string(e.Kind), e.Note.Title, e.Note.Text}, "\x00")
+	if e.Kind == event.KindAlert {
+		return strings.Join([]string{string(e.Kind), e.Alert.Title, e.Alert.Text}, "\x00")
 	}
-	if e.Kind == event.KindWitness && e.Has(event.FlagCrowd) {
+	if e.Kind == event.KindDigest {
+		return strings.Join([]string{string(e.Kind), string(e.Digest.Of)}, "\x00")
+	}
+	if e.Kind == event.KindWitness && e.Witness.Crowd {
 		return strings.Join([]string{string(e.Kind), e.Service}, "\x00")
 	}
-	parts := []string{string(e.Kind), e.Service, e.By, e.User, addrString(e.Remote.IP), e.Auth.Fingerprint}
+	service := e.Service
+	if e.Kind == event.KindMatch {
+		service = e.Match.Pattern
+	}
+	parts := []string{string(e.Kind), service, e.By(), e.User, addrString(e.Remote.IP), e.Auth().Fingerprint}
 	for _, f := range e.Flags {
 		parts = append(parts, string(f))
 	}
@@ -146,8 +154,8 @@ func rows(items []*item) []*row {
 	var all []*row
 	for _, it := range items {
 		k := rowKey{it.e.Kind, it.e.User, it.e.Host}
-		if it.e.Note != nil {
-			k.user = cmp.Or(it.e.Note.Title, it.e.Note.Text)
+		if title, text := wording.Note(it.e, nil); title != "" || text != "" {
+			k.user = cmp.Or(title, text)
 		}
 		r := byKey[k]
 		if r == nil {

@@ -46,7 +46,7 @@ func ReadHolds(stateDir, spoolDir string, window time.Duration, now time.Time) H
 func (h Holds) Until(r Record) time.Time {
 	var until time.Time
 	for dest, g := range h[groupKey(r.Event)] {
-		if n := r.Event.Note; n != nil && n.Severity > g.severity || r.Verdict.Severity > g.severity {
+		if n := r.Event.Note(); n != nil && n.Severity > g.severity || r.Verdict.Severity > g.severity {
 			continue // worse than what was told
 		}
 		waits := len(r.Parts) == 0

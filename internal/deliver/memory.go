@@ -62,8 +62,8 @@ func (s Settings) Quiet(in policy.Input, v event.Verdict) string {
 // what names it.
 func (s Settings) Routed(e event.Event, v event.Verdict) []string {
 	only := v.Only
-	if e.Note != nil && len(e.Note.Only) > 0 {
-		only = e.Note.Only
+	if n := e.Note(); n != nil && len(n.Only) > 0 {
+		only = n.Only
 	}
 	var least, named []string
 	for _, t := range s.Targets {
@@ -84,7 +84,7 @@ func (s Settings) Routed(e event.Event, v event.Verdict) []string {
 // remembered reports whether an event is for the memory: a login from
 // somewhere. By sudo and su nobody comes from anywhere, and as root everybody
 // would be the same person.
-func remembered(e event.Event) bool { return e.Kind == event.KindLogin && e.By == "" }
+func remembered(e event.Event) bool { return e.Kind == event.KindLogin && e.Login.By == "" }
 
 // remember keeps a login, and reports whether it may go untold. What is usual
 // may only while the memory has it, for the digest; what the settings ignore
@@ -176,9 +176,8 @@ func (w *worker) queueDigest(now, due time.Time) error {
 	// again with the same id.
 	if w.items[d.ID] == nil && !w.ledger.has(d.ID) {
 		e := event.Event{
-			ID: d.ID, Kind: event.KindAlert, Time: now, Host: w.set.Host, Via: event.ViaSelf,
-			Note: &event.Note{Severity: event.Low, Title: "Usual logins", Text: "the daily digest of usual logins"},
-			Rows: d.Rows, Span: &event.Span{First: d.First, Last: d.Last},
+			ID: d.ID, Kind: event.KindDigest, Time: now, Host: w.set.Host, Via: event.ViaSelf,
+			Digest: &event.Digest{Of: event.KindLogin, Rows: d.Rows, First: d.First, Last: d.Last},
 		}
 		if e.Host == "" {
 			e.Host = w.Hostname

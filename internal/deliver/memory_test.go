@@ -101,7 +101,7 @@ func TestUsualLoginsWaitForTheDigest(t *testing.T) {
 		}
 		time.Sleep(23 * time.Hour)
 		all := d.alerts()
-		if len(all) != 2 || len(all[1].Rows) != 1 || all[1].Rows[0].User != "alice" || all[1].Verdict.Colour != policy.Blue {
+		if len(all) != 2 || len(all[1].Rows) != 1 || all[1].Rows[0].User != "alice" || all[1].Verdict.Knowledge != event.Usual {
 			t.Fatalf("the digest: %+v", all)
 		}
 		if at := d.at[1].Sub(begin); at != 8*time.Hour {

@@ -37,13 +37,13 @@ func (w *worker) sayDead(o *outlet, m *message) {
 func (w *worker) note(about *outlet, now time.Time, s event.Severity, title, text string) {
 	e := event.Event{
 		ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: w.set.Host, Via: event.ViaSelf,
-		Note: &event.Note{Severity: s, Title: title, Text: text},
+		Alert: &event.Note{Severity: s, Title: title, Text: text},
 	}
 	if about != nil {
 		if len(w.outlets) < 2 {
 			return
 		}
-		e.Note.Except = about.name
+		e.Alert.Except = about.name
 	}
 	if e.Host == "" {
 		e.Host = w.Hostname

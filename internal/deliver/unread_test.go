@@ -74,7 +74,7 @@ func TestEventThatCantBeReadForADay(t *testing.T) {
 			t.Errorf("given up after %v", took)
 		}
 		got := d.alerts()
-		if len(got) != 1 || !strings.Contains(got[0].Event.Note.Text, "input/output error") {
+		if len(got) != 1 || !strings.Contains(got[0].Event.Alert.Text, "input/output error") {
 			t.Errorf("said: %+v", got)
 		}
 		files, err := b.spool.Waiting()
@@ -185,12 +185,12 @@ func TestRefusedFilesAreSaidOnce(t *testing.T) {
 			}
 		}
 		time.Sleep(50 * time.Minute)
-		if got := d.alerts(); len(got) != 2 || len(b.said()) != 1 || strings.ContainsAny(got[1].Event.Note.Text+b.said()[0], "\n\u202e") {
+		if got := d.alerts(); len(got) != 2 || len(b.said()) != 1 || strings.ContainsAny(got[1].Event.Alert.Text+b.said()[0], "\n\u202e") {
 			t.Errorf("%d messages, said aloud: %q", len(got), b.said())
 		}
 		time.Sleep(time.Hour)
-		if got := d.alerts(); len(got) != 3 || !strings.Contains(got[2].Event.Note.Text, "199 files") {
-			t.Errorf("%d messages, the last: %+v", len(got), got[len(got)-1].Event.Note)
+		if got := d.alerts(); len(got) != 3 || !strings.Contains(got[2].Event.Alert.Text, "199 files") {
+			t.Errorf("%d messages, the last: %+v", len(got), got[len(got)-1].Event.Alert)
 		}
 		files, err := b.spool.Waiting()
 		if err != nil || len(files) != 200 {

@@ -250,8 +250,8 @@ func (w *worker) tellMissed(it *item, now time.Time) {
 	}
 	s.missed(it.e)
 	if s.crowded(it.e.Service, now) {
-		it.e.Flags = []event.Flag{event.FlagCrowd}
+		it.e.Witness.Crowd = true
 	}
-	w.Log.Warn("a session that the hook did not report", "id", it.e.ID, "service", it.e.Service, "user", it.e.User, "by", it.e.By, "pid", it.e.Session.PID)
+	w.Log.Warn("a session that the hook did not report", "id", it.e.ID, "service", it.e.Service, "user", it.e.User, "by", it.e.By(), "pid", it.e.Session.PID)
 	w.judge(it)
 }

@@ -18,14 +18,14 @@ import (
 // su makes up root's session that alice opened by su, as the hook reports it.
 func su(pid int) event.Event {
 	e := login("root", 7, pid)
-	e.Service, e.By, e.Remote = "su", "alice", event.Remote{}
+	e.Service, e.Login.By, e.Remote = "su", "alice", event.Remote{}
 	return e
 }
 
 // witnessOf is what the log says of a login's session.
 func witnessOf(e event.Event) event.Event {
 	return event.Event{
-		ID: event.NewID(), Kind: event.KindWitness, Time: e.Time.Add(20 * time.Millisecond), Host: "db1", User: e.User, By: e.By,
+		ID: event.NewID(), Kind: event.KindWitness, Time: e.Time.Add(20 * time.Millisecond), Host: "db1", User: e.User, Witness: event.Witness{By: e.Login.By},
 		Service: e.Service, Via: event.ViaWatch, Session: event.Session{PID: e.Session.PID},
 	}
 }
@@ -141,7 +141,7 @@ func TestWitness(t *testing.T) {
 		}},
 		{"one that the settings ignore", 0, 0, func(b *bench) {
 			e := su(100)
-			e.By = "backup"
+			e.Login.By = "backup"
 			b.put(e, witnessOf(e))
 		}},
 		{"the watcher reads on after an hour", 1, 0, func(b *bench) {
@@ -162,7 +162,7 @@ func TestWitness(t *testing.T) {
 				d := &fakeDest{name: "slack", pace: time.Second}
 				b := newBench(t, d)
 				b.set.NotifyLogout, b.set.Window = "none", 0
-				b.set.Ignore = func(e event.Event) bool { return e.By == "backup" }
+				b.set.Ignore = func(e event.Event) bool { return e.Login.By == "backup" }
 				stop := start(t, b.job(Follow))
 				row.of(b)
 				time.Sleep(3 * time.Minute)
@@ -368,7 +368,7 @@ func TestBurstOfMissedSessions(t *testing.T) {
 			t.Errorf("%d sessions are told in %d messages", missed, len(d.got))
 		}
 		last := d.got[len(d.got)-1]
-		if last.Count < n/2 || !last.Event.Has(event.FlagCrowd) || !strings.HasPrefix(last.Event.User, "user") {
+		if last.Count < n/2 || !last.Event.Witness.Crowd || !strings.HasPrefix(last.Event.User, "user") {
 			t.Errorf("the last: %+v", last)
 		}
 	})

@@ -18,7 +18,7 @@ func TestAuthInfoNeverMakesAnEventTooLarge(t *testing.T) {
 		"lines of all that": strings.Repeat("\"\\\x01\xff𝔘 \u202e x x\n", 1<<16),
 	} {
 		e := Event{
-			ID: NewID(), Kind: KindLogin, Time: time.Now(), Host: strings.Repeat("𝔘", 999), User: strings.Repeat("𝔘", 999), Auth: Auth{Info: info},
+			ID: NewID(), Kind: KindLogin, Time: time.Now(), Host: strings.Repeat("𝔘", 999), User: strings.Repeat("𝔘", 999), Login: Login{Auth: Auth{Info: info}},
 			Remote: Remote{Name: strings.Repeat("𝔘", 999), Claimed: strings.Repeat("𝔘", 999)},
 		}
 		b, err := e.Encode()
@@ -29,8 +29,8 @@ func TestAuthInfoNeverMakesAnEventTooLarge(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if again := cleanAuthInfo(got.Auth.Info); again != got.Auth.Info {
-			t.Errorf("%s: cleaned twice, it is %q, not %q", name, again, got.Auth.Info)
+		if again := cleanAuthInfo(got.Login.Auth.Info); again != got.Login.Auth.Info {
+			t.Errorf("%s: cleaned twice, it is %q, not %q", name, again, got.Login.Auth.Info)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package event owns what happened: the Event that a hook, a command or a
 // watcher writes into the spool, the Facts that look-ups add, the Verdict that
-// the policy gives, and the Alert that a destination tells. It cleans every
+// the policy returns, and the Alert that a destination tells. It cleans every
 // string from outside where it enters.
 //
 // It is plain data: it must never touch the operating system or a network, and
@@ -16,13 +16,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
 
 // Version is the v of events that this program writes.
-const Version = 1
+const Version = 2
 
 // MaxSize is the most bytes that a stored event may have. Encode keeps below
 // it by the limits on each string; Decode refuses more.
@@ -31,18 +30,18 @@ const MaxSize = 32 << 10
 // Kind says what sort of thing happened.
 type Kind string
 
-// The kinds of the contract.
+// The kinds of the contract. Each but KindAttempt has a body of its own in Event.
 const (
 	KindLogin  Kind = "login"
 	KindLogout Kind = "logout"
 	KindAttack Kind = "attack"
 	KindMatch  Kind = "match"
 	KindAlert  Kind = "alert"
+	KindDigest Kind = "digest"
 	// KindWitness: the system log says that a session was opened of which the
 	// hook has to tell. It says at most that a login was missed.
 	KindWitness Kind = "witness"
-
-	// KindAttempt is the kind of a digest's lines that count attempts to get in.
+	// KindAttempt is the kind of a digest's rows that count attempts to get in.
 	// No event is of it.
 	KindAttempt Kind = "attempt"
 )
@@ -75,13 +74,11 @@ const (
 	FlagEnvironmentUnverified Flag = "environment_unverified"
 	// FlagNoLogout: the session's sshd is gone and no logout was reported.
 	FlagNoLogout Flag = "no_logout"
-	// FlagCrowd: of a witness, one of many that came at once. They are told by
-	// their number.
-	FlagCrowd Flag = "crowd"
 )
 
-// Event is one thing that happened, as stored in the spool and as webhooks
-// get it. Strings are cleaned (see Clean); a zero value means unknown.
+// Event is one thing that happened, as stored in the spool: a head that every
+// kind has, and the body of its own kind. Strings are cleaned (see Clean); a
+// zero value means unknown.
 type Event struct {
 	V       int               `json:"v"`
 	ID      string            `json:"id"`
@@ -90,25 +87,20 @@ type Event struct {
 	Host    string            `json:"host"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	User    string            `json:"user,omitempty"`
-	By      string            `json:"by,omitempty"`      // who became User: of sudo and su
 	Service string            `json:"service,omitempty"` // PAM_SERVICE; sshd for a shell
 	Via     Via               `json:"via"`
 	Remote  Remote            `json:"remote,omitzero"`
 	Local   Local             `json:"local,omitzero"`
-	Auth    Auth              `json:"auth,omitzero"`
 	Session Session           `json:"session,omitzero"`
 	Flags   []Flag            `json:"flags,omitempty"`
-	Note    *Note             `json:"note,omitempty"`
-	// Rows are the lines of a daily digest, which is an alert of sshnotify's
-	// own, and Span when what it counts happened.
-	Rows []Row `json:"rows,omitempty"`
-	Span *Span `json:"span,omitempty"`
-}
 
-// Span is a stretch of time.
-type Span struct {
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
+	Login   Login   `json:"login,omitzero"`
+	Logout  Logout  `json:"logout,omitzero"`
+	Witness Witness `json:"witness,omitzero"`
+	Attack  *Attack `json:"attack,omitempty"`
+	Match   *Match  `json:"match,omitempty"`
+	Alert   *Note   `json:"alert,omitempty"`
+	Digest  *Digest `json:"digest,omitempty"`
 }
 
 // Remote is the far end of a connection.
@@ -126,30 +118,6 @@ type Local struct {
 	Port uint16     `json:"port,omitempty"`
 }
 
-// Auth says how somebody proved who they are. Several methods in a row are
-// joined by commas, and the key is the last one used.
-type Auth struct {
-	Method        string `json:"method,omitempty"`      // publickey, password, keyboard-interactive/pam, …
-	KeyType       string `json:"key_type,omitempty"`    // ssh-ed25519, ssh-ed25519-cert-v01@openssh.com, …
-	Fingerprint   string `json:"fingerprint,omitempty"` // SHA256:…, of the plain key, also for a certificate
-	KeyID         string `json:"key_id,omitempty"`      // of a certificate
-	Serial        uint64 `json:"serial,omitempty"`
-	CAFingerprint string `json:"ca_fingerprint,omitempty"`
-	// Info is SSH_AUTH_INFO_0 as sshd wrote it, a line for each method, of which
-	// the worker reads the rest (package sshauth); a hook has no time for keys.
-	Info string `json:"info,omitempty"`
-}
-
-// Cleaned returns how somebody authenticated as it may be stored and told.
-func (a Auth) Cleaned() Auth {
-	for _, s := range []*string{&a.Method, &a.KeyType, &a.Fingerprint, &a.CAFingerprint} {
-		*s = Clean(*s, maxWord)
-	}
-	a.KeyID = Clean(a.KeyID, maxKeyID)
-	a.Info = cleanAuthInfo(a.Info)
-	return a
-}
-
 // Session is the sshd process of one connection. PID, Start, Boot and NS
 // together name a process for good; see proc(5) for their meaning.
 type Session struct {
@@ -162,22 +130,6 @@ type Session struct {
 // Same reports whether two sessions are the same connection.
 func (s Session) Same(o Session) bool {
 	return s.PID != 0 && s.PID == o.PID && s.Start == o.Start && s.Boot == o.Boot
-}
-
-// Note is what somebody wants told: the text of sshnotify alert, or of
-// sshnotify's own troubles.
-type Note struct {
-	Severity Severity `json:"severity"`
-	Title    string   `json:"title,omitempty"`
-	Text     string   `json:"text"`
-	// Except names a destination that must not get the event, because the note
-	// is about it.
-	Except string `json:"except,omitempty"`
-	// Only are the destinations that the event is for; none: all.
-	Only []string `json:"only,omitempty"`
-	// Public: strangers read it, so that it names no host of ours, and links to
-	// nothing of ours.
-	Public bool `json:"public,omitempty"`
 }
 
 // Has reports whether the event bears a flag.
@@ -197,7 +149,7 @@ var idEncoding = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadd
 // IDLength is the number of characters of an id.
 const IDLength = 26
 
-// LoginID gives the id of the login on the connection that sshd process s
+// LoginID returns the id of the login on the connection that sshd process s
 // serves. It hashes the process and SSH_CONNECTION as found, because a bare
 // 4-tuple is no id: ports come back, and somebody behind the same NAT could
 // choose one.
@@ -205,7 +157,7 @@ func LoginID(s Session, sshConnection string) string {
 	return hashID("login", s, sshConnection)
 }
 
-// LogoutID gives the id of the logout that ends session s.
+// LogoutID returns the id of the logout that ends session s.
 func LogoutID(s Session) string { return hashID("logout", s, "") }
 
 func hashID(kind string, s Session, more string) string {
@@ -213,7 +165,7 @@ func hashID(kind string, s Session, more string) string {
 	return idEncoding.EncodeToString(sum[:16])
 }
 
-// NewID gives a random id.
+// NewID returns a random id.
 func NewID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails since Go 1.24
@@ -241,8 +193,8 @@ func Ref(id string) string {
 // not broken: that version can read it.
 var ErrNewer = errors.New("written by a newer sshnotify")
 
-// Encode gives the event's stored form. It cleans and shortens strings first,
-// so that what Encode gives, Decode takes.
+// Encode returns the event's stored form. It cleans and shortens strings first,
+// so that Decode takes what Encode returns.
 func (e Event) Encode() ([]byte, error) {
 	e.V = Version
 	e.normalize()
@@ -259,8 +211,9 @@ func (e Event) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// Decode reads a stored event. It trusts nothing in it: strings are cleaned
-// again, and an id, a kind or a time that can't be is an error.
+// Decode reads a stored event of this version or of an older one, which it
+// returns in the form of this one. It trusts nothing in it: strings are cleaned
+// again, and an id, a kind, a time or a body that can't be is an error.
 func Decode(b []byte) (Event, error) {
 	if len(b) > MaxSize {
 		return Event{}, fmt.Errorf("event of %d bytes, at most %d are kept", len(b), MaxSize)
@@ -271,31 +224,57 @@ func Decode(b []byte) (Event, error) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return Event{}, err
 	}
-	if v.V > Version {
-		return Event{}, ErrNewer
-	}
 	var e Event
-	if err := json.Unmarshal(b, &e); err != nil {
+	var err error
+	switch {
+	case v.V > Version:
+		return Event{}, ErrNewer
+	case v.V < 1:
+		return Event{}, errors.New("no version")
+	case v.V == 1:
+		e, err = decodeV1(b)
+	default:
+		err = json.Unmarshal(b, &e)
+	}
+	if err != nil {
 		return Event{}, err
 	}
 	e.normalize()
+	return e, e.check()
+}
+
+// check reports what can't be of a normalized event.
+func (e *Event) check() error {
 	switch year := e.Time.Year(); {
-	case v.V < 1:
-		return Event{}, errors.New("no version")
 	case !ValidID(e.ID):
-		return Event{}, errors.New("no valid id")
+		return errors.New("no valid id")
 	case e.Time.IsZero():
-		return Event{}, errors.New("no time")
+		return errors.New("no time")
 	case year < 0 || year > 9999: // in UTC; JSON has no such time
-		return Event{}, fmt.Errorf("the year %d", year)
-	case e.Kind != KindLogin && e.Kind != KindLogout && e.Kind != KindAttack && e.Kind != KindMatch && e.Kind != KindAlert && e.Kind != KindWitness:
-		return Event{}, fmt.Errorf("unknown kind %q", e.Kind)
-	case e.Kind == KindAlert && e.Note == nil:
-		return Event{}, errors.New("an alert without a note")
-	case e.Kind == KindWitness && (!Witnessed(e.Service) || e.User == ""):
-		return Event{}, errors.New("a witness of no session")
+		return fmt.Errorf("the year %d", year)
 	}
-	return e, nil
+	missing := false
+	switch e.Kind {
+	case KindLogin, KindLogout:
+	case KindWitness:
+		if !Witnessed(e.Service) || e.User == "" {
+			return errors.New("a witness of no session")
+		}
+	case KindAttack:
+		missing = e.Attack == nil
+	case KindMatch:
+		missing = e.Match == nil
+	case KindAlert:
+		missing = e.Alert == nil
+	case KindDigest:
+		missing = e.Digest == nil || len(e.Digest.Rows) == 0
+	default:
+		return fmt.Errorf("unknown kind %q", e.Kind)
+	}
+	if missing {
+		return fmt.Errorf("the kind is %s, and there is no %[1]s", e.Kind)
+	}
+	return nil
 }
 
 // How much of each outside string is kept, in characters. Linux allows user
@@ -317,22 +296,13 @@ func (e *Event) normalize() {
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
 	e.Host = Clean(e.Host, maxHost)
 	e.User = Clean(e.User, maxUser)
-	e.By = Clean(e.By, maxUser)
 	e.Service = Clean(e.Service, maxWord)
 	e.Via = Via(Clean(string(e.Via), maxWord))
 	e.Remote.Name = Clean(e.Remote.Name, maxHost)
 	e.Remote.Zone = Clean(e.Remote.Zone, maxWord)
 	e.Remote.Claimed = Clean(e.Remote.Claimed, maxClaimed)
-	if e.Remote.IP.IsValid() {
-		e.Remote.IP = e.Remote.IP.Unmap().WithZone("")
-	}
-	if e.Local.IP.IsValid() {
-		e.Local.IP = e.Local.IP.Unmap().WithZone("")
-	}
-	for _, s := range []*string{&e.Session.Boot, &e.Session.NS} {
-		*s = Clean(*s, maxWord)
-	}
-	e.Auth = e.Auth.Cleaned()
+	e.Remote.IP, e.Local.IP = bare(e.Remote.IP), bare(e.Local.IP)
+	e.Session.Boot, e.Session.NS = Clean(e.Session.Boot, maxWord), Clean(e.Session.NS, maxWord)
 	if len(e.Flags) > 8 {
 		e.Flags = e.Flags[:8]
 	}
@@ -349,37 +319,13 @@ func (e *Event) normalize() {
 		}
 		e.Labels = clean
 	}
-	e.Rows = normalizeRows(e.Rows)
-	if e.Note != nil {
-		n := *e.Note
-		n.Title = Clean(n.Title, maxTitle)
-		n.Text = Clean(strings.TrimSpace(n.Text), maxText)
-		n.Except = Clean(n.Except, maxWord)
-		n.Only = slices.Clone(n.Only[:min(len(n.Only), 16)])
-		for i := range n.Only {
-			n.Only[i] = Clean(n.Only[i], maxWord)
-		}
-		e.Note = &n
-	}
+	e.normalizeBody()
 }
 
-// Of a digest, as much is kept as one message can show.
-const (
-	maxRows   = 40
-	maxRowIPs = 5
-)
-
-func normalizeRows(rows []Row) []Row {
-	var out []Row
-	for _, r := range rows[:min(len(rows), maxRows)] {
-		r.User, r.Host, r.Reason = Clean(r.User, maxUser), Clean(r.Host, maxHost), Clean(r.Reason, 100)
-		r.Kind = Kind(Clean(string(r.Kind), 16))
-		r.IPs = slices.Clone(r.IPs[:min(len(r.IPs), maxRowIPs)])
-		for i := range r.IPs {
-			r.IPs[i] = r.IPs[i].Unmap().WithZone("")
-		}
-		r.Count, r.MoreIPs = max(0, r.Count), max(0, r.MoreIPs)
-		out = append(out, r)
+// bare returns the form in which addresses are stored and compared.
+func bare(a netip.Addr) netip.Addr {
+	if !a.IsValid() {
+		return a
 	}
-	return out
+	return a.Unmap().WithZone("")
 }

@@ -73,8 +73,8 @@ func EntryOf(e event.Event, f event.Facts, v event.Verdict) Entry {
 		name = f.Name // what the settings call it says more
 	}
 	return Entry{
-		ID: e.ID, Time: e.Time, Host: e.Host, User: e.User, Service: e.Service, Method: e.Auth.Method,
-		Key: e.Auth.Fingerprint, IP: e.Remote.IP, Port: e.Remote.Port,
+		ID: e.ID, Time: e.Time, Host: e.Host, User: e.User, Service: e.Service, Method: e.Login.Auth.Method,
+		Key: e.Login.Auth.Fingerprint, IP: e.Remote.IP, Port: e.Remote.Port,
 		ASN: f.Network.ASN, ASName: name, Place: f.Place, Traits: f.Traits,
 		Severity: v.Severity, Usual: v.Usual, Source: SourceSeen,
 	}

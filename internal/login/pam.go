@@ -34,10 +34,10 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		Session: h.parentSession(),
 	}
 	rhost := env.last("PAM_RHOST")
-	local := becomes[name]
+	local, by := becomes[name], ""
 	if local {
 		// Nobody comes from anywhere. Some sudo names its own host as the far end.
-		e.By, rhost = env.last("PAM_RUSER"), ""
+		by, rhost = env.last("PAM_RUSER"), ""
 	}
 	switch kind := env.pamType(); kind {
 	case "open_session":
@@ -45,14 +45,14 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		if local {
 			sshConnection = "" // an earlier login's, at best
 		}
-		e.Kind = event.KindLogin
+		e.Kind, e.Login.By = event.KindLogin, by
 		e.ID = event.LoginID(e.Session, sshConnection)
 		if !local {
-			e.Auth.Info = env.last("SSH_AUTH_INFO_0")
+			e.Login.Auth.Info = env.last("SSH_AUTH_INFO_0")
 		}
 		setAddress(&e, rhost, sshConnection)
 	case "close_session":
-		e.Kind = event.KindLogout
+		e.Kind, e.Logout.By = event.KindLogout, by
 		e.ID = event.LogoutID(e.Session)
 		setAddress(&e, rhost, "")
 	default:

@@ -29,7 +29,7 @@ func TestPAMLogin(t *testing.T) {
 		User: "alice", Service: "sshd", Via: event.ViaPAM,
 		Remote:  event.Remote{IP: ip("203.0.113.7"), Port: 51234},
 		Local:   event.Local{IP: ip("10.0.0.5"), Port: 22},
-		Auth:    event.Auth{Info: "password\n"},
+		Login:   event.Login{Auth: event.Auth{Info: "password\n"}},
 		Session: monitor,
 	}
 	if d := cmp.Diff(want, got, compareAddrs); d != "" {
@@ -72,7 +72,7 @@ func TestPAMBecomesAnother(t *testing.T) {
 		}
 		want := event.Event{
 			ID: event.LoginID(monitor, ""), Kind: event.KindLogin, Time: now.UTC(), Host: "db1.example.com",
-			User: "root", By: "alice", Service: service, Via: event.ViaPAM, Session: monitor,
+			User: "root", Login: event.Login{By: "alice"}, Service: service, Via: event.ViaPAM, Session: monitor,
 		}
 		if d := cmp.Diff(want, got, compareAddrs); d != "" {
 			t.Errorf("%s: %s", service, d)

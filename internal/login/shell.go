@@ -35,7 +35,7 @@ func fromShell(h Host, env Env, o Options) (event.Event, error) {
 		User:    user,
 		Service: service,
 		Via:     event.ViaShell,
-		Auth:    event.Auth{Info: h.authFile(env.last("SSH_USER_AUTH"))},
+		Login:   event.Login{Auth: event.Auth{Info: h.authFile(env.last("SSH_USER_AUTH"))}},
 		Session: session,
 	}
 	if ip := conn.remote.Addr(); ip.IsValid() {

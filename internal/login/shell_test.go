@@ -315,8 +315,8 @@ func TestShellAuthFile(t *testing.T) {
 		write(t, h.Root, "proc/850/status", fmt.Sprintf("Uid:\t%d\t0\t0\t0\n", r.uid))
 		write(t, h.Root, "proc/self/environ", "SSH_CONNECTION="+aliceConn+"\x00SSH_USER_AUTH="+r.path+"\x00")
 		e, err := Read(h, Options{Now: now})
-		if err != nil || e.Auth.Info != r.want {
-			t.Errorf("%s: how %q, %v; want %q", r.name, e.Auth.Info, err, r.want)
+		if err != nil || e.Login.Auth.Info != r.want {
+			t.Errorf("%s: how %q, %v; want %q", r.name, e.Login.Auth.Info, err, r.want)
 		}
 	}
 }

@@ -76,23 +76,25 @@ func keepsPromises(t *testing.T, in Input, s Settings) event.Verdict {
 	switch {
 	case v.Severity < event.Low || v.Severity > event.Critical:
 		problem = "no severity"
-	case v.Colour == Green && e.Kind != event.KindAlert && (!isScored || doubtful):
-		problem = "green without a score of its own"
+	case v.Knowledge == event.Known && e.Kind != event.KindAlert && (!isScored || doubtful):
+		problem = "known without a score of its own"
 	case v.Ignore && (!isLogin || len(e.Flags) > 0):
 		problem = "ignored"
-	case (v.Usual || v.Colour == Blue) && len(e.Rows) == 0 && (!isLogin || v.Severity != event.Low || !m.Known || m.Learning || len(e.Flags) > 0 ||
-		m.User.Count < 1 || m.UserHost.Count < 1 || m.Network.Count < 1 || e.Auth.Fingerprint != "" && m.Key.Count < 1 || asked && !isScored):
+	case (v.Usual || v.Knowledge == event.Usual) && e.Kind != event.KindDigest && (!isLogin || v.Severity != event.Low || !m.Known || m.Learning || len(e.Flags) > 0 ||
+		m.User.Count < 1 || m.UserHost.Count < 1 || m.Network.Count < 1 || e.Login.Auth.Fingerprint != "" && m.Key.Count < 1 || asked && !isScored):
 		problem = "usual"
 	case e.Has(event.FlagAddressMismatch) && isLogin && (v.Severity < event.High || v.Only != nil):
 		problem = "a forged address, milder or in fewer places"
 	case slices.Contains(v.Reasons, "") && !slices.Contains(in.Facts.Traits.Lists, ""):
 		problem = "an empty reason"
-	case v.Usual && in.Owner != e.User && s.People[in.Owner] && s.People[e.User] && e.Auth.Fingerprint != "":
+	case v.Usual && in.Owner != e.User && s.People[in.Owner] && s.People[e.User] && e.Login.Auth.Fingerprint != "":
 		problem = "somebody else's key, and usual"
 	case !slices.IsSortedFunc(x.Reasons, func(a, b Asked) int { return int(b.Severity - a.Severity) }):
 		problem = "reasons out of order"
-	case !v.Known && (isScored || v.Rule != "" && s.Rules[x.Rule].Severity != nil):
-		problem = "a score, or the owner's word, that is not known"
+	case v.Floor > event.Low && (isScored || v.Rule != "" && s.Rules[x.Rule].Severity != nil):
+		problem = "a score, or the owner's word, that is routed as unknown"
+	case isLogin && asked && !isScored && (v.Route() < event.Medium || v.Knowledge != event.Unknown) && (v.Rule == "" || s.Rules[x.Rule].Severity == nil):
+		problem = "a provider that could not say, and as if it were safe"
 	}
 	if problem != "" {
 		t.Fatalf("%s: %+v\n%+v\n%+v", problem, v, in, s)
@@ -114,7 +116,7 @@ func TestPromisesHoldForAnyMixture(t *testing.T) {
 	word := func() string {
 		return []string{"", "", "", "x"}[rnd.IntN(4)]
 	}
-	colours := map[string]int{}
+	seen := map[string]int{}
 	for range 4000 {
 		in, s := everyday(nil), household()
 		if maybe() {
@@ -169,11 +171,13 @@ func TestPromisesHoldForAnyMixture(t *testing.T) {
 			}
 			s.Rules = append(s.Rules, r)
 		}
-		colours[keepsPromises(t, in, s).Colour]++
+		v := keepsPromises(t, in, s)
+		seen[string(v.Knowledge)]++
+		seen[v.Severity.String()]++
 	}
-	for _, c := range []string{Green, Blue, Yellow, Red, Grey} {
-		if colours[c] < 50 {
-			t.Errorf("%s was shown %d times: this shows little", c, colours[c])
+	for _, s := range []string{"known", "usual", "unknown", "low", "medium", "high"} {
+		if seen[s] < 50 {
+			t.Errorf("%s %d times: this shows little", s, seen[s])
 		}
 	}
 }

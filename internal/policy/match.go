@@ -51,11 +51,11 @@ func (m *matcher) match(r *Rule) bool {
 	anyOf(m, "label", r.Label, m.labels, m.hasLabel)
 	anyOf(m, "service", r.Service, text(e.Service), globs(e.Service))
 	anyOf(m, "key", r.Key, m.key, m.hasKey)
-	anyOf(m, "method", r.Method, text(e.Auth.Method), m.hasMethod)
+	anyOf(m, "method", r.Method, text(e.Login.Auth.Method), m.hasMethod)
 	anyOf(m, "hours", r.Hours, m.clock, func(h Hours) bool { return h.Contain(m.when) })
 	m.is("new_network", r.NewNetwork, m.new.network, known && e.Remote.IP.IsValid())
 	m.is("new_country", r.NewCountry, m.new.country, known && (named(f) || f.Place.Country != ""))
-	m.is("new_key", r.NewKey, m.new.key, known && keyKnown(e.Auth))
+	m.is("new_key", r.NewKey, m.new.key, known && keyKnown(e.Login.Auth))
 	m.is("new_user", r.NewUser, m.new.user, known)
 	m.is("tor", r.Tor, f.Traits.Tor != "", true)
 	m.is("vpn", r.VPN, f.Traits.VPN != "", true)
@@ -147,7 +147,7 @@ func (m *matcher) hasLabel(l Label) bool {
 }
 
 func (m *matcher) key() string {
-	s := m.in.Event.Auth.Fingerprint
+	s := m.in.Event.Login.Auth.Fingerprint
 	if s != "" && m.in.Owner != "" {
 		s += " (" + m.in.Owner + ")"
 	}
@@ -155,12 +155,12 @@ func (m *matcher) key() string {
 }
 
 func (m *matcher) hasKey(key string) bool {
-	f := m.in.Event.Auth.Fingerprint
+	f := m.in.Event.Login.Auth.Fingerprint
 	return f != "" && (key == f || m.in.Owner != "" && key == m.in.Owner)
 }
 
 func (m *matcher) hasMethod(pattern string) bool {
-	all := m.in.Event.Auth.Method
+	all := m.in.Event.Login.Auth.Method
 	if all == "" {
 		return false
 	}

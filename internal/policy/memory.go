@@ -31,7 +31,7 @@ func newsOf(in Input) news {
 	n := news{
 		user: m.User.Count <= 0,
 		host: m.UserHost.Count <= 0,
-		key:  e.Auth.Fingerprint != "" && m.Key.Count <= 0,
+		key:  e.Login.Auth.Fingerprint != "" && m.Key.Count <= 0,
 	}
 	if e.Remote.IP.IsValid() && m.Address.Count <= 0 {
 		// An address that was here before is where it was, whatever today's
@@ -90,7 +90,7 @@ func keyReason(in Input, s Settings) []reason {
 		text += ", which " + name(in.Memory.KeyUsers[0]) + " has used"
 	}
 	rs := s.Raise.told(NewKey, text)
-	if len(rs) > 0 && certified(in.Event.Auth) {
+	if len(rs) > 0 && certified(in.Event.Login.Auth) {
 		rs[0].weight = event.Low // the authority says whose it is
 	}
 	return rs
@@ -168,8 +168,8 @@ func step(rs []reason) []reason {
 func usual(in Input, s Settings, a assessment) bool {
 	m, n := in.Memory, newsOf(in)
 	switch {
-	case !m.Known, m.Learning, !a.known, len(in.Event.Flags) > 0, !in.Event.Remote.IP.IsValid(), m.Network.Count <= 0,
-		n.user, n.host, n.key, n.network, n.country, keyHidden(in.Event.Auth), foreignKey(in, s):
+	case !m.Known, m.Learning, a.unanswered, len(in.Event.Flags) > 0, !in.Event.Remote.IP.IsValid(), m.Network.Count <= 0,
+		n.user, n.host, n.key, n.network, n.country, keyHidden(in.Event.Login.Auth), foreignKey(in, s):
 		return false
 	}
 	for _, r := range a.reasons {

@@ -11,8 +11,8 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	verdict := func(s event.Severity, colour string, reasons ...string) event.Verdict {
-		return event.Verdict{Severity: s, Colour: colour, Known: true, Reasons: reasons, Usual: colour == Blue}
+	verdict := func(s event.Severity, k event.Knowledge, reasons ...string) event.Verdict {
+		return event.Verdict{Severity: s, Knowledge: k, Reasons: reasons, Usual: k == event.Usual}
 	}
 	none := event.Seen{}
 	tests := []struct {
@@ -20,119 +20,121 @@ func TestMemory(t *testing.T) {
 		change func(in *Input)
 		want   event.Verdict
 	}{
-		{"what alice does every day", nil, verdict(event.Low, Blue)},
-		{"no memory: nothing is usual, nothing is new", func(in *Input) { in.Memory = event.Memory{} }, verdict(event.Low, Grey)},
-		{"a memory that could not be read, with leftovers", func(in *Input) { in.Memory.Known = false }, verdict(event.Low, Grey)},
+		{"what alice does every day", nil, verdict(event.Low, event.Usual)},
+		{"no memory: nothing is usual, nothing is new", func(in *Input) { in.Memory = event.Memory{} }, verdict(event.Low, event.Unknown)},
+		{"a memory that could not be read, with leftovers", func(in *Input) { in.Memory.Known = false }, verdict(event.Low, event.Unknown)},
 		{"a network", func(in *Input) { in.Memory.Network, in.Memory.Address = none, none },
-			verdict(event.Medium, Yellow, "first login from this network")},
-		{"a country, which implies its network", elsewhereNew, verdict(event.High, Red, "first login from Bulgaria")},
+			verdict(event.Medium, event.Unknown, "first login from this network")},
+		{"a country, which implies its network", elsewhereNew, verdict(event.High, event.Unknown, "first login from Bulgaria")},
 		{"a country whose code is nobody's", func(in *Input) { elsewhereNew(in); in.Facts.Place.Country = "QQ" },
-			verdict(event.High, Red, "first login from QQ")},
+			verdict(event.High, event.Unknown, "first login from QQ")},
 		{"a country of a network that is known", func(in *Input) {
 			in.Memory.Address, in.Memory.Country, in.Facts.Place.Country = none, none, "NL"
-		}, verdict(event.High, Red, "first login from the Netherlands")},
+		}, verdict(event.High, event.Unknown, "first login from the Netherlands")},
 		{"the data changed their mind about an address that was here before", func(in *Input) {
 			in.Memory.Network, in.Memory.Country, in.Facts.Place.Country = none, none, "US"
-		}, verdict(event.Low, Grey)}, // nothing to tell, and nothing to call usual
+		}, verdict(event.Low, event.Unknown)}, // nothing to tell, and nothing to call usual
 		{"no country is known", func(in *Input) { in.Memory.Country, in.Memory.Address, in.Facts.Place = none, none, event.Place{} },
-			verdict(event.Low, Blue)},
-		{"an address in a network that is known is no news", func(in *Input) { in.Memory.Address = none }, verdict(event.Low, Blue)},
+			verdict(event.Low, event.Usual)},
+		{"an address in a network that is known is no news", func(in *Input) { in.Memory.Address = none }, verdict(event.Low, event.Usual)},
 		{"a named network is in no country", func(in *Input) { elsewhereNew(in); in.Facts.Name = "office" },
-			verdict(event.Medium, Yellow, "first login from this network")},
+			verdict(event.Medium, event.Unknown, "first login from this network")},
 		{"a private network is in no country", func(in *Input) { elsewhereNew(in); in.Facts.Scope = "private network" },
-			verdict(event.Medium, Yellow, "first login from this network")},
+			verdict(event.Medium, event.Unknown, "first login from this network")},
 		{"no address", func(in *Input) {
 			in.Memory.Network, in.Memory.Address, in.Memory.Country = none, none, none
 			in.Event.Remote = event.Remote{}
 			in.Facts = event.Facts{}
-		}, verdict(event.Low, Grey)},
-		{"a key", func(in *Input) { in.Memory.Key = none }, verdict(event.Medium, Yellow, "first login with this key")},
+		}, verdict(event.Low, event.Unknown)},
+		{"a key", func(in *Input) { in.Memory.Key = none }, verdict(event.Medium, event.Unknown, "first login with this key")},
 		{"a key that another user has used", func(in *Input) { in.Memory.Key, in.Memory.KeyUsers = none, []string{"bob", "root"} },
-			verdict(event.Medium, Yellow, "first login with this key, which bob has used")},
+			verdict(event.Medium, event.Unknown, "first login with this key, which bob has used")},
 		{"a key with a certificate is made anew each day", func(in *Input) {
 			in.Memory.Key, in.Owner = none, ""
-			in.Event.Auth.CAFingerprint, in.Event.Auth.KeyID = bobKey, "alice@ca"
-		}, verdict(event.Low, Grey, "first login with this key")},
-		{"a password", func(in *Input) { in.Memory.Key, in.Event.Auth, in.Owner = none, event.Auth{Method: "password"}, "" },
-			verdict(event.Low, Blue)},
-		{"nobody knows how", func(in *Input) { in.Memory.Key, in.Event.Auth, in.Owner = none, event.Auth{}, "" }, verdict(event.Low, Blue)},
+			in.Event.Login.Auth.CAFingerprint, in.Event.Login.Auth.KeyID = bobKey, "alice@ca"
+		}, verdict(event.Low, event.Unknown, "first login with this key")},
+		{"a password", func(in *Input) {
+			in.Memory.Key, in.Event.Login.Auth, in.Owner = none, event.Auth{Method: "password"}, ""
+		},
+			verdict(event.Low, event.Usual)},
+		{"nobody knows how", func(in *Input) { in.Memory.Key, in.Event.Login.Auth, in.Owner = none, event.Auth{}, "" }, verdict(event.Low, event.Usual)},
 		{"a key, and nobody knows which", func(in *Input) {
-			in.Memory.Key, in.Event.Auth, in.Owner = none, event.Auth{Method: "publickey"}, ""
-		}, verdict(event.Low, Grey)},
+			in.Memory.Key, in.Event.Login.Auth, in.Owner = none, event.Auth{Method: "publickey"}, ""
+		}, verdict(event.Low, event.Unknown)},
 		{"a network and a key", func(in *Input) { in.Memory.Network, in.Memory.Address, in.Memory.Key = none, none, none },
-			verdict(event.Medium, Yellow, "first login from this network", "first login with this key")},
-		{"everything: the first login of a user", stranger, verdict(event.Medium, Yellow, "first login of alice ever")},
+			verdict(event.Medium, event.Unknown, "first login from this network", "first login with this key")},
+		{"everything: the first login of a user", stranger, verdict(event.Medium, event.Unknown, "first login of alice ever")},
 		{"the first login of a user who has no name", func(in *Input) { stranger(in); in.Event.User = "" },
-			verdict(event.Medium, Yellow, "first login of an unknown user ever")},
-		{"on this host", func(in *Input) { in.Memory.UserHost = none }, verdict(event.Low, Grey, "first login of alice to this host")},
+			verdict(event.Medium, event.Unknown, "first login of an unknown user ever")},
+		{"on this host", func(in *Input) { in.Memory.UserHost = none }, verdict(event.Low, event.Unknown, "first login of alice to this host")},
 		{"gone for ninety days and a bit", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 0, -94) },
-			verdict(event.Medium, Yellow, "gone for 94 days")},
-		{"gone for ninety days", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 0, -90) }, verdict(event.Low, Blue)},
+			verdict(event.Medium, event.Unknown, "gone for 94 days")},
+		{"gone for ninety days", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 0, -90) }, verdict(event.Low, event.Usual)},
 		{"gone for years", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 0, -1234) },
-			verdict(event.Medium, Yellow, "gone for 1,234 days")},
-		{"a login that comes late, after newer ones", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 4, 0) }, verdict(event.Low, Blue)},
+			verdict(event.Medium, event.Unknown, "gone for 1,234 days")},
+		{"a login that comes late, after newer ones", func(in *Input) { in.Memory.User.Last = now.AddDate(0, 4, 0) }, verdict(event.Low, event.Usual)},
 		{"an unusual hour is told and raises nothing", func(in *Input) { in.Memory.HourShare = 0.025 },
-			verdict(event.Low, Grey, "unusual hour (3 of 120 logins)")},
+			verdict(event.Low, event.Unknown, "unusual hour (3 of 120 logins)")},
 		{"an unusual hour raises what is raised, by a step", func(in *Input) {
 			in.Memory.HourShare, in.Memory.Key = 0.025, none
-		}, verdict(event.High, Red, "unusual hour (3 of 120 logins)", "first login with this key")},
+		}, verdict(event.High, event.Unknown, "unusual hour (3 of 120 logins)", "first login with this key")},
 		{"an unusual hour does not make more of high", func(in *Input) { elsewhereNew(in); in.Memory.HourShare = 0 },
-			verdict(event.High, Red, "first login from Bulgaria", "unusual hour (0 of 120 logins)")},
+			verdict(event.High, event.Unknown, "first login from Bulgaria", "unusual hour (0 of 120 logins)")},
 		{"an unusual hour and a bad score", func(in *Input) {
 			in.Memory.HourShare = 0
 			in.Facts.Risk = scored(50, "MEDIUM", "").Risk
-		}, verdict(event.High, Red, "unusual hour (0 of 120 logins)", "Threat Jammer 50 (MEDIUM)")},
-		{"one in twelve is what anybody has", func(in *Input) { in.Memory.HourShare = 1.0 / 12 }, verdict(event.Low, Blue)},
-		{"too few logins for an unusual hour", func(in *Input) { in.Memory.User.Count, in.Memory.HourShare = 29, 0 }, verdict(event.Low, Blue)},
-		{"a share that is no number", func(in *Input) { in.Memory.HourShare = math.NaN() }, verdict(event.Low, Blue)},
+		}, verdict(event.High, event.Known, "unusual hour (0 of 120 logins)", "Threat Jammer 50 (MEDIUM)")},
+		{"one in twelve is what anybody has", func(in *Input) { in.Memory.HourShare = 1.0 / 12 }, verdict(event.Low, event.Usual)},
+		{"too few logins for an unusual hour", func(in *Input) { in.Memory.User.Count, in.Memory.HourShare = 29, 0 }, verdict(event.Low, event.Usual)},
+		{"a share that is no number", func(in *Input) { in.Memory.HourShare = math.NaN() }, verdict(event.Low, event.Usual)},
 		{"learning: new things are told and raise nothing", func(in *Input) {
 			elsewhereNew(in)
 			in.Memory.Learning, in.Memory.Since, in.Memory.Key = true, now.AddDate(0, 0, -2), none
-		}, verdict(event.Low, Grey, "first login from Bulgaria", "first login with this key",
+		}, verdict(event.Low, event.Unknown, "first login from Bulgaria", "first login with this key",
 			"still learning until 26 November: what is new raises nothing yet")},
 		{"learning: a first login", func(in *Input) { stranger(in); in.Memory.Learning, in.Memory.Since = true, time.Time{} },
-			verdict(event.Low, Grey, "first login of alice ever", "still learning: what is new raises nothing yet")},
-		{"learning, nothing new: not usual yet", func(in *Input) { in.Memory.Learning = true }, verdict(event.Low, Grey)},
+			verdict(event.Low, event.Unknown, "first login of alice ever", "still learning: what is new raises nothing yet")},
+		{"learning, nothing new: not usual yet", func(in *Input) { in.Memory.Learning = true }, verdict(event.Low, event.Unknown)},
 		{"learning does not excuse a score, or Tor", func(in *Input) {
 			in.Memory.Learning = true
 			in.Facts.Risk, in.Facts.Traits.Tor = scored(50, "", "").Risk, "Tor bulk exit list"
-		}, verdict(event.High, Red, "Tor exit (Tor bulk exit list)", "Threat Jammer 50")},
+		}, verdict(event.High, event.Known, "Tor exit (Tor bulk exit list)", "Threat Jammer 50")},
 		{"a low score stays green, and is usual", func(in *Input) { in.Facts.Risk = scored(3, "LOW", "").Risk },
-			event.Verdict{Severity: event.Low, Colour: Green, Known: true, Usual: true}},
+			event.Verdict{Severity: event.Low, Knowledge: event.Known, Usual: true}},
 		{"a low score and a new key", func(in *Input) { in.Facts.Risk, in.Memory.Key = scored(3, "LOW", "").Risk, none },
-			verdict(event.Medium, Yellow, "first login with this key")},
+			verdict(event.Medium, event.Known, "first login with this key")},
 		{"a low score on a host that is new to her", func(in *Input) { in.Facts.Risk, in.Memory.UserHost = scored(3, "LOW", "").Risk, none },
-			verdict(event.Low, Green, "first login of alice to this host")},
+			verdict(event.Low, event.Known, "first login of alice to this host")},
 		{"the provider did not answer: never usual", func(in *Input) { in.Facts.Risk = unscored("timed out").Risk },
-			event.Verdict{Severity: event.Low, Colour: Grey, Reasons: []string{"Threat Jammer risk unknown: timed out"}}},
-		{"a high score", func(in *Input) { in.Facts.Risk = scored(90, "HIGH", "").Risk }, verdict(event.High, Red, "Threat Jammer 90 (HIGH)")},
+			event.Verdict{Severity: event.Low, Knowledge: event.Unknown, Floor: event.Medium, Reasons: []string{"Threat Jammer risk unknown: timed out"}}},
+		{"a high score", func(in *Input) { in.Facts.Risk = scored(90, "HIGH", "").Risk }, verdict(event.High, event.Known, "Threat Jammer 90 (HIGH)")},
 		{"an address that sshd did not name: never usual", func(in *Input) { in.Event.Flags = []event.Flag{event.FlagAddressUnverified} },
-			verdict(event.Low, Grey, "its address is unverified, sshd named none")},
-		{"a flag that this version does not know: never usual", func(in *Input) { in.Event.Flags = []event.Flag{"odd"} }, verdict(event.Low, Grey)},
-		{"a key that nobody owns", func(in *Input) { in.Owner = "" }, verdict(event.Medium, Yellow, "nobody is known to own this key")},
-		{"nobody owns any key", func(in *Input) { in.Owner, in.KnownKeys = "", false }, verdict(event.Low, Blue)},
-		{"bob's key", func(in *Input) { in.Owner = "bob" }, verdict(event.High, Red, "the key is bob's")},
-		{"Alice and alice are one", func(in *Input) { in.Owner = "Alice" }, verdict(event.Low, Blue)},
-		{"bob's key for an account that they share", func(in *Input) { in.Owner, in.Event.User = "bob", "root" }, verdict(event.Low, Blue)},
-		{"the key of somebody who is a comment in authorized_keys", func(in *Input) { in.Owner = "laptop" }, verdict(event.Low, Blue)},
-		{"bob's key, without a memory", func(in *Input) { in.Owner, in.Memory = "bob", event.Memory{} }, verdict(event.High, Red, "the key is bob's")},
-		{"Tor", func(in *Input) { in.Facts.Traits.Tor = "Tor bulk exit list" }, verdict(event.High, Red, "Tor exit (Tor bulk exit list)")},
-		{"a VPN", func(in *Input) { in.Facts.Traits.VPN = "X4BNet" }, verdict(event.Medium, Yellow, "VPN (X4BNet)")},
-		{"a proxy", func(in *Input) { in.Facts.Traits.Proxy = "ip-api" }, verdict(event.Medium, Yellow, "proxy (ip-api)")},
+			verdict(event.Low, event.Unknown, "its address is unverified, sshd named none")},
+		{"a flag that this version does not know: never usual", func(in *Input) { in.Event.Flags = []event.Flag{"odd"} }, verdict(event.Low, event.Unknown)},
+		{"a key that nobody owns", func(in *Input) { in.Owner = "" }, verdict(event.Medium, event.Unknown, "nobody is known to own this key")},
+		{"nobody owns any key", func(in *Input) { in.Owner, in.KnownKeys = "", false }, verdict(event.Low, event.Usual)},
+		{"bob's key", func(in *Input) { in.Owner = "bob" }, verdict(event.High, event.Unknown, "the key is bob's")},
+		{"Alice and alice are one", func(in *Input) { in.Owner = "Alice" }, verdict(event.Low, event.Usual)},
+		{"bob's key for an account that they share", func(in *Input) { in.Owner, in.Event.User = "bob", "root" }, verdict(event.Low, event.Usual)},
+		{"the key of somebody who is a comment in authorized_keys", func(in *Input) { in.Owner = "laptop" }, verdict(event.Low, event.Usual)},
+		{"bob's key, without a memory", func(in *Input) { in.Owner, in.Memory = "bob", event.Memory{} }, verdict(event.High, event.Unknown, "the key is bob's")},
+		{"Tor", func(in *Input) { in.Facts.Traits.Tor = "Tor bulk exit list" }, verdict(event.High, event.Unknown, "Tor exit (Tor bulk exit list)")},
+		{"a VPN", func(in *Input) { in.Facts.Traits.VPN = "X4BNet" }, verdict(event.Medium, event.Unknown, "VPN (X4BNet)")},
+		{"a proxy", func(in *Input) { in.Facts.Traits.Proxy = "ip-api" }, verdict(event.Medium, event.Unknown, "proxy (ip-api)")},
 		{"a data centre that she always comes from", func(in *Input) { in.Facts.Traits.Hosting = "X4BNet" },
-			verdict(event.Low, Blue, "hosting network (X4BNet)")},
+			verdict(event.Low, event.Usual, "hosting network (X4BNet)")},
 		{"the owner's own VPN in a data centre", func(in *Input) {
 			in.Facts.Name, in.Facts.Traits = "vpn", event.Traits{VPN: "X4BNet", Hosting: "X4BNet"}
-		}, verdict(event.Low, Blue)},
+		}, verdict(event.Low, event.Usual)},
 		{"Tor under a network's name", func(in *Input) { in.Facts.Name, in.Facts.Traits.Tor = "vpn", "ours" },
-			verdict(event.High, Red, "Tor exit (ours)")},
+			verdict(event.High, event.Unknown, "Tor exit (ours)")},
 		{"lists", func(in *Input) { in.Facts.Traits.Lists = []string{"scanners", "old customers"} },
-			verdict(event.Low, Blue, "scanners", "old customers")},
+			verdict(event.Low, event.Usual, "scanners", "old customers")},
 		{"an attack has no memory of its own", func(in *Input) {
 			stranger(in)
 			in.Event.Kind, in.Facts.Traits.Tor = event.KindAttack, "ours"
-			in.Event.Note = &event.Note{Severity: event.Medium, Text: "x"}
-		}, verdict(event.High, Red, "Tor exit (ours)")},
+			in.Event.Attack = &event.Attack{Note: event.Note{Severity: event.Medium, Text: "x"}}
+		}, verdict(event.High, event.Unknown, "Tor exit (ours)")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

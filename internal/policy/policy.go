@@ -1,5 +1,5 @@
-// Package policy decides what an event means: how severe it is, in which
-// colour it is told, to whom, and why. It is one pure function over the event,
+// Package policy decides what an event means: how severe it is, how much
+// is known of it, to whom it is told, and why. It is one pure function over the event,
 // what look-ups found, what is remembered, and the settings.
 //
 // It must never touch the operating system or a network, and never ask for the
@@ -14,15 +14,6 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-)
-
-// The colours of the contract.
-const (
-	Green  = "#02ff00" // low, and known to be
-	Blue   = "#2f81f7" // usual: no score, but the memory knows this person, network and key
-	Yellow = "#ffe200" // medium
-	Red    = "#ff0002" // high and critical
-	Grey   = "#9aa0a6" // not known: never shown as safe
 )
 
 // Input is all that is known of one event.
@@ -57,8 +48,8 @@ type Settings struct {
 // Settings' rules are for logins. A rule's severity holds whatever the reasons
 // ask for, with one exception: the flags that say that an event may be forged
 // keep the severity which they ask for, because a rule may have matched the
-// forgery. With a rule's severity Known is true, since the owner has said where
-// the event is to go, also where its risk is not known; its colour is green
+// forgery. A rule's severity is what the event is routed as, since the owner has
+// said where it is to go, also where its risk is not known; it counts as known
 // only if a score says so.
 func Judge(in Input, s Settings) event.Verdict {
 	return judge(in, s, nil).verdict
@@ -79,16 +70,17 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 	e := in.Event
 	switch e.Kind {
 	case event.KindAlert:
-		digest := len(e.Rows) > 0 // of usual logins, for which no score vouches
-		return conclude(assessment{known: true, scored: !digest, usual: digest, reasons: noted(e, nil)})
+		return conclude(assessment{scored: true, reasons: noted(e, nil)})
+	case event.KindDigest:
+		return conclude(assessment{usual: e.Digest.Of == event.KindLogin})
 	case event.KindLogout:
 		var rs []reason
 		if e.Has(event.FlagNoLogout) {
 			rs = append(rs, reason{weight: event.Low, text: "its sshd is gone, no logout was reported"})
 		}
-		return conclude(assessment{known: true, reasons: rs})
+		return conclude(assessment{reasons: rs})
 	case event.KindWitness:
-		return conclude(assessment{known: true, reasons: []reason{missed(e)}})
+		return conclude(assessment{reasons: []reason{missed(e)}})
 	case event.KindLogin:
 		a := addressed(in, s)
 		a.reasons = append(a.reasons, keyReasons(in, s)...)
@@ -107,23 +99,23 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 
 // assessment is what there is to say of an event, before it is weighed.
 type assessment struct {
-	known   bool // no provider was asked in vain
-	scored  bool // a score vouches for the event
-	usual   bool
-	reasons []reason
+	unanswered bool // a provider was asked in vain
+	scored     bool // a score vouches for the event
+	usual      bool
+	reasons    []reason
 }
 
 // addressed is for whatever came from somewhere: a login, an attack.
 func addressed(in Input, s Settings) assessment {
 	e, f := in.Event, in.Facts
-	a := assessment{known: true}
+	var a assessment
 	if e.Has(event.FlagAddressMismatch) {
 		a.add(reason{weight: event.High, text: forged(e.Remote), forged: true})
 	}
 	if _, a.scored = score(f, s); a.scored {
 		a.add(scoreReason(f.Risk, s)...)
 	} else if unknownRisk(f, s) {
-		a.known = false
+		a.unanswered = true
 		a.add(noScore(f.Risk))
 	}
 	if e.Has(event.FlagEnvironmentUnverified) {
@@ -131,19 +123,18 @@ func addressed(in Input, s Settings) assessment {
 	}
 	if e.Has(event.FlagAddressUnverified) {
 		// No higher severity: a host with UseDNS would cry wolf at every login.
-		// But a score of an address that may be another's makes nothing green.
 		a.add(reason{weight: event.Low, text: "its address is unverified, sshd named none"})
-		a.scored = false
 	}
+	// The score of an address that may be another's vouches for nothing.
+	a.scored = a.scored && !e.Has(event.FlagAddressMismatch) && !e.Has(event.FlagEnvironmentUnverified) && !e.Has(event.FlagAddressUnverified)
 	return a
 }
 
 func (a *assessment) add(rs ...reason) { a.reasons = append(a.reasons, rs...) }
 
-// conclude takes the most severe of the reasons. Low is green only where a
-// score vouches for it, and blue only where the memory does.
+// conclude takes the most severe of the reasons.
 func conclude(a assessment) judgement {
-	v := event.Verdict{Severity: event.Low, Known: a.known, Usual: a.usual}
+	v := event.Verdict{Severity: event.Low, Usual: a.usual}
 	slices.SortStableFunc(a.reasons, func(x, y reason) int { return cmp.Compare(y.weight, x.weight) })
 	for _, r := range a.reasons {
 		v.Severity = max(v.Severity, r.weight)
@@ -151,20 +142,22 @@ func conclude(a assessment) judgement {
 			v.Reasons = append(v.Reasons, r.text)
 		}
 	}
-	v.Colour = colour(v, a.scored)
+	v.Knowledge, v.Floor = known(a.scored, a.usual, a.unanswered)
 	return judgement{verdict: v, reasons: a.reasons, scored: a.scored, asked: v.Severity, rule: -1}
 }
 
-func colour(v event.Verdict, scored bool) string {
-	switch {
-	case v.Severity >= event.High:
-		return Red
-	case v.Severity == event.Medium:
-		return Yellow
-	case scored:
-		return Green
-	case v.Usual:
-		return Blue
+// known decides that what is unknown is never safe: only a score makes an event
+// known, only the memory usual, and what a provider could not answer is routed
+// as medium at least.
+func known(scored, usual, unanswered bool) (k event.Knowledge, floor event.Severity) {
+	if unanswered {
+		floor = event.Medium
 	}
-	return Grey
+	switch {
+	case scored:
+		return event.Known, floor
+	case usual:
+		return event.Usual, floor
+	}
+	return event.Unknown, floor
 }

@@ -39,7 +39,7 @@ func scoreReason(r *event.Risk, s Settings) []reason {
 }
 
 // noScore tells of a provider that was asked in vain, or that gave a score
-// which none should give: one below 0 would be green.
+// which none should give: one below 0 would count as safe.
 func noScore(r *event.Risk) reason {
 	problem := r.Problem
 	if r.Known {
@@ -53,7 +53,7 @@ func noScore(r *event.Risk) reason {
 
 // keyReasons are about whose key it is. They need no memory.
 func keyReasons(in Input, s Settings) []reason {
-	a := in.Event.Auth
+	a := in.Event.Login.Auth
 	switch {
 	case a.Fingerprint == "":
 		return nil
@@ -77,7 +77,7 @@ func odd(rs []reason) []reason {
 // whoever is not in the settings can't be told from a name that somebody wrote
 // beside a key.
 func foreignKey(in Input, s Settings) bool {
-	if in.Event.Auth.Fingerprint == "" || in.Owner == "" || strings.EqualFold(in.Owner, in.Event.User) {
+	if in.Event.Login.Auth.Fingerprint == "" || in.Owner == "" || strings.EqualFold(in.Owner, in.Event.User) {
 		return false
 	}
 	owner, user := s.People[in.Owner], s.People[in.Event.User]
@@ -119,10 +119,11 @@ func traitReasons(f event.Facts, s Settings) []reason {
 // noted adds the severity that the event's own note asks for. It needs no
 // words: the note is shown.
 func noted(e event.Event, rs []reason) []reason {
-	if e.Note == nil {
+	n := e.Note()
+	if n == nil {
 		return rs
 	}
-	return append(rs, reason{weight: min(max(e.Note.Severity, event.Low), event.Critical)})
+	return append(rs, reason{weight: min(max(n.Severity, event.Low), event.Critical)})
 }
 
 func forged(r event.Remote) string {

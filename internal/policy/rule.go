@@ -117,10 +117,9 @@ func speak(j judgement, in Input, s Settings, r *Rule) judgement {
 			j.refuse("not " + want.String() + ": the event may be forged")
 		}
 		v.Severity = max(want, floor)
-		v.Known = true
 		v.Usual = v.Usual && v.Severity == event.Low
-		// What reasons ask more for is not green, however the owner rates it.
-		v.Colour = colour(*v, j.scored && j.asked == event.Low)
+		// What reasons ask more for is not safe, however the owner rates it.
+		v.Knowledge, v.Floor = known(j.scored && j.asked == event.Low, v.Usual, false)
 		if reason == "" && v.Severity != j.asked {
 			reason = "rule " + v.Rule
 		}

@@ -102,7 +102,7 @@ func TestTravel(t *testing.T) {
 			if tt.want == "" {
 				return
 			}
-			if v.Severity != event.Low || v.Usual || v.Colour != Grey {
+			if v.Severity != event.Low || v.Usual || v.Knowledge != event.Unknown {
 				t.Errorf("alone: %+v", v)
 			}
 			in.Owner = "" // medium

@@ -30,7 +30,7 @@ func everyday(change func(in *Input)) Input {
 	e.Time = now
 	e.Service = "sshd"
 	e.Labels = map[string]string{"env": "prod", "role": "db"}
-	e.Auth = event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: aliceKey}
+	e.Login.Auth = event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: aliceKey}
 	in := Input{
 		Event: e,
 		Facts: event.Facts{

@@ -212,9 +212,8 @@ func (q *Queue) copyOne(ready folder, name string) (d dropped, ok bool, err erro
 	return d, true, nil
 }
 
-// admit says whether a watcher may tell an event: an attack, a match, an alert
-// or a witness, that says who tells it and does not pass for a digest of logins. It
-// gives what is to be stored, and under which name. A newer sshnotify's event
+// admit says whether a watcher may tell an event: an attack, a match, an alert,
+// a digest of attacks or a witness, that says who tells it. It returns what is to be stored, and under which name. A newer sshnotify's event
 // is none: after an update it would be read as what it is, unasked.
 func admit(name string, data []byte) (string, []byte, error) {
 	e, err := event.Decode(data)
@@ -223,11 +222,11 @@ func admit(name string, data []byte) (string, []byte, error) {
 		return "", nil, err
 	case e.ID+".json" != name:
 		return "", nil, fmt.Errorf("it holds the event %s", e.ID)
-	case e.Kind != event.KindAttack && e.Kind != event.KindMatch && e.Kind != event.KindAlert && e.Kind != event.KindWitness:
+	case !slices.Contains([]event.Kind{event.KindAttack, event.KindMatch, event.KindAlert, event.KindDigest, event.KindWitness}, e.Kind):
 		return "", nil, fmt.Errorf("a watcher tells no %s", e.Kind)
 	case e.Via != event.ViaWatch:
 		return "", nil, fmt.Errorf("it came in by %q", e.Via)
-	case len(e.Rows) > 0 && (e.Kind != event.KindAttack || slices.ContainsFunc(e.Rows, func(r event.Row) bool { return r.Kind != event.KindAttempt })):
+	case e.Kind == event.KindDigest && (e.Digest.Of != event.KindAttempt || slices.ContainsFunc(e.Digest.Rows, func(r event.Row) bool { return r.Kind != event.KindAttempt })):
 		return "", nil, errors.New("it passes for a digest of logins")
 	}
 	if e.Kind == event.KindWitness {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -26,8 +27,7 @@ func attack() event.Event {
 	return event.Event{
 		ID: event.NewID(), Kind: event.KindAttack, Time: time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC), Host: "db1.example.com",
 		Via: event.ViaWatch, Remote: event.Remote{IP: netip.MustParseAddr("203.0.113.7")},
-		Note: &event.Note{Severity: event.Medium, Text: "214 failures"},
-		Rows: []event.Row{{User: "203.0.113.7", Kind: event.KindAttempt, Count: 214}},
+		Attack: &event.Attack{Note: event.Note{Severity: event.Medium}, Phase: event.PhaseBegun, Attempts: 214},
 	}
 }
 
@@ -99,7 +99,7 @@ func TestWatcherPutsIntoItsDrop(t *testing.T) {
 	}
 	want := e
 	want.V, want.ID = event.Version, strings.TrimSuffix(names[0], ".json")
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Errorf("the event (-want +got):\n%s", diff)
 	}
 	if empty, err := q.NewIsEmpty(); !empty || err != nil {
@@ -142,17 +142,17 @@ func TestDropIsSmall(t *testing.T) {
 // What somebody could try who broke the watcher.
 func TestDropAdmitsNoForgery(t *testing.T) {
 	login := attack()
-	login.Kind, login.User, login.Note = event.KindLogin, "root", nil
+	login.Kind, login.User = event.KindLogin, "root"
 	logout := login
 	logout.Kind = event.KindLogout
 	asPAM := attack()
 	asPAM.Via = event.ViaPAM
 	asSelf := attack()
-	asSelf.Kind, asSelf.Via = event.KindAlert, event.ViaSelf
+	asSelf.Kind, asSelf.Via, asSelf.Alert = event.KindAlert, event.ViaSelf, &event.Note{Text: "x"}
 	digest := attack()
-	digest.Kind, digest.Rows = event.KindAlert, []event.Row{{User: "root", Kind: event.KindAttempt, Count: 1}}
+	digest.Kind, digest.Digest = event.KindDigest, &event.Digest{Of: event.KindLogin, Rows: []event.Row{{User: "root", Kind: event.KindAttempt, Count: 1}}}
 	logins := attack()
-	logins.Rows = []event.Row{{User: "203.0.113.7", Kind: event.KindAttempt, Count: 5}, {User: "root", Count: 1}}
+	logins.Kind, logins.Digest = event.KindDigest, &event.Digest{Of: event.KindAttempt, Rows: []event.Row{{User: "203.0.113.7", Kind: event.KindAttempt, Count: 5}, {User: "root", Count: 1}}}
 	other := attack()
 	name := event.NewID() + ".json"
 	good := attack()
@@ -170,7 +170,7 @@ func TestDropAdmitsNoForgery(t *testing.T) {
 		"a request to drop what waits":   {RequestName(event.NewID()), []byte(`{"op":"drop"}`)},
 		"a message of the worker's":      {"msg-1.json", encode(t, other)},
 		"no JSON":                        {name, []byte("{")},
-		"an event of a newer sshnotify":  {name, bytes.Replace(encode(t, login), []byte(`"v":1`), []byte(`"v":2`), 1)},
+		"an event of a newer sshnotify":  {name, bytes.Replace(encode(t, login), []byte(`"v":2`), []byte(`"v":3`), 1)},
 		"larger than an event":           {name, make([]byte, event.MaxSize+1)},
 		"larger than what is ever read":  {name, make([]byte, MaxRead+1)},
 		"a name with a control sequence": {"\x1b[2J.json", encode(t, other)},

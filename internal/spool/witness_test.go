@@ -16,14 +16,14 @@ import (
 func TestDropTakesAWitnessByItsWord(t *testing.T) {
 	e := event.Event{
 		V: event.Version, ID: event.NewID(), Kind: event.KindWitness, Time: time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC), Host: "db1.example.com",
-		Via: event.ViaWatch, Service: "su", User: "root", By: "alice", Session: event.Session{PID: 4711},
+		Via: event.ViaWatch, Service: "su", User: "root", Witness: event.Witness{By: "alice"}, Session: event.Session{PID: 4711},
 	}
 	more := e
 	more.Remote.IP, more.Remote.Name = netip.MustParseAddr("203.0.113.7"), "trusted.example.com"
-	more.Auth = event.Auth{Method: "publickey", Fingerprint: "SHA256:x"}
+	more.Login.Auth = event.Auth{Method: "publickey", Fingerprint: "SHA256:x"}
 	more.Session.Start, more.Session.Boot = 1, "boot"
-	more.Flags = []event.Flag{event.FlagCrowd}
-	more.Note = &event.Note{Severity: event.Low, Title: "all is well", Text: "look away", Only: []string{"nobody"}}
+	more.Flags, more.Witness.Crowd = []event.Flag{event.FlagNoLogout}, true
+	more.Alert = &event.Note{Severity: event.Low, Title: "all is well", Text: "look away", Only: []string{"nobody"}}
 	s := dropSpool(t)
 	put(t, filepath.Join(s.o.Dir, dropName, newName, e.ID+".json"), encode(t, more))
 	q := mustLock(t, s)
@@ -46,11 +46,10 @@ func TestDropTakesAWitnessByItsWord(t *testing.T) {
 
 func TestDropRefusesWitnessesOfNothing(t *testing.T) {
 	for name, change := range map[string]func(*event.Event){
-		"no user":          func(e *event.Event) { e.User = "" },
-		"no service":       func(e *event.Event) { e.Service = "" },
-		"another service":  func(e *event.Event) { e.Service = "cron" },
-		"PAM's own word":   func(e *event.Event) { e.Via = event.ViaPAM },
-		"rows of a digest": func(e *event.Event) { e.Rows = []event.Row{{User: "root", Count: 1}} },
+		"no user":         func(e *event.Event) { e.User = "" },
+		"no service":      func(e *event.Event) { e.Service = "" },
+		"another service": func(e *event.Event) { e.Service = "cron" },
+		"PAM's own word":  func(e *event.Event) { e.Via = event.ViaPAM },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := event.Event{ID: event.NewID(), Kind: event.KindWitness, Time: time.Now(), Via: event.ViaWatch, Service: "su", User: "root"}

@@ -53,7 +53,7 @@ func NewOwners(people map[string][]string, home func(user string) string) *Owner
 
 // Of returns the owner of a login's key, cleaned, or "".
 func (o *Owners) Of(e event.Event) string {
-	key := e.Auth.Fingerprint
+	key := e.Login.Auth.Fingerprint
 	if key == "" {
 		return ""
 	}

@@ -22,7 +22,7 @@ func TestOwners(t *testing.T) {
 		}
 	}
 	login := func(user, fingerprint string) event.Event {
-		return event.Event{User: user, Auth: event.Auth{Fingerprint: fingerprint}}
+		return event.Event{User: user, Login: event.Login{Auth: event.Auth{Fingerprint: fingerprint}}}
 	}
 	key := Parse("publickey " + public).Fingerprint
 	if key == "" {

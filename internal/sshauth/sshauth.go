@@ -19,8 +19,8 @@ import (
 // whose Auth was read by an older hook stays as it is. Safe for concurrent use.
 func Decode(b []byte) (event.Event, error) {
 	e, err := event.Decode(b)
-	if err == nil && e.Auth.Info != "" {
-		e.Auth = Parse(e.Auth.Info).Cleaned()
+	if err == nil && e.Login.Auth.Info != "" {
+		e.Login.Auth = Parse(e.Login.Auth.Info).Cleaned()
 	}
 	return e, err
 }

@@ -221,7 +221,7 @@ func TestDecodeReadsWhatTheHookStored(t *testing.T) {
 		{"a certificate, with a name that is cleaned, after a key that is too long to keep", event.Auth{Info: large + line(cert)}, certified},
 		{"nothing", event.Auth{}, event.Auth{}},
 	} {
-		e := event.Event{ID: event.NewID(), Kind: event.KindLogin, Time: time.Now(), Auth: r.auth}
+		e := event.Event{ID: event.NewID(), Kind: event.KindLogin, Time: time.Now(), Login: event.Login{Auth: r.auth}}
 		b, err := e.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestDecodeReadsWhatTheHookStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(r.want, got.Auth); d != "" {
+		if d := cmp.Diff(r.want, got.Login.Auth); d != "" {
 			t.Errorf("%s: %s", r.name, d)
 		}
 	}

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -158,7 +157,7 @@ func (w *Watcher) nextDue(now time.Time) time.Time {
 	return now.Add(24 * time.Hour)
 }
 
-// digestEvent makes the digest, of as many lines as an event has room for:
+// digestEvent returns the digest, of as many lines as an event has room for:
 // names of four bytes a character may be long.
 func (w *Watcher) digestEvent(now time.Time) event.Event {
 	lines := slices.Clone(w.Book.Attacks)
@@ -173,44 +172,50 @@ func (w *Watcher) digestEvent(now time.Time) event.Event {
 	return e
 }
 
-// digestOf gives each of the first so many a line, and adds up the others.
+// digestOf returns a digest with a row for each of the first so many, and one
+// that adds up the others.
 func (w *Watcher) digestOf(lines []Line, most int, now time.Time) event.Event {
 	b := w.Book
-	e := event.Event{
-		ID: eventID("digest", w.Host, b.Due.UTC().Format(time.RFC3339)), Kind: event.KindAttack, Time: now.UTC(),
-		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, Span: &event.Span{First: lines[0].First, Last: lines[0].Last},
-	}
-	attacks, attempts, rest := b.More, b.MoreAttempts, b.MoreAttempts
+	d := &event.Digest{Of: event.KindAttempt, First: lines[0].First, Last: lines[0].Last, Attacks: b.More}
+	rest := b.MoreAttempts
 	for i, l := range lines {
-		attacks += l.Attacks
-		attempts += l.Attempts
-		if l.First.Before(e.Span.First) {
-			e.Span.First = l.First
+		d.Attacks += l.Attacks
+		if l.First.Before(d.First) {
+			d.First = l.First
 		}
-		if l.Last.After(e.Span.Last) {
-			e.Span.Last = l.Last
+		if l.Last.After(d.Last) {
+			d.Last = l.Last
 		}
 		if i >= most {
 			rest += l.Attempts
 			continue
 		}
-		e.Rows = append(e.Rows, event.Row{User: l.Who, Host: w.Host, Kind: event.KindAttempt, Count: l.Attempts, Severity: event.Low, Reason: w.about(l)})
+		d.Rows = append(d.Rows, event.Row{Host: w.Host, Kind: event.KindAttempt, Count: l.Attempts, Severity: event.Low, Attacker: w.attacker(l)})
 	}
 	if n := max(0, len(lines)-most) + b.More; n > 0 {
-		e.Rows = append(e.Rows, event.Row{User: fmt.Sprintf("%d more", n), Host: w.Host, Kind: event.KindAttempt, Count: rest, Severity: event.Low})
+		d.Rows = append(d.Rows, event.Row{Host: w.Host, Kind: event.KindAttempt, Count: rest, Severity: event.Low, More: n})
 	}
-	e.Note = &event.Note{Severity: event.Low, Title: number(attacks, "attack") + ", " + number(attempts, "attempt"), Text: "the daily digest of attacks"}
-	return e
+	return event.Event{
+		ID: eventID("digest", w.Host, b.Due.UTC().Format(time.RFC3339)), Kind: event.KindDigest, Time: now.UTC(),
+		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, Digest: d,
+	}
 }
 
-// about says where an attacker's address belongs, and what was tried. An account
-// has no address of its own.
-func (w *Watcher) about(l Line) string {
-	var parts []string
-	if w.Place != nil && l.IP.IsValid() && !strings.HasPrefix(l.Who, against) {
-		network, country, _ := w.Place(l.IP)
-		parts = append(parts, strings.TrimSpace(network+" "+country))
+// attacker returns what is stored of a line. An account has no address of its
+// own.
+func (w *Watcher) attacker(l Line) *event.Attacker {
+	a := &event.Attacker{Names: l.Names}
+	if account, ok := strings.CutPrefix(l.Who, against); ok {
+		a.Account = account
+		return a
 	}
-	parts = append(parts, tally(l.Names, 4))
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
+	if ip, err := netip.ParseAddr(l.Who); err == nil {
+		a.Network = netip.PrefixFrom(ip, ip.BitLen())
+	} else if p, err := netip.ParsePrefix(l.Who); err == nil {
+		a.Network = p
+	}
+	if w.Place != nil && l.IP.IsValid() {
+		a.ISP, a.Country, _ = w.Place(l.IP)
+	}
+	return a
 }

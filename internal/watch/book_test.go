@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
 )
@@ -82,22 +83,22 @@ func TestBookIsBounded(t *testing.T) {
 		t.Errorf("%d lines", len(p.Book.Attacks))
 	}
 	e := p.digestEvent(night)
-	if want := fmt.Sprintf("%d attacks, %d attempts", maxBook+101, (maxBook+100)*11/2+1000); e.Note.Title != want {
-		t.Errorf("%q, want %q", e.Note.Title, want)
+	if want := fmt.Sprintf("%d attacks, %d attempts", maxBook+101, (maxBook+100)*11/2+1000); titleOf(e) != want {
+		t.Errorf("%q, want %q", titleOf(e), want)
 	}
 	sum := 0
-	for _, r := range e.Rows {
+	for _, r := range e.Digest.Rows {
 		sum += r.Count
 	}
-	last := e.Rows[len(e.Rows)-1]
-	if len(e.Rows) != digestLines+1 || last.User != fmt.Sprintf("%d more", maxBook-digestLines+100) || sum != (maxBook+100)*11/2+1000 {
-		t.Errorf("%d rows of %d attempts, the last %+v", len(e.Rows), sum, last)
+	last := e.Digest.Rows[len(e.Digest.Rows)-1]
+	if len(e.Digest.Rows) != digestLines+1 || message.Who(last) != fmt.Sprintf("%d more", maxBook-digestLines+100) || sum != (maxBook+100)*11/2+1000 {
+		t.Errorf("%d rows of %d attempts, the last %+v", len(e.Digest.Rows), sum, last)
 	}
-	if e.Rows[0].User != "198.51.100.0" || e.Rows[0].Count != 1005 {
-		t.Errorf("the worst first: %+v", e.Rows[0])
+	if message.Who(e.Digest.Rows[0]) != "198.51.100.0" || e.Digest.Rows[0].Count != 1005 {
+		t.Errorf("the worst first: %+v", e.Digest.Rows[0])
 	}
-	if !e.Span.First.Equal(night) || !e.Span.Last.Equal(night.Add(3*time.Hour+time.Minute)) {
-		t.Errorf("from %s to %s", e.Span.First, e.Span.Last)
+	if !e.Digest.First.Equal(night) || !e.Digest.Last.Equal(night.Add(3*time.Hour+time.Minute)) {
+		t.Errorf("from %s to %s", e.Digest.First, e.Digest.Last)
 	}
 }
 
@@ -123,12 +124,16 @@ func TestDigestLines(t *testing.T) {
 		row("203.0.113.7", 9, "EXAMPLE IE; root ×5, a ×1, b ×1, c ×1, others ×1"), row("198.51.100.9", 8, "EXAMPLE"),
 		row("2001:db8::/64", 7, "root ×7"), row("against alice", 6, ""),
 	}
-	if d := cmp.Diff(want, p.digestEvent(night).Rows); d != "" {
+	var got []event.Row
+	for _, r := range p.digestEvent(night).Digest.Rows {
+		got = append(got, row(message.Who(r), r.Count, message.Why(r)))
+	}
+	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	one := newPost(t)
 	one.Book.add(over(0, "203.0.113.7", 1, attack.Tally{}))
-	if got := one.digestEvent(night).Note.Title; got != "1 attack, 1 attempt" {
+	if got := titleOf(one.digestEvent(night)); got != "1 attack, 1 attempt" {
 		t.Errorf("%q", got)
 	}
 }
@@ -148,11 +153,11 @@ func TestDigestFitsAnEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := 0
-	for _, r := range p.events[0].Rows {
+	for _, r := range p.events[0].Digest.Rows {
 		sum += r.Count
 	}
-	if sum != 500 || !strings.HasPrefix(e.Note.Title, "100 attacks, 500 ") {
-		t.Errorf("%d attempts in the lines of %q", sum, e.Note.Title)
+	if sum != 500 || !strings.HasPrefix(titleOf(e), "100 attacks, 500 ") {
+		t.Errorf("%d attempts in the lines of %q", sum, titleOf(e))
 	}
 }
 
@@ -234,8 +239,8 @@ func TestDigestTellsAttacksThatGoOn(t *testing.T) {
 	}
 	told := 0
 	for _, e := range p.events {
-		for _, r := range e.Rows {
-			if r.User == "203.0.113.7" {
+		for _, r := range e.Digest.Rows {
+			if message.Who(r) == "203.0.113.7" {
 				told += r.Count
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
@@ -108,10 +109,14 @@ func sshd(at time.Time, pid int, format string, args ...any) string {
 
 func (p *post) titles() (all []string) {
 	for _, e := range p.events {
-		all = append(all, e.Note.Title)
+		all = append(all, titleOf(e))
 	}
 	return all
 }
+
+func titleOf(e event.Event) string { title, _ := message.Note(e, nil); return title }
+
+func textOf(e event.Event) string { _, text := message.Note(e, nil); return text }
 
 func tallied(pairs ...any) (t attack.Tally) {
 	for i := 0; i < len(pairs); i += 2 {
@@ -171,7 +176,7 @@ func TestEvents(t *testing.T) {
 		"a flood": {attack.Finding{Kind: attack.Flooded, Time: night.Add(time.Minute), Attack: "f1", First: night, Last: night.Add(time.Minute), Flood: attack.Flood{
 			Addresses: attack.Lost{N: 17252, Attempts: 138016}, Accounts: attack.Lost{N: 1, Attempts: 3},
 		}}, event.High, "flood: 17252 addresses, 138016 attempts",
-			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; more than can be counted, so that these are in no attack that is told; who gets in after failures is told all the same; also 1 account, 3 attempts", "", ""},
+			"20 Nov 02:10:00 UTC to 20 Nov 02:11:00 UTC; more than can be counted, so these are part of no attack that is reported; who gets in after failures is reported all the same; also 1 account, 3 attempts", "", ""},
 		"somebody got in, of whom a flood has left something": {change(login, func(f *attack.Finding) { f.DroppedFrom = 4 }), event.Critical, "got in after 7 failures",
 			"7 failures from this address; since 20 Nov 02:10:00 UTC; during a flood; earlier attempts of this address may have been dropped; tried: root ×7", "root", "sshd"},
 		"somebody got in, of whom a flood has left nothing": {change(login, func(f *attack.Finding) {
@@ -192,12 +197,18 @@ func TestEvents(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := event.Event{
-				V: 1, Kind: event.KindAttack, Time: c.found.Time, Host: "db1.example.com", Labels: p.Labels, Via: event.ViaWatch,
+				V: event.Version, Kind: event.KindAttack, Time: c.found.Time, Host: "db1.example.com", Labels: p.Labels, Via: event.ViaWatch,
 				User: c.user, Service: c.service, Remote: event.Remote{IP: c.found.IP, Port: c.found.Port},
-				Auth: event.Auth{Method: c.found.Method}, Note: &event.Note{Severity: c.severity, Title: c.title, Text: c.text},
 			}
-			if d := cmp.Diff([]event.Event{want}, p.events, cmpopts.IgnoreFields(event.Event{}, "ID"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+			if d := cmp.Diff([]event.Event{want}, p.events, cmpopts.IgnoreFields(event.Event{}, "ID", "Attack"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
 				t.Error(d)
+			}
+			got := p.events[0].Attack
+			if got.Severity != c.severity || got.Auth.Method != c.found.Method || got.Attempts != c.found.Attempts {
+				t.Errorf("%+v", got)
+			}
+			if title, text := message.Note(p.events[0], nil); title != c.title || text != c.text {
+				t.Errorf("it is told as %q, %q", title, text)
 			}
 			if !event.ValidID(p.events[0].ID) {
 				t.Errorf("the id %q", p.events[0].ID)
@@ -247,7 +258,7 @@ func TestHostileNames(t *testing.T) {
 			}
 		}
 		for _, e := range p.events {
-			if all := e.User + e.Service + e.Note.Title + e.Note.Text; !utf8.ValidString(all) || strings.ContainsAny(all, "\n\x1b\u202e") || len(e.Note.Title) > 1000 {
+			if all := e.User + e.Service + titleOf(e) + textOf(e); !utf8.ValidString(all) || strings.ContainsAny(all, "\n\x1b\u202e") || len(titleOf(e)) > 1000 {
 				t.Errorf("%.20q: %.300q", name, all)
 			}
 		}
@@ -270,7 +281,7 @@ func TestEachOrDigest(t *testing.T) {
 			published := 0
 			p.Published = func(f attack.Finding) []event.Event {
 				published++
-				return []event.Event{{ID: event.NewID(), Kind: event.KindAttack, Time: night, Note: &event.Note{Title: "published"}}}
+				return []event.Event{{ID: event.NewID(), Kind: event.KindAttack, Time: night, Attack: &event.Attack{Note: event.Note{Title: "published"}}}}
 			}
 			p.takes(attacked...)
 			if published != 0 {
@@ -336,13 +347,13 @@ func TestMatches(t *testing.T) {
 		return p.events
 	}
 	got := told()
-	if len(got) != 2 || got[0].ID == got[1].ID || !strings.Contains(got[1].Note.Text, "disk 2") {
+	if len(got) != 2 || got[0].ID == got[1].ID || !strings.Contains(got[1].Match.Text, "disk 2") {
 		t.Fatalf("%+v", got)
 	}
 	e := got[0]
-	if e.Kind != event.KindMatch || e.Via != event.ViaWatch || e.Service != "disk" || e.Note.Severity != event.High ||
-		e.Note.Title != "disk full" || len(e.Note.Only) != 1 || !e.Time.Equal(night) {
-		t.Errorf("%+v, %+v", e, e.Note)
+	if e.Kind != event.KindMatch || e.Via != event.ViaWatch || e.Match.Pattern != "disk" || e.Match.Severity != event.High ||
+		e.Match.Title != "disk full" || len(e.Match.Only) != 1 || !e.Time.Equal(night) {
+		t.Errorf("%+v, %+v", e, e.Match)
 	}
 	for i, again := range told() {
 		if again.ID != got[i].ID {

@@ -72,7 +72,7 @@ func TestForgedEntries(t *testing.T) {
 	for n := range 8 {
 		add(line.Entry{Daemon: "sshd", UID: "0"}, fmt.Sprintf("Failed password for root from 203.0.113.7 port %d ssh2", n))
 	}
-	if err := p.Take(b); err != nil || len(p.events) != 1 || !strings.Contains(p.events[0].Note.Title, "203.0.113.7") {
+	if err := p.Take(b); err != nil || len(p.events) != 1 || !strings.Contains(titleOf(p.events[0]), "203.0.113.7") {
 		t.Errorf("%v, told: %q", err, p.titles())
 	}
 }

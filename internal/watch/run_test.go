@@ -313,7 +313,7 @@ func TestSilentSource(t *testing.T) {
 func TestPublishedIsQueued(t *testing.T) {
 	p := newPost(t)
 	p.Published = func(f attack.Finding) []event.Event {
-		return []event.Event{{ID: event.NewID(), Kind: event.KindAttack, Time: night, Note: &event.Note{Title: "public " + f.Attack}}}
+		return []event.Event{{ID: event.NewID(), Kind: event.KindAttack, Time: night, Attack: &event.Attack{Note: event.Note{Title: "public " + f.Attack}}}}
 	}
 	if err := p.found(over(1, "203.0.113.7", 5, attack.Tally{})); err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func (w *Watcher) witness(l line.Line, r parse.Result, key string) error {
 	}
 	e := event.Event{
 		ID: eventID("witness", o.Service, o.User, key), Kind: event.KindWitness, Time: at, Host: w.Host, Labels: w.Labels,
-		Via: event.ViaWatch, Service: o.Service, User: o.User, By: o.By, Session: event.Session{PID: r.PID},
+		Via: event.ViaWatch, Service: o.Service, User: o.User, Witness: event.Witness{By: o.By}, Session: event.Session{PID: r.PID},
 	}
 	if r.PID != 0 { // the same in each log that has it
 		e.ID = eventID("witness", o.Service, o.User, strconv.Itoa(r.PID), strconv.FormatInt(at.Unix(), 10))
@@ -95,7 +95,7 @@ func (w *Watcher) crowded(source string) error {
 	return w.Put(event.Event{
 		ID: eventID("witness", "crowded", w.Host, w.came.UTC().Format("2006-01-02T15")), Kind: event.KindAlert, Time: w.came.UTC(),
 		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch,
-		Note: &event.Note{
+		Alert: &event.Note{
 			Severity: event.High, Title: "Not all sessions could be checked",
 			Text: fmt.Sprintf("%s tells of more than %d sessions in a minute: whether the login hook reported the others is not known. Anybody can write into that file with logger(1).", source, writtenMost),
 		},

@@ -37,7 +37,7 @@ func (p *post) covering(services ...string) {
 func (p *post) witnesses() (all []string) {
 	for _, e := range p.events {
 		if e.Kind == event.KindWitness {
-			all = append(all, fmt.Sprintf("%s %s by %s [%d]", e.Service, e.User, e.By, e.Session.PID))
+			all = append(all, fmt.Sprintf("%s %s by %s [%d]", e.Service, e.User, e.By(), e.Session.PID))
 		}
 	}
 	return all
@@ -52,7 +52,7 @@ func TestWitness(t *testing.T) {
 	}
 	want := []event.Event{{
 		V: event.Version, Kind: event.KindWitness, Time: night, Host: "db1.example.com", Via: event.ViaWatch,
-		Service: "su", User: "root", By: "alice", Session: event.Session{PID: 4711},
+		Service: "su", User: "root", Witness: event.Witness{By: "alice"}, Session: event.Session{PID: 4711},
 	}}
 	if diff := cmp.Diff(want, p.events, cmpopts.IgnoreFields(event.Event{}, "ID"), cmpopts.EquateComparable(Addr{})); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)
@@ -161,7 +161,7 @@ func TestForgedWitnessesAreFew(t *testing.T) {
 	if n := len(p.witnesses()); n != writtenMost {
 		t.Errorf("%d witnesses in a minute", n)
 	}
-	if last := p.events[len(p.events)-1]; last.Kind != event.KindAlert || last.Note.Severity != event.High || len(p.events) != writtenMost+1 {
+	if last := p.events[len(p.events)-1]; last.Kind != event.KindAlert || last.Alert.Severity != event.High || len(p.events) != writtenMost+1 {
 		t.Errorf("%d events, the last %+v", len(p.events), last)
 	}
 	p.clock = night.Add(2 * time.Minute)

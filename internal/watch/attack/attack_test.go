@@ -179,10 +179,10 @@ func TestSummaryHasTheNames(t *testing.T) {
 		t.Fatal(say(fs))
 	}
 	f := fs[0]
-	if diff := cmp.Diff([]Count{{"root", 3}, {"admin", 2}, {"test", 1}}, f.Names.Most); diff != "" {
+	if diff := cmp.Diff([]Count{{Name: "root", N: 3}, {Name: "admin", N: 2}, {Name: "test", N: 1}}, f.Names.Most); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]Count{{"2001:db8::1", 6}}, f.Addresses.Most); diff != "" {
+	if diff := cmp.Diff([]Count{{Name: "2001:db8::1", N: 6}}, f.Addresses.Most); diff != "" {
 		t.Error(diff)
 	}
 	if !f.First.Equal(start) || !f.Last.Equal(start.Add(5*s)) || !f.Time.Equal(start.Add(5*s+10*m)) || f.Hosts.Most[0].Name != "web1" {

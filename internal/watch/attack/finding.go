@@ -73,19 +73,11 @@ type Finding struct {
 	PID                        int
 }
 
-// Tally is a list of the most frequent, the most frequent first.
-type Tally struct {
-	Most []Count
-	// Rest is how many attempts had another name than those of Most. A count in
-	// Most may be too low by part of it, never too high.
-	Rest int
-}
-
-// Count is a name and how many attempts bore it.
-type Count struct {
-	Name string `json:"name"`
-	N    int    `json:"n"`
-}
+// Tally and Count are what is stored of an attack, too.
+type (
+	Tally = event.Tally
+	Count = event.Count
+)
 
 // Severity is what the finding is worth before anything else is known: a login
 // after failures is critical, a flood high, an attack that has begun medium, one

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
 )
 
 // A flood is told once it has paused for floodQuiet, and one that does not pause
@@ -25,12 +27,8 @@ type Flood struct {
 	Accounts  Lost      `json:"accounts"`  // most of whose attempts are those of Addresses too
 }
 
-// Lost is how many different addresses, networks or accounts there were, about
-// from some hundred thousand on, and how many attempts.
-type Lost struct {
-	N        int `json:"n"`
-	Attempts int `json:"attempts"`
-}
+// Lost is how much of one sort was given up.
+type Lost = event.Lost
 
 // Any reports whether anything was given up.
 func (f Flood) Any() bool { return f.Addresses.N+f.Networks.N+f.Accounts.N > 0 }

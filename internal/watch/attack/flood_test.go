@@ -301,7 +301,7 @@ func TestSketchOfALargeFlood(t *testing.T) {
 }
 
 func TestRestoreRefusesAFlood(t *testing.T) {
-	good := floodDoc{Turned: 5, All: Flood{First: at(1), Last: at(2), Addresses: Lost{1, 2}}}
+	good := floodDoc{Turned: 5, All: Flood{First: at(1), Last: at(2), Addresses: Lost{N: 1, Attempts: 2}}}
 	if _, err := good.restore(); err != nil {
 		t.Fatal(err)
 	}
