@@ -77,7 +77,7 @@ func PlanUser(ctx context.Context, h Host, o UserOptions) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := acc.valid(); err != nil {
+	if err := acc.valid(h); err != nil {
 		return Plan{}, err
 	}
 	p, err := newPlanner(ctx, h, Findings{}, path.Join(acc.State, recordName))
@@ -193,7 +193,7 @@ func (a ownFolders) check(c *checker) {
 	}
 }
 
-func (a account) valid() error {
+func (a account) valid(h Host) error {
 	paths := []struct{ what, path string }{{"program", a.Binary}, {"state folder", a.State}}
 	if a.Config != "" {
 		paths = append(paths, struct{ what, path string }{"settings file", a.Config})
@@ -208,7 +208,7 @@ func (a account) valid() error {
 	}
 	for _, s := range a.Shells {
 		if !slices.Contains([]string{Bash, Zsh, Fish}, s) {
-			return &ShellError{Shell: s, Line: strings.TrimSuffix(shBlock(hookCommand(a.Binary, a.Config, a.Spool)), "\n")}
+			return &ShellError{Shell: s, Line: strings.TrimSuffix(shBlock(h.hookCommand(a.Binary, a.Config, a.Spool)), "\n")}
 		}
 	}
 	return nil

@@ -42,7 +42,7 @@ func FuzzBlockRoundTrip(f *testing.F) {
 	for _, s := range startFileTexts {
 		f.Add([]byte(s))
 	}
-	block := shBlock(hookCommand("/usr/bin/sshnotify", "/c", "/s"))
+	block := shBlock(Host{}.hookCommand("/usr/bin/sshnotify", "/c", "/s"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		blocks, err := findBlocks(text)
 		had := err == nil && len(blocks) > 0

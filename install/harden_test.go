@@ -141,7 +141,9 @@ func TestProfileTakesAnOlderLineOver(t *testing.T) {
 	if w.content("/etc/pam.d/sshd") != plain || !strings.Contains(w.content(commonSession), hookText) {
 		t.Errorf("sshd:\n%s", w.content("/etc/pam.d/sshd"))
 	}
-	if text, ok := testHook.profile(); !ok || text != pamConfigText {
+	packaged := testHook
+	packaged.Small = "/usr/libexec/sshnotify/hook"
+	if text, ok := packaged.profile(); !ok || text != pamConfigText {
 		t.Errorf("the package brings another profile than install:\n%s", text)
 	}
 }

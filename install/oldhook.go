@@ -100,7 +100,7 @@ func oldKind(line string) string {
 			return k.what
 		}
 	}
-	if !strings.Contains(line, "pam_exec.so") || strings.Contains(line, "/sshnotify hook") {
+	if !strings.Contains(line, "pam_exec.so") || mentionsHook(line) {
 		return ""
 	}
 	for _, word := range []string{"notif", "slack", "telegram", "discord", "alert", "ntfy", "ssh-login"} {

@@ -14,7 +14,10 @@ import (
 // session.
 type Hook struct {
 	Binary, Spool string
-	Args          []string // further arguments, such as --no-worker
+	// Small is the small program that does nothing else, where it is there;
+	// empty: Binary is its own hook. The lines of both are known again.
+	Small string
+	Args  []string // further arguments, such as --no-worker
 	// AsRoot makes the real uid the effective one (seteuid): under su and sudo
 	// it is the caller's, who could send signals to the hook.
 	AsRoot bool
@@ -42,6 +45,11 @@ func (k Hook) check() error {
 	if err := checkPath("spool", k.Spool); err != nil {
 		return err
 	}
+	if k.Small != "" {
+		if err := checkPath("program", k.Small); err != nil {
+			return err
+		}
+	}
 	if path.Base(k.Binary) != "sshnotify" {
 		return fmt.Errorf("program %q: must be called sshnotify, so that its line is known again", k.Binary)
 	}
@@ -55,8 +63,17 @@ func (k Hook) check() error {
 	return nil
 }
 
+// program is what pam_exec runs, without flags.
+func (k Hook) program() []string {
+	if k.Small != "" {
+		return []string{k.Small}
+	}
+	return []string{k.Binary, "hook"}
+}
+
 func (k Hook) words() []string {
-	words := append([]string{k.Binary, "hook", "--spool", k.Spool}, k.Args...)
+	words := append(k.program(), "--spool", k.Spool)
+	words = append(words, k.Args...)
 	if k.Unlimited {
 		words = append([]string{"/bin/sh", "-c", lifted, "sshnotify"}, words...)
 	}
@@ -84,12 +101,37 @@ func (k Hook) line(typ, control string) string {
 	return typ + control + "pam_exec.so " + strings.Join(append(k.options(), words...), " ")
 }
 
+// smallSuffix ends the paths of the small program, which is in a folder of its
+// own below the distribution's for programs that nobody calls.
+const smallSuffix = "/sshnotify/hook"
+
+// smallHook returns the small program that was installed with a program: of
+// PREFIX/bin/sshnotify it is PREFIX/libexec/sshnotify/hook, or PREFIX/lib/… where
+// that is the habit; empty where root's hook must not run it.
+func (h Host) smallHook(binary string) string {
+	bin := path.Dir(binary)
+	if path.Base(bin) != "bin" {
+		return ""
+	}
+	for _, dir := range []string{"libexec", "lib"} {
+		if p := path.Join(path.Dir(bin), dir) + smallSuffix; h.trusted(p) == nil {
+			return p
+		}
+	}
+	return ""
+}
+
+// mentionsHook reports whether a text that is not understood has the hook in it.
+func mentionsHook(text string) bool {
+	return strings.Contains(text, "sshnotify hook") || strings.Contains(text, smallSuffix)
+}
+
 // hookCall is what a rule that runs the hook says, in whatever form.
 type hookCall struct {
 	options []string // of pam_exec
 	through []string // what runs the program, such as prlimit; mostly nothing
-	program string
-	args    []string // behind "hook"
+	program string   // sshnotify, or the small program
+	args    []string // the hook's flags
 }
 
 // call reads a rule that runs sshnotify's hook, from whatever place and through
@@ -103,9 +145,13 @@ func (r pamRule) call() (c hookCall, ok bool) {
 	if at < 0 {
 		return c, false
 	}
-	for i := at; i+1 < len(r.args); i++ {
-		if strings.HasPrefix(r.args[i], "/") && path.Base(r.args[i]) == "sshnotify" && r.args[i+1] == "hook" {
-			return hookCall{r.args[:at], r.args[at:i], r.args[i], r.args[i+2:]}, true
+	for i := at; i < len(r.args); i++ {
+		switch p := r.args[i]; {
+		case !strings.HasPrefix(p, "/"):
+		case strings.HasSuffix(p, smallSuffix):
+			return hookCall{r.args[:at], r.args[at:i], p, r.args[i+1:]}, true
+		case path.Base(p) == "sshnotify" && i+1 < len(r.args) && r.args[i+1] == "hook":
+			return hookCall{r.args[:at], r.args[at:i], p, r.args[i+2:]}, true
 		}
 	}
 	return c, false
@@ -209,7 +255,7 @@ func cutHook(text []byte) ([]byte, error) {
 		rules = looseRules(text)
 	}
 	found := hooks(rules)
-	if err != nil && len(found) == 0 && bytes.Contains(text, []byte("sshnotify hook")) {
+	if err != nil && len(found) == 0 && mentionsHook(string(text)) {
 		return nil, err
 	}
 	var out []byte

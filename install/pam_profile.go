@@ -261,7 +261,7 @@ func (u *uninstaller) profileOut() (done bool) {
 	u.run("the hook goes", pamAuthUpdate("--enable", profileName), pamAuthUpdate("--remove", profileName)...)
 	u.last().proof = func(h Host) error {
 		for _, at := range []string{commonSession, commonSession + "-noninteractive"} {
-			if strings.Contains(h.text(at), "sshnotify hook") {
+			if mentionsHook(h.text(at)) {
 				return fmt.Errorf("pam-auth-update left the hook in %s", at)
 			}
 		}

@@ -338,8 +338,8 @@ func (c *checker) hookLine(name, file string, r pamRule, d pamService) {
 	switch {
 	case r.bracket || r.control != "optional":
 		c.Fail(name, redo, "%s: line %d is %q, not optional: a failing hook would keep people out", file, r.row, r.control)
-	case call.program != d.hook.Binary:
-		c.Fail(name, redo, "%s: line %d runs %s, not %s", file, r.row, call.program, d.hook.Binary)
+	case call.program != d.hook.Binary && call.program != d.hook.Small:
+		c.Fail(name, redo, "%s: line %d runs %s, not %s", file, r.row, call.program, d.hook.program()[0])
 	case spool != d.hook.Spool:
 		c.Fail(name, redo, "%s: line %d writes to %q, not to %s", file, r.row, spool, d.hook.Spool)
 	case slices.Contains(call.options, "stdout"):

@@ -19,9 +19,9 @@ const (
 const blockNote = "# Put here by sshnotify install; sshnotify uninstall takes it out.\n" +
 	"# What stands between these marks is replaced by the next install.\n"
 
-// hookCommand gives the words of the shells' hook.
-func hookCommand(binary, config, spool string) []string {
-	words := []string{binary, "hook"}
+// hookCommand returns the words of the shells' hook.
+func (h Host) hookCommand(binary, config, spool string) []string {
+	words := Hook{Binary: binary, Small: h.smallHook(binary)}.program()
 	if config != "" {
 		words = append(words, "--config", config)
 	}
@@ -115,12 +115,12 @@ func (h Host) startFiles(a account) ([]startFile, error) {
 		if kind == "" {
 			return nil, &ShellError{
 				Shell: path.Base("/" + a.LoginShell),
-				Line:  strings.TrimSuffix(shBlock(hookCommand(a.Binary, a.Config, a.Spool)), "\n"),
+				Line:  strings.TrimSuffix(shBlock(h.hookCommand(a.Binary, a.Config, a.Spool)), "\n"),
 			}
 		}
 		shells = []string{kind}
 	}
-	words := hookCommand(a.Binary, a.Config, a.Spool)
+	words := h.hookCommand(a.Binary, a.Config, a.Spool)
 	var out []startFile
 	add := func(shell, path, block, why string) { out = append(out, startFile{shell, path, block, why}) }
 	for _, s := range slices.Compact(slices.Sorted(slices.Values(shells))) {

@@ -31,7 +31,7 @@ func newShellWorld(t *testing.T) shellWorld {
 	w := shellWorld{home: t.TempDir(), out: filepath.Join(t.TempDir(), "out")}
 	dir := filepath.Join(t.TempDir(), odd)
 	w.binary = filepath.Join(dir, "sshnotify")
-	w.words = hookCommand(w.binary, filepath.Join(dir, "config.toml"), filepath.Join(dir, "spool"))
+	w.words = Host{}.hookCommand(w.binary, filepath.Join(dir, "config.toml"), filepath.Join(dir, "spool"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestBlockPassesShellcheck(t *testing.T) {
 	}
 	for _, shell := range []string{"sh", "bash"} {
 		cmd := exec.CommandContext(t.Context(), path, "-s", shell, "-e", "SC3028", "-") // $_ may be unset, and is asked for as such
-		cmd.Stdin = strings.NewReader(shBlock(hookCommand("/usr/bin/sshnotify", "/c", "/s")))
+		cmd.Stdin = strings.NewReader(shBlock(Host{}.hookCommand("/usr/bin/sshnotify", "/c", "/s")))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", shell, err, out)
 		}

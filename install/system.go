@@ -55,7 +55,7 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	hook := Hook{Binary: o.Binary, Spool: o.Spool, Args: []string{"--config", o.Config}}
+	hook := Hook{Binary: o.Binary, Small: h.smallHook(o.Binary), Spool: o.Spool, Args: []string{"--config", o.Config}}
 	if f.Init == "systemd" || f.Init == "openrc" {
 		hook.Args = []string{"--no-worker"}
 	}
@@ -98,7 +98,7 @@ func HostChecks(h Host, places Places) []doctor.Check {
 	return []doctor.Check{{Needs: doctor.NeedsHost, Run: func(ctx context.Context, r *doctor.Report) {
 		c := &checker{ctx: ctx, h: h, f: Look(ctx, h), Report: r}
 		c.rec, _ = h.loadRecord(places.recordPath()) // without it nothing is called outdated
-		services, err := h.pamServices(c.f.hookedServices(), c.f.SSHD, Hook{Binary: places.Binary, Spool: places.Spool})
+		services, err := h.pamServices(c.f.hookedServices(), c.f.SSHD, Hook{Binary: places.Binary, Small: h.smallHook(places.Binary), Spool: places.Spool})
 		if err != nil {
 			c.Fail("hook", again, "%v", err)
 		}

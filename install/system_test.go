@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -461,4 +462,68 @@ func find(rs []doctor.Result, name string) doctor.Result {
 		}
 	}
 	return doctor.Result{}
+}
+
+// The package's small program is the hook where it is there. A line of the
+// larger one keeps working, and is brought up to date by the next install.
+func TestSmallHook(t *testing.T) {
+	const small = "/usr/libexec/sshnotify/hook"
+	for _, name := range []string{"debian12", "fedora42"} {
+		t.Run(name, func(t *testing.T) {
+			w := booted(t, name)
+			o := systemOptions()
+			o.Services = []string{"sshd", "su"}
+			before := w.snapshot("/etc/pam.d")
+			w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+			lines := func() string {
+				var all strings.Builder
+				for _, file := range []string{"sshd", "su", "common-session"} {
+					if _, there := before["/etc/pam.d/"+file]; there {
+						all.WriteString(w.content("/etc/pam.d/" + file))
+					}
+				}
+				return all.String()
+			}
+			if got := lines(); !strings.Contains(got, "/usr/bin/sshnotify hook --spool") || strings.Contains(got, small) {
+				t.Fatalf("without it:\n%s", got)
+			}
+			w.write(small, "program")
+			if err := os.Chmod(filepath.Join(w.Root, small), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, service := range o.Services {
+				if r := find(checkHost(t, w.Host, Places{}), "hook "+service); r.State == doctor.Fail {
+					t.Errorf("the older line: %+v", r)
+				}
+			}
+			w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+			if got := lines(); !strings.Contains(got, small+" --spool") || strings.Contains(got, "/usr/bin/sshnotify hook") {
+				t.Errorf("with it:\n%s", got)
+			}
+			for _, service := range o.Services {
+				if r := find(checkHost(t, w.Host, Places{}), "hook "+service); r.State == doctor.Fail {
+					t.Errorf("the new line: %+v", r)
+				}
+			}
+			if p := must(PlanSystem(t.Context(), w.Host, o))(t); len(p.Changes) > 0 {
+				t.Errorf("a second install would change %v", p.Changes)
+			}
+			if found := Look(t.Context(), w.Host).OldHooks; len(found) > 0 {
+				t.Errorf("taken for another notifier: %+v", found)
+			}
+			w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t))
+			if diff := cmp.Diff(before, w.snapshot("/etc/pam.d")); diff != "" {
+				t.Errorf("taken out (-want +got):\n%s", diff)
+			}
+		})
+	}
+	// Root's hook must not be what others can replace.
+	w := booted(t, "debian12")
+	w.write(small, "program")
+	if err := os.Chmod(filepath.Join(w.Root, small), 0o757); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.smallHook(DefaultBinary); got != "" {
+		t.Errorf("anybody's program is the hook: %s", got)
+	}
 }

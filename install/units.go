@@ -132,10 +132,6 @@ func (p Places) OpenRC() string { return p.fill(openrcText) }
 // SELinux is the source of a policy module, in CIL.
 func (p Places) SELinux() string { return p.fill(selinuxText) }
 
-// PAMConfig is a profile for pam-auth-update(8), for packages. It puts the
-// hook into every service's stack; the hook itself keeps to sshd.
-func (p Places) PAMConfig() string { return p.fill(pamConfigText) }
-
 type namedText struct{ name, text string }
 
 // userUnits are the units of a user's own systemd that send what an ended

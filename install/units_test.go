@@ -69,7 +69,7 @@ func TestUnitKeepsWhatTheServiceNeeds(t *testing.T) {
 func TestTextsTakeOtherPlaces(t *testing.T) {
 	p := Places{Binary: "/opt/sshnotify/sshnotify", Config: "/srv/sshnotify/etc/c.toml", Spool: "/srv/sshnotify/spool", State: "/srv/sshnotify/state"}
 	for name, text := range map[string]string{
-		"unit": p.Unit(), "tmpfiles": p.Tmpfiles(), "sysusers": p.Sysusers(), "openrc": p.OpenRC(), "pam": p.PAMConfig(), "selinux": p.SELinux(),
+		"unit": p.Unit(), "tmpfiles": p.Tmpfiles(), "sysusers": p.Sysusers(), "openrc": p.OpenRC(), "selinux": p.SELinux(),
 	} {
 		for _, old := range []string{DefaultBinary, DefaultSpool, DefaultState, "/etc/sshnotify"} {
 			if strings.Contains(text, old) {

@@ -148,7 +148,14 @@ func (w *world) pamAuthUpdate(flag string) {
 		if at != commonSession {
 			line = "Module: sshnotify\n" + rule
 		}
-		text = strings.Replace(text, line, "", 1)
+		// Whatever the profile said when it was enabled.
+		var rest strings.Builder
+		for l := range strings.Lines(text) {
+			if l != "Module: sshnotify\n" && !mentionsHook(l) {
+				rest.WriteString(l)
+			}
+		}
+		text = rest.String()
 		if flag == "--enable" {
 			head, last := before[:strings.LastIndexByte(before, '\n')+1], before[strings.LastIndexByte(before, '\n')+1:]
 			if at != commonSession {

@@ -166,7 +166,7 @@ func TestPurgedHost(t *testing.T) {
 	}
 
 	// The program alone brings the profile, too, and takes it out.
-	g.onHost("cp", "build/linux_amd64/sshnotify", filepath.Join(g.dir, "root/sshnotify"))
+	g.onHost("cp", "build/linux_amd64/bin/sshnotify", filepath.Join(g.dir, "root/sshnotify"))
 	install[0] = "/root/sshnotify"
 	g.run(install...)
 	if failed := g.doctor(); len(failed) > 0 || !strings.Contains(g.read("etc/pam.d/common-session"), "sshnotify hook") {

@@ -47,7 +47,7 @@ func (b build) files(ctx context.Context, dir string) error {
 		return err
 	}
 	program := filepath.Join(dir, "host", "sshnotify")
-	if err := b.compile(ctx, program, runtime.GOOS, runtime.GOARCH, ""); err != nil {
+	if err := b.compile(ctx, program, "./cmd/sshnotify", runtime.GOOS, runtime.GOARCH, ""); err != nil {
 		return err
 	}
 	if err := b.manPages(ctx, program, filepath.Join(dir, "man")); err != nil {
@@ -104,10 +104,10 @@ func (b build) debianChangelog() []byte {
 		"The sshnotify authors <sshnotify@example.com>", b.date.Format(time.RFC1123Z))
 }
 
-// compile builds the program as goreleaser.yaml says.
-func (b build) compile(ctx context.Context, to, goos, goarch, goarm string) error {
+// compile builds a program as goreleaser.yaml says.
+func (b build) compile(ctx context.Context, to, main, goos, goarch, goarm string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -X "+module+"/cmd.release="+b.release, "-o", to, "./cmd/sshnotify")
+		"-ldflags=-s -w -X "+module+"/cmd.release="+b.release, "-o", to, main)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOARM="+goarm)
 	_, err := output(cmd)
 	return err

@@ -12,7 +12,7 @@ import (
 // Nothing is asked of anybody that the owner did not name: the settings that
 // come with a package say nothing, and what they offer is right.
 func TestDefaultSettings(t *testing.T) {
-	const name = "internal/release/package/config.toml"
+	const name = "tools/release/package/config.toml"
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestDefaultSettings(t *testing.T) {
 
 func scripts(t *testing.T) []string {
 	t.Helper()
-	all, err := filepath.Glob("internal/release/package/*.sh")
+	all, err := filepath.Glob("tools/release/package/*.sh")
 	if err != nil || len(all) != 4 {
 		t.Fatalf("%v %v", all, err)
 	}
@@ -110,7 +110,7 @@ func TestScriptsKnowWhatGoesOn(t *testing.T) {
 	} {
 		t.Run(tt.script+", "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			text, err := os.ReadFile("internal/release/package/" + tt.script + ".sh")
+			text, err := os.ReadFile("tools/release/package/" + tt.script + ".sh")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,11 +131,11 @@ func TestScriptsKnowWhatGoesOn(t *testing.T) {
 // Where sshnotify uninstall could not, the package takes the hook's lines out of
 // pam.d: whole, for PAM lets nobody in by a file with half a rule.
 func TestThePackageTakesOutWholeRules(t *testing.T) {
-	text, err := os.ReadFile("internal/release/package/preremove.sh")
+	text, err := os.ReadFile("tools/release/package/preremove.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile(`(?m)^\s*(sed -i .*) "\$file" \|\| :$`).FindSubmatch(text)
+	command := regexp.MustCompile(`(?m)^\s*(sed -i (?:.*\\\n)*.*) "\$file" \|\| :$`).FindSubmatch(text)
 	if command == nil {
 		t.Fatal("no such command")
 	}
@@ -144,6 +144,7 @@ func TestThePackageTakesOutWholeRules(t *testing.T) {
 		"session optional pam_exec.so quiet /usr/bin/sshnotify hook --no-worker\n",
 		"session optional pam_exec.so quiet /usr/bin/sshnotify hook \\\n  --no-worker\n",
 		"session optional pam_exec.so quiet \\\n /usr/bin/sshnotify hook \\\n  --no-worker\n",
+		"session optional pam_exec.so quiet /usr/libexec/sshnotify/hook \\\n  --no-worker\n",
 	} {
 		for _, whole := range []string{others + hook, hook + others} {
 			file := filepath.Join(t.TempDir(), "sshd")

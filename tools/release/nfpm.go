@@ -24,21 +24,22 @@ var goreleaserOnly = []string{"id", "ids", "formats", "file_name_template", "pac
 
 // pack builds one package into dir, from goreleaser.yaml, without goreleaser.
 func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
-	program := filepath.Join(dir, "linux_"+arch, "sshnotify")
-	goarch, goarm := arch, ""
-	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
-		goarch, goarm = "arm", v
-	}
-	if err := b.compile(ctx, program, "linux", goarch, goarm); err != nil {
-		return err
-	}
 	text, err := os.ReadFile("goreleaser.yaml")
 	if err != nil {
 		return err
 	}
-	settings, err := b.nfpmSettings(text, program, arch)
+	settings, programs, err := b.nfpmSettings(text, filepath.Join(dir, "linux_"+arch), arch)
 	if err != nil {
 		return fmt.Errorf("goreleaser.yaml: %w", err)
+	}
+	goarch, goarm := arch, ""
+	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
+		goarch, goarm = "arm", v
+	}
+	for to, main := range programs {
+		if err := b.compile(ctx, to, main, "linux", goarch, goarm); err != nil {
+			return err
+		}
 	}
 	file := filepath.Join(dir, "nfpm.yaml")
 	if err := write(file, settings); err != nil {
@@ -57,30 +58,40 @@ func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
 
 // nfpmSettings makes nfpm's settings (nfpm.goreleaser.com/configuration) of
 // goreleaser's: an nfpms entry is nfpm's file, but for a few names, and
-// without the program, which goreleaser adds.
-func (b build) nfpmSettings(goreleaser []byte, program, arch string) ([]byte, error) {
+// without the programs, which goreleaser adds. It returns which program is to be
+// built below dir of which main package, too.
+func (b build) nfpmSettings(goreleaser []byte, dir, arch string) (settings []byte, programs map[string]string, err error) {
 	var all struct {
-		NFPMs []map[string]any `yaml:"nfpms"`
+		Builds []struct{ ID, Main, Binary string }
+		NFPMs  []map[string]any `yaml:"nfpms"`
 	}
 	if err := yaml.Unmarshal(goreleaser, &all); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(all.NFPMs) != 1 {
-		return nil, fmt.Errorf("%d entries of nfpms, not one", len(all.NFPMs))
+		return nil, nil, fmt.Errorf("%d entries of nfpms, not one", len(all.NFPMs))
 	}
 	from := all.NFPMs[0]
 	name, _ := from["package_name"].(string)
 	bin, _ := from["bindir"].(string)
 	contents, _ := from["contents"].([]any)
+	ids, _ := from["ids"].([]any)
 	if name == "" || bin == "" || len(contents) == 0 {
-		return nil, errors.New("nfpms: package_name, bindir and contents are needed")
+		return nil, nil, errors.New("nfpms: package_name, bindir and contents are needed")
+	}
+	programs = map[string]string{}
+	for _, p := range all.Builds {
+		if slices.Contains(ids, any(p.ID)) {
+			program := filepath.Join(dir, p.Binary)
+			programs[program] = p.Main
+			contents = append(contents, map[string]any{
+				"src": program, "dst": bin + "/" + p.Binary, "file_info": map[string]any{"mode": 0o755},
+			})
+		}
 	}
 	to := map[string]any{
 		"name": name, "arch": arch, "platform": "linux", "version": b.release,
-		"mtime": b.date.Format(time.RFC3339),
-		"contents": append(contents, map[string]any{
-			"src": program, "dst": bin + "/" + name, "file_info": map[string]any{"mode": 0o755},
-		}),
+		"mtime": b.date.Format(time.RFC3339), "contents": contents,
 	}
 	for k, v := range from {
 		if _, set := to[k]; !set && !slices.Contains(goreleaserOnly, k) {
@@ -96,12 +107,12 @@ func (b build) nfpmSettings(goreleaser []byte, program, arch string) ([]byte, er
 	}
 	out, err := yaml.Marshal(to)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if strings.Contains(string(out), "{{") {
-		return nil, errors.New("nfpms: a template is left that only goreleaser knows")
+		return nil, nil, errors.New("nfpms: a template is left that only goreleaser knows")
 	}
-	return append([]byte("# Made of goreleaser.yaml by internal/release.\n"), out...), nil
+	return append([]byte("# Made of goreleaser.yaml by tools/release.\n"), out...), programs, nil
 }
 
 // renameDependencies has what goreleaser calls dependencies and nfpm depends.

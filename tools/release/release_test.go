@@ -213,7 +213,7 @@ func goreleaser(t *testing.T) (text []byte, file goreleaserFile) {
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	if file.Version != 2 || len(file.Builds) != 1 || len(file.NFPMs) != 1 || len(file.Archives) != 1 {
+	if file.Version != 2 || len(file.Builds) != 2 || len(file.NFPMs) != 1 || len(file.Archives) != 1 {
 		t.Fatalf("not as expected: %+v", file)
 	}
 	return text, file
@@ -221,7 +221,7 @@ func goreleaser(t *testing.T) (text []byte, file goreleaserFile) {
 
 func TestGoreleaserNamesFilesThatExist(t *testing.T) {
 	_, file := goreleaser(t)
-	names := []string{file.Builds[0].Main}
+	names := []string{file.Builds[0].Main, file.Builds[1].Main}
 	for _, c := range append(slices.Clone(file.NFPMs[0].Contents), file.Archives[0].Files...) {
 		names = append(names, c.Src)
 	}
@@ -250,11 +250,12 @@ func TestGoreleaserNamesFilesThatExist(t *testing.T) {
 
 func TestGoreleaserBuildsAsWeDo(t *testing.T) {
 	_, file := goreleaser(t)
-	b := file.Builds[0]
-	if !slices.Contains(b.Env, "CGO_ENABLED=0") || !slices.Contains(b.Flags, "-trimpath") {
-		t.Errorf("neither static nor reproducible: %+v", b)
+	for _, b := range file.Builds {
+		if !slices.Contains(b.Env, "CGO_ENABLED=0") || !slices.Contains(b.Flags, "-trimpath") {
+			t.Errorf("neither static nor reproducible: %+v", b)
+		}
 	}
-	ld := strings.Join(b.Ldflags, " ")
+	ld := strings.Join(file.Builds[0].Ldflags, " ")
 	if !strings.Contains(ld, "-X "+module+"/cmd.release={{ .Version }}") {
 		t.Errorf("the program is not told its version: %s", ld)
 	}
@@ -303,7 +304,7 @@ func TestPackagesHoldWhatAHostNeeds(t *testing.T) {
 
 func TestNFPMSettings(t *testing.T) {
 	text, _ := goreleaser(t)
-	out, err := trial.nfpmSettings(text, "build/linux_arm64/sshnotify", "arm64")
+	out, programs, err := trial.nfpmSettings(text, "build/linux_arm64", "arm64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,14 +321,19 @@ func TestNFPMSettings(t *testing.T) {
 			t.Errorf("%s is %v, not %v", k, v, want)
 		}
 	}
-	if !strings.Contains(string(out), "dst: /usr/bin/sshnotify\n") {
-		t.Error("the program is not in it")
+	if programs["build/linux_arm64/bin/sshnotify"] != "./cmd/sshnotify" || programs["build/linux_arm64/libexec/sshnotify/hook"] != "./cmd/sshnotify-hook" {
+		t.Errorf("the programs are %v", programs)
+	}
+	for _, dst := range []string{"/usr/bin/sshnotify", "/usr/libexec/sshnotify/hook"} {
+		if !strings.Contains(string(out), "dst: "+dst+"\n") {
+			t.Errorf("%s is not in it", dst)
+		}
 	}
 	if deb := got["overrides"].(map[string]any)["deb"].(map[string]any); deb["depends"] == nil || deb["dependencies"] != nil {
 		t.Errorf("what Debian's package depends on is lost: %v", deb)
 	}
 	for _, bad := range []string{"nfpms: 1", "nfpms: []", "nfpms: [{package_name: x}]", "nfpms: [{package_name: x, bindir: /b, contents: [{src: '{{ .X }}'}]}]"} {
-		if _, err := trial.nfpmSettings([]byte(bad), "p", "amd64"); err == nil {
+		if _, _, err := trial.nfpmSettings([]byte(bad), "p", "amd64"); err == nil {
 			t.Errorf("%s: taken", bad)
 		}
 	}

@@ -5,6 +5,8 @@
 # or, on Debian and its kin,
 #   pam-auth-update --enable sshnotify
 # So is the watcher's service: sshnotify install --system --watch
+# A line of the profile that is in use already follows the package's at an
+# upgrade.
 #
 # dpkg calls it with "configure OLD-VERSION", rpm with the number of versions
 # that are installed now, apk and pacman with "NEW-VERSION OLD-VERSION".
@@ -57,6 +59,11 @@ configure: | 1:*) fresh=yes ;;
 [!a-z]*.*:) fresh=yes ;;
 *) fresh=no ;;
 esac
+
+if [ "$fresh" = no ] && command -v pam-auth-update >/dev/null 2>&1 &&
+	grep -qs '/usr/bin/sshnotify hook' /etc/pam.d/common-session; then
+	pam-auth-update --package || :
+fi
 
 if command -v deb-systemd-helper >/dev/null 2>&1; then
 	# What its owner disabled or masked stays so.

@@ -25,17 +25,18 @@ if [ "$going" = yes ]; then
 		systemctl --quiet --no-reload enable sshnotify.service || :
 	fi
 	if command -v pam-auth-update >/dev/null 2>&1 &&
-		grep -qs '/usr/bin/sshnotify' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
+		grep -qs -e '/usr/bin/sshnotify' -e '/usr/libexec/sshnotify/' /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive; then
 		pam-auth-update --package --remove sshnotify || :
 	fi
 	# Each login would log that it can't be run.
-	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify hook' /etc/pam.d/* || :); do
+	for file in $(grep -ls -e '^[^#]*/usr/bin/sshnotify hook' -e '^[^#]*/usr/libexec/sshnotify/hook' /etc/pam.d/* || :); do
 		# A rule may go on behind a backslash: the rest of it, left alone, would
 		# keep everybody out.
-		sed -i --follow-symlinks -e ':rule' -e '/^[^#]*\\$/{N;b rule' -e '}' -e '\|^session.*/usr/bin/sshnotify hook|d' "$file" || :
+		sed -i --follow-symlinks -e ':rule' -e '/^[^#]*\\$/{N;b rule' -e '}' \
+			-e '\|^session.*/usr/bin/sshnotify hook|d' -e '\|^session.*/usr/libexec/sshnotify/hook|d' "$file" || :
 	done
-	for file in $(grep -ls '^[^#]*/usr/bin/sshnotify' /etc/pam.d/* /etc/bash.bashrc || :); do
-		echo "sshnotify: hint: $file still runs /usr/bin/sshnotify, which goes; logins go on, untold." >&2
+	for file in $(grep -ls -e '^[^#]*/usr/bin/sshnotify' -e '^[^#]*/usr/libexec/sshnotify/' /etc/pam.d/* /etc/bash.bashrc || :); do
+		echo "sshnotify: hint: $file still runs sshnotify, which goes; logins go on, untold." >&2
 		echo "sshnotify: hint: take the line out, or install the package again and run: sshnotify uninstall --system" >&2
 	done
 

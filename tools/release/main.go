@@ -4,8 +4,8 @@
 // must never be part of the program, and never reach a network but through the
 // Go tool.
 //
-//	go run ./internal/release files   [--release 1.2.3]
-//	go run ./internal/release package [--release 1.2.3] [--format deb] [--arch amd64]
+//	go run ./tools/release files   [--release 1.2.3]
+//	go run ./tools/release package [--release 1.2.3] [--format deb] [--arch amd64]
 //
 // It is run in the top folder. Dates are SOURCE_DATE_EPOCH's, else those of
 // the last commit, so that two builds give the same bytes.
