@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"reflect"
@@ -224,4 +225,26 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	known := knownKeys(t)
 	compareKeys(t, "docs/settings.md", documentedKeys(t), known)
 	compareKeys(t, "examples/config.toml", exampleKeys(t), known)
+}
+
+// Without its comments, the example says what holds without settings.
+func TestExampleIsTheDefault(t *testing.T) {
+	b, err := os.ReadFile("../../examples/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/config.toml"
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Files = got.Files
+	show := func(c Config) string { return fmt.Sprintf("%+v", c) }
+	if show(got) != show(want) {
+		t.Errorf("got  %s\nwant %s", show(got), show(want))
+	}
 }
