@@ -18,7 +18,7 @@ type outletDoc struct {
 	Broken  time.Time  `json:"broken"`
 }
 
-// destinations says when each was last told something.
+// destinations reports when each was last told something.
 func (x examined) destinations(_ context.Context, r *doctor.Report) {
 	all := x.settings.Destinations
 	if len(all) == 0 {
