@@ -10,7 +10,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/doctor"
 )
 
-// destinations says when each was last told something.
+// destinations reports when each was last told something.
 func (x examined) destinations(ctx context.Context, r *doctor.Report) {
 	all := x.settings.Destinations
 	if len(all) == 0 {

@@ -102,7 +102,7 @@ func (x examined) watchedSource(r *doctor.Report, s source.Named, dir string, st
 // forgedFor is how long forged entries are worth a warning.
 const forgedFor = 7 * 24 * time.Hour
 
-// forgeable says who can forge a source's lines, or has tried. journal: this host
+// forgeable reports who can forge a source's lines, or has tried. journal: this host
 // has one.
 func (x examined) forgeable(r *doctor.Report, s source.Named, stat watch.Stat, journal bool) {
 	name := "forgery in " + s.Name
