@@ -161,7 +161,7 @@ func (x examined) checks() []doctor.Check {
 			deliver.QueueCheck(queue, silentHint(x.spool)),
 			set(x.destinations),
 			always(x.providers),
-			history.Check(historyFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
+			history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
 		}, watched, []doctor.Check{
 			doctor.HostName(c.Host),
 			doctor.Clock(),
