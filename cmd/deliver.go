@@ -24,9 +24,11 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -78,7 +80,7 @@ const gcPercent = 25
 
 func (o *deliverOptions) run(ctx context.Context) error {
 	if o.once && o.follow {
-		return &usageError{errors.New("--once and --follow can't both be meant")}
+		return &usageError{errors.New("--once and --follow are mutually exclusive")}
 	}
 	debug.SetGCPercent(gcPercent)
 	c, err := o.app.settings()
@@ -89,7 +91,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return err
 	}
 	if o.flush && o.follow {
-		return &usageError{errors.New("--flush and --follow can't both be meant")}
+		return &usageError{errors.New("--flush and --follow are mutually exclusive")}
 	}
 	if o.flush {
 		// Before this process becomes the service, which may ask nothing of itself.
@@ -117,7 +119,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return withHint(fmt.Errorf("another worker has the queue of %s, and has shown no life for %v: it may be stopped", job.Spool.Dir(), silence.Round(time.Second)),
 			silentHint(job.Spool.Dir()))
 	}
-	job.Log.Info("another worker is at it")
+	job.Log.Info("another worker is already running")
 	if !o.once {
 		return nil
 	}
@@ -205,9 +207,13 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	if o.syslog {
 		log = slog.New(slog.NewTextHandler(syslogLines{sys}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: noTime}))
 	}
+	db, err := store.Open(databaseFile(stateDir), store.Options{})
+	if err != nil {
+		return deliver.Job{}, err
+	}
 	name, _ := os.Hostname() // without one, a note of our own names no host
 	j := deliver.Job{
-		Spool: s, Flush: o.flush, StateDir: stateDir, Hostname: name, Log: log,
+		Spool: s, Flush: o.flush, Store: db, StateDir: stateDir, Hostname: name, Log: log,
 		Alarm: func(text string) {
 			if err := sys.Send(syslog.Warning, text); err != nil && !o.syslog {
 				log.Warn(text)
@@ -226,7 +232,11 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			c = fresh
 		}
 		first = false
-		return workerSettings(c, stateDir)
+		set, err := workerSettings(c, stateDir)
+		if err == nil && c.History.Enabled {
+			set.Memory = &memory{history.New(db, c.History.Options(c.Zone()))}
+		}
+		return set, err
 	}
 	switch {
 	case o.once:

@@ -20,6 +20,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 type doctorOptions struct {
@@ -138,6 +140,13 @@ func (x examined) checks() []doctor.Check {
 		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
 	}
 	toLog := slices.ContainsFunc(c.Destinations, func(d config.Destination) bool { return d.Type == channel.LogType })
+	var watched []doctor.Check
+	if sources := x.watchedSources(); len(sources) > 0 {
+		watched = []doctor.Check{
+			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
+			watch.Check(watchDir(c, x.state), sources, hasJournal()),
+		}
+	}
 	return slices.Concat(
 		install.HostChecks(x.host, x.places()),
 		install.AccountChecks(x.host, x.userOptions()),
@@ -152,8 +161,8 @@ func (x examined) checks() []doctor.Check {
 			deliver.QueueCheck(queue, silentHint(x.spool)),
 			set(x.destinations),
 			always(x.providers),
-			history.Check(historyFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
-			always(x.watched),
+			history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
+		}, watched, []doctor.Check{
 			doctor.HostName(c.Host),
 			doctor.Clock(),
 			doctor.SystemLog(toLog || len(c.Destinations) == 0, len(c.Destinations) == 0 && x.there && x.broken == nil),
@@ -175,4 +184,17 @@ func (x examined) channelChecks() (all []doctor.Check) {
 		}
 	}
 	return all
+}
+
+// watchedSources returns the sources of the watcher, none where nobody watches.
+func (x examined) watchedSources() []source.Named {
+	c := x.settings
+	// The package makes the folder, whether somebody watches or not.
+	if _, err := os.Stat(filepath.Join(watchDir(c, x.state), "sources")); err != nil && len(c.Sources)+len(c.Patterns) == 0 {
+		return nil
+	}
+	if len(c.Sources) > 0 {
+		return c.Sources
+	}
+	return liveSources()
 }

@@ -209,7 +209,7 @@ func newestFirst(lists []iter.Seq2[history.Entry, error]) iter.Seq2[history.Entr
 // recall opens the memory to look at it, as the user who owns it. Without one
 // the error is fs.ErrNotExist.
 func (a *app) recall(c config.Config) (*history.DB, error) {
-	path := historyFile(a.stateDir(c))
+	path := databaseFile(a.stateDir(c))
 	// SQLite's own errors would not say whether it is a matter of rights.
 	f, err := state.Open(path, os.O_RDONLY)
 	if err != nil {

@@ -158,7 +158,7 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		}
 		opts := c.History.Options(c.Zone())
 		opts.CacheKiB = importCache
-		if db, err = history.Open(historyFile(a.stateDir(c)), opts); err != nil {
+		if db, err = history.Open(databaseFile(a.stateDir(c)), opts); err != nil {
 			return err
 		}
 		defer db.Close()

@@ -263,7 +263,7 @@ func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter)
 	if s.image() || o.json || s.there && !s.settings.History.Enabled {
 		return
 	}
-	if _, err := os.Lstat(historyFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(databaseFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
 		return // it remembers already
 	}
 	words := []string{"history", "import", "--config", s.config}

@@ -98,7 +98,6 @@ func (o *policyOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer set.Close()
 	in := policy.Input{Event: e, Facts: set.Enrich(ctx, e.Remote.IP), Owner: set.Owner(e), KnownKeys: set.KnownKeys}
 	if in.Memory, err = recallOnly(ctx, c, stateDir, in); err != nil {
 		fmt.Fprintf(a.err, "sshnotify: warning: the memory of logins can't be read: %v\n", err)
@@ -123,7 +122,7 @@ func recallOnly(ctx context.Context, c config.Config, stateDir string, in policy
 	}
 	o := c.History.Options(c.Zone())
 	o.ReadOnly = true
-	db, err := history.Open(historyFile(stateDir), o)
+	db, err := history.Open(databaseFile(stateDir), o)
 	if err != nil {
 		return event.Memory{}, err
 	}

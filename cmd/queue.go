@@ -120,7 +120,11 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 		err = strangeErr
 	}
 	now := time.Now()
-	holds := deliver.ReadHolds(o.app.stateDir(c), s.Dir(), c.Group.Window, now)
+	holds := deliver.Holds{}
+	if db, err := lookInto(o.app.stateDir(c)); err == nil {
+		holds = deliver.ReadHolds(context.Background(), db, s.Dir(), c.Group.Window, now)
+		db.Close()
+	}
 	var all []entry
 	for _, f := range append(files, strange...) {
 		if f.IsWorkers() {
