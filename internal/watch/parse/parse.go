@@ -67,10 +67,10 @@ type Result struct {
 	// are not in Count.
 	Located []Attempt
 
-	// Pardon is how many failures that were told before turned out to be none:
+	// Retracted is how many failures that were told before turned out to be none:
 	// where a second password store follows the first, the first one's failure
 	// is logged before every login that the second allows.
-	Pardon int
+	Retracted int
 }
 
 // Attempt is one or more failures as they were told. Its strings are its own.

@@ -259,14 +259,14 @@ func (t *sessions) success(r *reading) {
 			own = max(own, n)
 		}
 	}
-	r.Pardon = int(total - own)
+	r.Retracted = int(total - own)
 	if pair := t.pair(r); pair != nil {
-		if r.Pardon > 0 {
-			pair.take(kindPAM, r.Pardon)
+		if r.Retracted > 0 {
+			pair.take(kindPAM, r.Retracted)
 		} else if strings.HasPrefix(r.Method, "keyboard-interactive") || r.Service != "sshd" {
-			if r.Pardon = pair.take(kindPAM, 1); r.Pardon == 0 {
+			if r.Retracted = pair.take(kindPAM, 1); r.Retracted == 0 {
 				for _, p := range t.doubts(r) {
-					r.Pardon += s.adopt(p, 1-r.Pardon)
+					r.Retracted += s.adopt(p, 1-r.Retracted)
 				}
 			}
 		}
