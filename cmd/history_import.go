@@ -156,7 +156,7 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		} else if err != nil {
 			return err
 		}
-		opts := historyOptions(c)
+		opts := c.History.Options(c.Zone())
 		opts.CacheKiB = importCache
 		if db, err = history.Open(historyFile(a.stateDir(c)), opts); err != nil {
 			return err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
@@ -123,7 +122,7 @@ func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secr
 	c := s.settings
 	if !url.IsZero() {
 		c = config.Default()
-		c.Destinations = []config.Destination{{Name: config.DestinationSlack, Type: config.DestinationSlack, WebhookURL: url, MinSeverity: event.Low}}
+		c.Destinations = config.Destinations{{Name: channel.SlackType, Type: channel.SlackType, Settings: &channel.Slack{WebhookURL: url}}}
 	}
 	asked := false
 	switch {
@@ -182,7 +181,7 @@ func (o *installOptions) notUsed(s *setup, url outbound.Secret) {
 		return
 	}
 	for _, d := range s.settings.Destinations {
-		if d.WebhookURL.Equal(url) {
+		if s, ok := d.Settings.(*channel.Slack); ok && s.WebhookURL.Equal(url) {
 			return
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,7 +113,11 @@ func (x *text) String() string {
 // start runs the program in the background, until the test ends at the latest.
 func (s *site) start(c call) *process {
 	s.t.Helper()
-	line := append(append(append([]string(nil), c.within...), binary), c.args...)
+	program := append([]string{binary}, c.args...)
+	if s.small && len(c.args) > 0 && c.args[0] == "hook" {
+		program = append([]string{smallHook}, c.args[1:]...)
+	}
+	line := slices.Concat(c.within, program)
 	p := &process{t: s.t, ended: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	p.cmd = exec.CommandContext(ctx, line[0], line[1:]...)

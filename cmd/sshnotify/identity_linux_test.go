@@ -49,12 +49,15 @@ func idsOf(t *testing.T, pid int) []string {
 
 // The hook of su has the caller's real uid. Neither it nor its worker may be the
 // caller's to signal, and the caller's home and environment count for nothing.
-func TestAttackSuCaller(t *testing.T) {
+func TestAttackSuCaller(t *testing.T) { eachHook(t, testAttackSuCaller) }
+
+func testAttackSuCaller(t *testing.T, small bool) {
 	t.Parallel()
 	caller := asCaller(t)
 	o, release := hanging(t)
 	defer release()
 	s := newSwiftSite(t, o, forgetful)
+	s.small = small
 	t.Cleanup(s.endWorkers)
 	b := newSandbox(t)
 	home := swiftDir(t)
@@ -125,7 +128,9 @@ func TestAttackTwoUsersAtOnce(t *testing.T) {
 }
 
 // A user's own limits come along through su and sudo.
-func TestAttackLimits(t *testing.T) {
+func TestAttackLimits(t *testing.T) { eachHook(t, testAttackLimits) }
+
+func testAttackLimits(t *testing.T, small bool) {
 	t.Parallel()
 	caller := asCaller(t)
 	if _, err := exec.LookPath("prlimit"); err != nil {
@@ -139,6 +144,7 @@ func TestAttackLimits(t *testing.T) {
 		t.Run(limit, func(t *testing.T) {
 			t.Parallel()
 			s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
+			s.small = small
 			t.Cleanup(s.endWorkers)
 			b := newSandbox(t)
 			r := s.do(call{
