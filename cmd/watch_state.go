@@ -64,8 +64,6 @@ type watchStore struct {
 const (
 	attacksFile = "attacks.jsonl"
 	bookFile    = "book.json"
-	statsFile   = "stats.json" // for doctor
-	floodFile   = "flood.json" // for doctor
 	knownFile   = "known.json" // for the worker, which raises the risk by it
 	shareEvery  = time.Minute
 )
@@ -108,11 +106,11 @@ func (s *watchStore) save(w *watch.Watcher) error {
 	if err := t.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
-	if err := state.Write(filepath.Join(s.dir, statsFile), w.Stats()); err != nil {
+	if err := state.Write(filepath.Join(s.dir, watch.StatsFile), w.Stats()); err != nil {
 		return err
 	}
 	if f := e.Flood(); f.Any() {
-		if err := state.Write(filepath.Join(s.dir, floodFile), f); err != nil {
+		if err := state.Write(filepath.Join(s.dir, watch.FloodFile), f); err != nil {
 			return err
 		}
 	}
