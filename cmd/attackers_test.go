@@ -185,7 +185,7 @@ func TestWatchDir(t *testing.T) {
 		"the host's":   {"", (paths.User{}).StateDir(), hostWatchState},
 		"named":        {"/srv/watch", (paths.User{}).StateDir(), "/srv/watch"},
 	} {
-		if got := watchDir(config.Config{Watch: config.Watch{StateDir: c.named}}, c.state); got != c.want {
+		if got := watchDir(config.Config{Watching: config.Watching{Watch: config.Watch{StateDir: c.named}}}, c.state); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

@@ -54,6 +54,9 @@ func (a *app) runConfigCheck() error {
 	for _, line := range c.Summary() {
 		fmt.Fprintln(a.out, line)
 	}
+	for _, n := range c.Notes {
+		fmt.Fprintf(a.err, "sshnotify: hint: %v\n", n)
+	}
 	return nil
 }
 

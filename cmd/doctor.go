@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
@@ -23,7 +24,6 @@ import (
 
 type doctorOptions struct {
 	setter
-	app *app
 	now func() time.Time
 
 	whole  bool // --system
@@ -33,7 +33,7 @@ type doctorOptions struct {
 }
 
 func newDoctorCmd(a *app) *cobra.Command {
-	o := doctorOptions{setter: newSetter(a), app: a, now: time.Now}
+	o := doctorOptions{setter: newSetter(a), now: time.Now}
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Is it set up so that it works?",
@@ -137,7 +137,7 @@ func (x examined) checks() []doctor.Check {
 	set := func(run func(context.Context, *doctor.Report)) doctor.Check {
 		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
 	}
-	toLog := slices.ContainsFunc(c.Destinations, func(d config.Destination) bool { return d.Type == config.DestinationLog })
+	toLog := slices.ContainsFunc(c.Destinations, func(d config.Destination) bool { return d.Type == channel.LogType })
 	return slices.Concat(
 		install.HostChecks(x.host, x.places()),
 		install.AccountChecks(x.host, x.userOptions()),
@@ -152,11 +152,27 @@ func (x examined) checks() []doctor.Check {
 			deliver.QueueCheck(queue, silentHint(x.spool)),
 			set(x.destinations),
 			always(x.providers),
-			history.Check(historyFile(x.state), historyOptions(c), c.History.Enabled),
+			history.Check(historyFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
 			always(x.watched),
 			doctor.HostName(c.Host),
 			doctor.Clock(),
 			doctor.SystemLog(toLog || len(c.Destinations) == 0, len(c.Destinations) == 0 && x.there && x.broken == nil),
-			{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.online},
-		})
+		},
+		x.channelChecks(),
+		[]doctor.Check{{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.online}},
+	)
+}
+
+// channelChecks returns those that the destinations' channels bring.
+func (x examined) channelChecks() (all []doctor.Check) {
+	targets, err := destinations(x.settings)
+	if err != nil {
+		return nil // as the settings' own check says
+	}
+	for _, t := range targets {
+		if c, ok := t.Dest.(channel.Checker); ok {
+			all = append(all, c.Checks()...)
+		}
+	}
+	return all
 }

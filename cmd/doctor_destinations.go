@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -21,7 +22,7 @@ type outletDoc struct {
 func (x examined) destinations(_ context.Context, r *doctor.Report) {
 	all := x.settings.Destinations
 	if len(all) == 0 {
-		all = []config.Destination{{Name: "log", Type: config.DestinationLog}}
+		all = config.Destinations{{Name: channel.LogType}}
 	}
 	last := map[string]time.Time{}
 	for _, t := range (&toldReader{dir: x.state, read: map[string]int64{}}).next() {

@@ -22,7 +22,7 @@ const oldData = 180 * 24 * time.Hour
 // providers says how each stood at its last look-up. A provider that fails
 // makes facts unknown, and no alert late by more than its time-out.
 func (x examined) providers(ctx context.Context, r *doctor.Report) {
-	client := outbound.New(outbound.Options{Timeout: x.settings.Enrich.Timeout, Proxy: x.settings.Outbound.Proxy, RootCAs: x.settings.Outbound.RootCAs})
+	client := newClient(x.settings, x.settings.Enrich.Timeout)
 	local := false
 	for _, p := range x.settings.Providers {
 		name := "provider " + p.Name
@@ -34,7 +34,7 @@ func (x examined) providers(ctx context.Context, r *doctor.Report) {
 		switch v := made.(type) {
 		case *mmdb.Provider:
 			local = true
-			x.database(r, name, p.Path, v)
+			x.database(r, name, v)
 		case *netlist.List:
 			x.list(ctx, r, name, v)
 		default:
@@ -68,13 +68,13 @@ func (x examined) builtin(r *doctor.Report) {
 	}
 }
 
-func (x examined) database(r *doctor.Report, name, path string, db *mmdb.Provider) {
+func (x examined) database(r *doctor.Report, name string, db *mmdb.Provider) {
 	if err := db.Check(); err != nil {
 		r.Fail(name, r.Command("lookup 203.0.113.7"), "%v", err)
 		return
 	}
 	if age := r.Now.Sub(db.Date()); age > oldData {
-		r.Warn(name, "get a newer "+path, "%s is of %s", db.Kind(), db.Date().Format(time.DateOnly))
+		r.Warn(name, "get a newer "+db.Path(), "%s is of %s", db.Kind(), db.Date().Format(time.DateOnly))
 		return
 	}
 	r.OK(name, "%s of %s", db.Kind(), db.Date().Format(time.DateOnly))

@@ -11,11 +11,11 @@ import (
 	"syscall"
 
 	"github.com/sshnotify/sshnotify/install"
-	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/hook"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // shellLine returns a command that can be pasted into a shell.
@@ -52,7 +52,7 @@ func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	if x.broken != nil {
-		for _, e := range config.Errors(x.broken) {
+		for _, e := range strictoml.Errors(x.broken) {
 			hint := e.Hint
 			if hint == "" {
 				hint = r.Command("config check")
@@ -99,16 +99,12 @@ func ownFile(r *doctor.Report, name string, uid int) {
 func (x examined) secrets(r *doctor.Report) {
 	var found []string
 	for _, d := range x.settings.Destinations {
-		if d.WebhookURL.IsZero() {
-			continue
-		}
-		found = append(found, "destination."+d.Name)
-		if d.Type == config.DestinationSlack && !channel.KnownSlackHost(d.WebhookURL) {
-			r.Warn("secrets", r.Command("test"), "the webhook of destination.%s does not begin with https://hooks.slack.com/services/: right for a relay only", d.Name)
+		if strictoml.HasSecret(d.Settings) {
+			found = append(found, "destination."+d.Name)
 		}
 	}
 	for _, p := range x.settings.Providers {
-		if !p.APIKey.IsZero() {
+		if strictoml.HasSecret(p.Settings) {
 			found = append(found, "provider."+p.Name)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 func (p *place) doctor(change func(*doctorOptions)) (map[string]doctor.Result, error) {
 	p.t.Helper()
 	a := p.app()
-	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now, shells: []string{"bash"}, json: true}
+	o := doctorOptions{setter: p.setter(a), now: time.Now, shells: []string{"bash"}, json: true}
 	p.program(&o.setter)
 	if change != nil {
 		change(&o)
@@ -182,7 +182,7 @@ func TestDoctorLines(t *testing.T) {
 	}
 	p.write(".bashrc", "")
 	a := p.app()
-	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now, shells: []string{"bash"}}
+	o := doctorOptions{setter: p.setter(a), now: time.Now, shells: []string{"bash"}}
 	p.program(&o.setter)
 	if err := o.run(t.Context()); exitCode(err) != exitFailed {
 		t.Errorf("error %v", err)
@@ -248,7 +248,7 @@ func TestDoctorOfRoot(t *testing.T) {
 	p := newAccount(t)
 	a := p.app()
 	a.uid = 0
-	o := doctorOptions{setter: p.setter(a), app: a, now: time.Now}
+	o := doctorOptions{setter: p.setter(a), now: time.Now}
 	if !o.isSystem() {
 		t.Error("without a set-up of its own, root means the host")
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
@@ -58,31 +57,32 @@ func (x examined) watched(_ context.Context, r *doctor.Report) {
 // floodShown is how long doctor tells of a flood.
 const floodShown = 7 * 24 * time.Hour
 
-func (x examined) watchedSource(r *doctor.Report, s config.Source, dir string, stat watch.Stat) {
+func (x examined) watchedSource(r *doctor.Report, s source.Named, dir string, stat watch.Stat) {
 	name := "source " + s.Name
 	start := "sshnotify watch"
 	if x.whole {
 		start = "sudo sshnotify install --system --watch"
 	}
 	st, err := source.ReadStatus(dir, s.Name)
-	what, look, last := s.Path, shellLine("ls", "-l", s.Path), shellLine("tail", "-n", "1", s.Path)
-	if s.Type == config.SourceJournal {
-		what, look, last = "the journal", "journalctl -n 5", "journalctl -n 1 -o cat"
+	what := s.Settings.Reads()
+	look, last := shellLine("ls", "-l", what), shellLine("tail", "-n", "1", what)
+	if s.Type == source.JournalType {
+		look, last = "journalctl -n 5", "journalctl -n 1 -o cat"
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.Warn(name, start, "%s: nobody has watched it yet", what)
 	case err != nil:
 		r.Warn(name, start, "%s: how it stands can't be read: %v", what, err)
-	case !st.There && s.Type == config.SourceFile:
+	case !st.There && s.Type == source.FileType:
 		r.Fail(name, look, "%s: not there", what)
 	case st.Dropped > 0:
 		r.Warn(name, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
 	case st.Err != "":
 		r.Fail(name, look, "%s: %s", what, st.Err)
-	case st.Lines == 0 && s.Type == config.SourcePipe:
+	case st.Lines == 0 && s.Type == source.PipeType:
 		r.Warn(name, look, "%s: nothing was ever written to it: look at the output of the program that should, and at the pipe's owner", what)
-	case st.Lines == 0 && s.Type == config.SourceJournal:
+	case st.Lines == 0 && s.Type == source.JournalType:
 		r.OK(name, "%s: no line has come yet", what)
 	case st.Lines == 0:
 		r.Warn(name, look, "%s: no line has come yet", what)
@@ -104,18 +104,18 @@ const forgedFor = 7 * 24 * time.Hour
 
 // forgeable says who can forge a source's lines, or has tried. journal: this host
 // has one.
-func (x examined) forgeable(r *doctor.Report, s config.Source, stat watch.Stat, journal bool) {
+func (x examined) forgeable(r *doctor.Report, s source.Named, stat watch.Stat, journal bool) {
 	name := "forgery in " + s.Name
 	switch by := stat.ForgedBy; {
 	case stat.Forged > 0 && r.Now.Sub(stat.ForgedAt) < forgedFor:
 		r.Warn(name, shellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
 			stat.Forged, r.Ago(stat.ForgedAt), by)
-	case s.Type != config.SourceFile || !bySyslog(s.Path, stat):
+	case s.Type != source.FileType || !bySyslog(s.Settings.Reads(), stat):
 	case journal:
 		r.Warn(name, `read the journal, which knows who wrote: [source.journal] with type = "journal", in the place of this source`,
-			"%s: anybody on this host can write lines in sshd's name into it, with logger(1)", s.Path)
+			"%s: anybody on this host can write lines in sshd's name into it, with logger(1)", s.Settings.Reads())
 	default:
-		r.OK(name, "%s: anybody on this host can write lines in sshd's name into it, with logger(1); without a journal nothing tells them from true ones", s.Path)
+		r.OK(name, "%s: anybody on this host can write lines in sshd's name into it, with logger(1); without a journal nothing tells them from true ones", s.Settings.Reads())
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
@@ -51,7 +50,7 @@ func TestDoctorOfSources(t *testing.T) {
 	now := time.Now()
 	well := source.Status{Kind: "file", There: true, Readable: true, Lines: 1000, LastLine: now.Add(-time.Minute), Saved: now.Add(-time.Minute)}
 	with := func(change func(*source.Status)) *source.Status { st := well; change(&st); return &st }
-	file, pipe, journal := config.Source{Name: "auth", Type: config.SourceFile}, config.Source{Name: "snort", Type: config.SourcePipe}, config.Source{Name: "journal", Type: config.SourceJournal}
+	file, pipe, journal := source.Named{Name: "auth", Type: source.FileType, Settings: new(source.File)}, source.Named{Name: "snort", Type: source.PipeType, Settings: new(source.Pipe)}, source.Named{Name: "journal", Type: source.JournalType, Settings: new(source.Journal)}
 	ofPipe := func(change func(*source.Status)) *source.Status {
 		return with(func(st *source.Status) { st.Kind = "pipe"; change(st) })
 	}
@@ -60,7 +59,7 @@ func TestDoctorOfSources(t *testing.T) {
 	}
 	nothing := func(*source.Status) {}
 	for name, c := range map[string]struct {
-		of    config.Source
+		of    source.Named
 		st    *source.Status // nil: it never ran
 		size  int            // of the file; below 0: it is not there
 		stat  watch.Stat
@@ -97,14 +96,15 @@ func TestDoctorOfSources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			if c.of.Type != config.SourceJournal {
-				c.of.Path = filepath.Join(dir, "a log")
+			dir, path := t.TempDir(), ""
+			if c.of.Type != source.JournalType {
+				path = filepath.Join(dir, "a log")
+				c.of.Settings = &source.File{Path: path}
 				if c.size >= 0 {
-					if err := os.WriteFile(c.of.Path, nil, 0o600); err != nil {
+					if err := os.WriteFile(path, nil, 0o600); err != nil {
 						t.Fatal(err)
 					}
-					if err := os.Truncate(c.of.Path, int64(c.size)); err != nil {
+					if err := os.Truncate(path, int64(c.size)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -112,7 +112,7 @@ func TestDoctorOfSources(t *testing.T) {
 			states := filepath.Join(dir, "sources")
 			if c.st != nil {
 				st := *c.st
-				st.Name, st.Path = c.of.Name, c.of.Path
+				st.Name, st.Path = c.of.Name, path
 				standing(t, states, c.of.Name, st)
 			}
 			x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
@@ -134,15 +134,15 @@ func TestDoctorOfSources(t *testing.T) {
 // TestDoctorOfForgery: who can forge a source's lines, and who has tried.
 func TestDoctorOfForgery(t *testing.T) {
 	now := time.Now()
-	journal := config.Source{Name: "journal", Type: config.SourceJournal}
-	file := func(path string) config.Source {
-		return config.Source{Name: "log", Type: config.SourceFile, Path: path}
+	journal := source.Named{Name: "journal", Type: source.JournalType, Settings: new(source.Journal)}
+	file := func(path string) source.Named {
+		return source.Named{Name: "log", Type: source.FileType, Settings: &source.File{Path: path}}
 	}
 	forged := watch.Stat{Forged: 12, ForgedAt: now.Add(-time.Hour), ForgedBy: watch.Forger{UID: "1000", Exe: "/usr/bin/logger", Daemon: "sshd"}}
 	old := forged
 	old.ForgedAt = now.Add(-8 * 24 * time.Hour)
 	for name, row := range map[string]struct {
-		of      config.Source
+		of      source.Named
 		stat    watch.Stat
 		journal bool
 		state   doctor.State
@@ -157,7 +157,7 @@ func TestDoctorOfForgery(t *testing.T) {
 		"secure without a journal":      {file("/var/log/secure"), watch.Stat{}, false, doctor.OK, "logger(1)", ""},
 		"sshd's lines in another file":  {file("/srv/log/x"), watch.Stat{Parsed: map[string]int64{"sshd": 1}}, true, doctor.Warn, "logger(1)", "[source.journal]"},
 		"vsftpd's own file":             {file("/var/log/vsftpd.log"), watch.Stat{Parsed: map[string]int64{"vsftpd": 1}}, true, "", "", ""},
-		"a pipe, which has its writers": {config.Source{Name: "p", Type: config.SourcePipe, Path: "/run/auth.log"}, watch.Stat{}, true, "", "", ""},
+		"a pipe, which has its writers": {source.Named{Name: "p", Type: source.PipeType, Settings: &source.Pipe{Path: "/run/auth.log"}}, watch.Stat{}, true, "", "", ""},
 	} {
 		x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
 		x.forgeable(r, row.of, row.stat, row.journal)

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // The exit codes of the contract; 75 and 78 are EX_TEMPFAIL and EX_CONFIG of
@@ -115,7 +115,7 @@ func settingsHints(err error) (hints []string) {
 	if errors.Is(err, fs.ErrPermission) {
 		hints = append(hints, "run it as root, or as the user whose settings they are")
 	}
-	for _, e := range config.Errors(err) {
+	for _, e := range strictoml.Errors(err) {
 		switch {
 		case !errors.Is(e, fs.ErrNotExist):
 		case e.Key == "":
@@ -133,7 +133,7 @@ func (a *app) complain(err error) {
 	if err == nil || errors.As(err, &silent) || errors.Is(err, context.Canceled) {
 		return
 	}
-	if all := config.Errors(err); len(all) > 0 {
+	if all := strictoml.Errors(err); len(all) > 0 {
 		for _, e := range all {
 			fmt.Fprintf(a.err, "sshnotify: error: %v\n", e)
 			if e.Hint != "" {

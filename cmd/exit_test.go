@@ -7,13 +7,13 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // What is missing, and who may not, decides what there is to do.
 func TestHintsSayWhatToDo(t *testing.T) {
 	missing := func(key string) error {
-		return &config.Error{File: "config.toml", Key: key, Message: "no such file or directory", Err: fs.ErrNotExist}
+		return &strictoml.Error{File: "config.toml", Key: key, Message: "no such file or directory", Err: fs.ErrNotExist}
 	}
 	for name, c := range map[string]struct {
 		err  error
@@ -25,10 +25,10 @@ func TestHintsSayWhatToDo(t *testing.T) {
 			[]string{"make the file that destination.slack.webhook_url_file names", "make the file that provider.spur.api_key_file names"},
 		},
 		"settings of others": {
-			&settingsError{errors.Join(&config.Error{File: "a", Err: fs.ErrPermission}, &config.Error{File: "b", Err: fs.ErrPermission})},
+			&settingsError{errors.Join(&strictoml.Error{File: "a", Err: fs.ErrPermission}, &strictoml.Error{File: "b", Err: fs.ErrPermission})},
 			[]string{"run it as root, or as the user whose settings they are"},
 		},
-		"a mistake": {&settingsError{&config.Error{File: "config.toml", Key: "hots", Message: "unknown key"}}, nil},
+		"a mistake": {&settingsError{&strictoml.Error{File: "config.toml", Key: "hots", Message: "unknown key"}}, nil},
 		"a service's sandbox": {
 			&fs.PathError{Op: "mkfifo", Path: "/run/snort/alert.fifo", Err: syscall.EROFS},
 			[]string{"a service may write to its own folders only; more in a drop-in (systemctl edit sshnotify-watch): ReadWritePaths=DIR under [Service]"},

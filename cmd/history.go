@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 type historyList struct {
@@ -139,16 +139,16 @@ func (o *historyList) filters(c config.Config) ([]history.Filter, error) {
 	if f.Until, err = moment(o.until, o.now(), c.Zone()); err != nil {
 		return nil, err
 	}
-	keys := c.People[o.key]
+	keys := c.People[o.key].Keys
 	switch {
 	case len(keys) > 0:
 	case o.key == "" || strings.Contains(o.key, ":"):
 		keys = []string{o.key}
 	default:
-		err := &usageError{fmt.Errorf("%q is neither a fingerprint nor somebody of [people]", o.key)}
+		err := &usageError{fmt.Errorf("%q is neither a fingerprint nor a person of the settings", o.key)}
 		hint := "ssh-keygen -lf FILE.pub shows a fingerprint: SHA256:…"
 		if len(c.People) > 0 {
-			hint = "[people] has " + strings.Join(slices.Sorted(maps.Keys(c.People)), ", ")
+			hint = "the settings have " + strings.Join(slices.Sorted(maps.Keys(c.People)), ", ")
 		}
 		return nil, withHint(err, hint)
 	}
@@ -220,7 +220,7 @@ func (a *app) recall(c config.Config) (*history.DB, error) {
 	if err := a.becomeOwner(a.spoolDir("", c), a.stateDir(c)); err != nil && !errors.Is(err, spool.ErrMissing) {
 		return nil, err
 	}
-	o := historyOptions(c)
+	o := c.History.Options(c.Zone())
 	o.ReadOnly = true
 	return history.Open(path, o)
 }
@@ -277,36 +277,23 @@ func network(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// moment reads a time; nothing is no time.
+// moment reads a time: how long ago, a time of today, or a date with or without a
+// time. Nothing is no time.
 func moment(s string, now time.Time, zone *time.Location) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if d, ok := longAgo(s); ok {
+	if d, ok := strictoml.ParseDuration(s); ok {
 		return now.Add(-d), nil
+	}
+	if c, ok := strictoml.ParseClock(s); ok {
+		today := now.In(zone)
+		return time.Date(today.Year(), today.Month(), today.Day(), 0, int(c), 0, 0, zone), nil
 	}
 	for _, form := range []string{time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
 		if t, err := time.ParseInLocation(form, s, zone); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, withHint(&usageError{fmt.Errorf("%q is no time", s)}, "a time is how long ago (30d, 12h), a date (2026-11-01), or both with a zone (2026-11-01T08:00:00Z)")
-}
-
-// longAgo reads a duration as the settings have them: days before what Go takes.
-func longAgo(s string) (time.Duration, bool) {
-	const day = 24 * time.Hour
-	var d time.Duration
-	if days, rest, found := strings.Cut(s, "d"); found {
-		n, err := strconv.ParseUint(days, 10, 16) // 65,535 days are far from what a Duration holds
-		if err != nil {
-			return 0, false
-		}
-		d, s = time.Duration(n)*day, cmp.Or(rest, "0")
-	}
-	if strings.ContainsAny(s, "+-") {
-		return 0, false
-	}
-	more, err := time.ParseDuration(s)
-	return d + more, err == nil && d+more >= d
+	return time.Time{}, withHint(&usageError{fmt.Errorf("%q is not a time", s)}, "a time is how long ago (30d, 12h), one of today (15:04), a date (2026-11-01), or both with a zone (2026-11-01T08:00:00Z)")
 }

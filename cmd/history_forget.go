@@ -16,7 +16,7 @@ import (
 
 type historyForget struct {
 	app *app
-	ask *asker // nil: nobody to ask
+	ask *prompter // nil: nobody to ask
 	now func() time.Time
 
 	user, ip, before string
@@ -102,7 +102,7 @@ func (o *historyForget) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if db, err = history.Open(historyFile(a.stateDir(c)), historyOptions(c)); err != nil {
+	if db, err = history.Open(historyFile(a.stateDir(c)), c.History.Options(c.Zone())); err != nil {
 		return err
 	}
 	defer db.Close()

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -18,12 +18,13 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/records"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
 type historyImport struct {
 	app     *app
-	records records
+	records records.Host
 	now     func() time.Time
 	account string // who runs it
 	machine string // the name that the hook gives this host
@@ -38,7 +39,11 @@ type importFlags struct {
 
 // newHistoryImport is an import of what this machine has, by who runs us.
 func newHistoryImport(a *app) *historyImport {
-	o := historyImport{app: a, records: liveRecords(a.in), now: time.Now}
+	o := historyImport{app: a, now: time.Now,
+		records: records.Host{Root: "/", In: a.in, Silence: records.Silence, Most: records.MaxUnpacked, Zone: time.Local, Now: time.Now}}
+	if path, err := exec.LookPath("journalctl"); err == nil {
+		o.records.Journalctl = path
+	}
 	host := login.Live()
 	o.account, _ = host.Account()
 	o.machine, _ = host.Hostname() // without one, logs' own names are kept
@@ -135,10 +140,10 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		return err
 	}
 	// Everything is opened before this process gives up the right to.
-	all := o.records.open(ctx, args, format, o.now().Add(-c.History.Keep))
+	all := o.records.Open(ctx, args, format, o.now().Add(-c.History.Keep))
 	defer func() {
 		for _, r := range all {
-			r.close()
+			r.Close()
 		}
 	}()
 	if len(all) == 0 {
@@ -151,7 +156,7 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		} else if err != nil {
 			return err
 		}
-		opts := historyOptions(c)
+		opts := c.History.Options(c.Zone())
 		opts.CacheKiB = importCache
 		if db, err = history.Open(historyFile(a.stateDir(c)), opts); err != nil {
 			return err
@@ -179,17 +184,14 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 // all reads one record after the other, and says a line for each. read is how
 // many could be; failed says that one of them ought to have been. An error is
 // the memory's.
-func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, all []*record) (read int, failed bool, err error) {
+func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, all []*records.Record) (read int, failed bool, err error) {
 	denied := false
 	var journal time.Time // since when it was read
 	for _, r := range all {
-		if r.format == "" && !r.named {
-			r.until = journal // a syslog file's, if it is one
-		}
 		if ctx.Err() != nil {
 			return read, failed, nil
 		}
-		im, rerr, err := o.one(ctx, c, db, geo, r)
+		im, rerr, err := o.one(ctx, c, db, geo, r, journal)
 		if err != nil {
 			return read, failed, err
 		}
@@ -198,55 +200,36 @@ func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB
 			read++
 		case ctx.Err() == nil:
 			im.Error = event.Clean(rerr.Error(), 300)
-			failed = failed || r.named || !unavailable(rerr)
+			failed = failed || r.Named || !records.Unavailable(rerr)
 		}
 		if err := o.say(im, c.History.Keep); err != nil {
 			return read, failed, err
 		}
-		if r.format == history.SourceJournal && !r.named && rerr == nil {
-			journal = r.began
+		if r.Format == history.SourceJournal && !r.Named && rerr == nil {
+			journal = r.Began
 		}
 		denied = denied || errors.Is(rerr, fs.ErrPermission)
-		if errors.Is(rerr, errNoForm) && r.named {
+		if errors.Is(rerr, records.ErrNoForm) && r.Named {
 			o.hint("--format says what it is: wtmp, journal or auth.log")
 		}
-		if r.format == history.SourceJournal && !r.named && rerr == nil && im.Read == 0 && o.account != "" {
+		if r.Format == history.SourceJournal && !r.Named && rerr == nil && im.Read == 0 && o.account != "" {
 			o.hint("the system's journal is open to root and to the groups systemd-journal and adm only")
 		}
 	}
-	if denied && (read == 0 || all[0].named) {
+	if denied && (read == 0 || all[0].Named) {
 		o.hint("run it as root, who may read what others may not: sudo sshnotify history import …")
 	}
 	return read, failed, nil
 }
 
-// one reads a record into the memory, or only reads it where that is nil. rerr
-// is the record's error, and err the memory's.
-func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, r *record) (im imported, rerr, err error) {
-	im = imported{Record: r.name}
-	if !o.dryRun {
-		im.New, im.Known = new(int), new(int)
-	}
-	content, rerr := r.content(ctx, o.records.most)
-	im.Format = r.format
-	if rerr != nil {
-		return im, rerr, nil
-	}
-	var n history.Counts
-	var entries iter.Seq2[history.Entry, error]
-	switch r.format {
-	case history.SourceWtmp:
-		entries = history.ReadWtmp(content, "", &n)
-	case history.SourceJournal:
-		first := &firstLine{r: content}
-		entries = history.ReadJournal(first, &n)
-		defer func() { r.began = first.time() }()
-	default:
-		entries = history.ReadAuthLog(content, o.now(), time.Local, &n) // as syslog writes
-	}
-	// An error of the record's ends it like its end: what came before is kept.
+// one reads a record into the memory, or only reads it where that is nil. A syslog
+// file that nobody named is not believed from the time on that the journal has;
+// zero: it has none. rerr is the record's error, and err the memory's.
+func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB, geo *builtin.Database, r *records.Record, journal time.Time) (im imported, rerr, err error) {
+	im = imported{Record: r.Name}
+	var n records.Counts
 	wanted := func(yield func(history.Entry, error) bool) {
-		for e, err := range entries {
+		for e, err := range r.Logins(ctx, &n) {
 			if err != nil {
 				rerr = err
 				return
@@ -254,7 +237,7 @@ func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB
 			if ctx.Err() != nil {
 				return
 			}
-			if r.format == history.SourceAuthLog && !r.until.IsZero() && !e.Time.Before(r.until) {
+			if r.Format == history.SourceAuthLog && !r.Named && !journal.IsZero() && !e.Time.Before(journal) {
 				im.Covered++
 				continue
 			}
@@ -263,13 +246,16 @@ func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB
 			}
 		}
 	}
+	if !o.dryRun {
+		im.New, im.Known = new(int), new(int)
+	}
 	if db == nil {
 		for range wanted {
 		}
 	} else {
 		*im.New, *im.Known, err = db.Import(context.WithoutCancel(ctx), wanted)
 	}
-	im.Read, im.Logins, im.Bad = n.Logins+n.Other+n.Bad, n.Logins, n.Bad
+	im.Format, im.Read, im.Logins, im.Bad = r.Format, n.Logins+n.Other+n.Bad, n.Logins, n.Bad
 	return im, rerr, err
 }
 
@@ -336,11 +322,4 @@ func (o *historyImport) say(im imported, keep time.Duration) error {
 	}
 	_, err := fmt.Fprintln(o.app.out, b.String())
 	return err
-}
-
-// unavailable reports whether an error is of a kind that is no wonder where
-// nobody asked for the record.
-func unavailable(err error) bool {
-	_, journal := errors.AsType[*journalError](err)
-	return journal || errors.Is(err, errNoForm) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/records"
 )
 
 // importer makes an import whose /var/log is p's, on db1.
@@ -27,7 +28,7 @@ func (p *place) importer(change func(*historyImport)) *historyImport {
 	a := p.app()
 	a.configFile = filepath.Join(p.home, "config.toml")
 	o := &historyImport{
-		app: a, records: records{root: p.home, in: strings.NewReader(p.in), silence: time.Minute, most: 1 << 20},
+		app: a, records: records.Host{Root: p.home, In: strings.NewReader(p.in), Silence: time.Minute, Most: 1 << 20, Zone: time.UTC, Now: func() time.Time { return historyNow }},
 		now: func() time.Time { return historyNow }, machine: "db1", importFlags: importFlags{json: true},
 	}
 	if change != nil {
@@ -99,7 +100,7 @@ func wtmpRecord(user, ip string, at time.Time) string {
 }
 
 func journalLine(user, ip string) string {
-	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_EXE":"/usr/lib/openssh/sshd-session","_TRANSPORT":"syslog","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000"}` + "\n"
+	return `{"MESSAGE":"Accepted password for ` + user + ` from ` + ip + ` port 4000 ssh2","_COMM":"sshd-session","_EXE":"/usr/lib/openssh/sshd-session","_TRANSPORT":"syslog","_UID":"0","_HOSTNAME":"db1","__REALTIME_TIMESTAMP":"1795226400000000","__CURSOR":"s=` + user + strings.Map(func(r rune) rune { return max(r, '0') }, ip) + `"}` + "\n"
 }
 
 // shell writes a script that stands in for journalctl.
@@ -131,14 +132,14 @@ func TestImportWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	change := func(o *historyImport) {
-		o.records.journalctl = p.shell(`case "$*" in *_UID=0\ _COMM=sshd\ +\ _UID=0\ _COMM=sshd-session) ;; *) exit 3;; esac
+		o.records.Journalctl = p.shell(`case "$*" in *_UID=0\ _COMM=sshd\ +\ _UID=0\ _COMM=sshd-session) ;; *) exit 3;; esac
 cat <<'END'
 ` + journalLine("alice", "203.0.113.7") + "END\n")
 	}
 	want := []imported{
 		{Record: "var/log/wtmp", Format: "wtmp", Read: 2, Logins: 2},
 		{Record: "var/log/wtmp.1", Format: "wtmp", Read: 1, Logins: 1, Outside: 1},
-		{Record: "var/log/wtmp.db", Error: errNoForm.Error()},
+		{Record: "var/log/wtmp.db", Error: records.ErrNoForm.Error()},
 		{Record: "var/log/wtmp-20251101.gz", Format: "wtmp", Read: 1, Logins: 1},
 		{Record: "journal", Format: "journal", Read: 1, Logins: 1},
 		{Record: "var/log/auth.log", Format: "auth.log", Read: 3, Logins: 1, Bad: 1},
@@ -196,7 +197,7 @@ func TestImportLeavesToTheJournal(t *testing.T) {
 			t.Parallel()
 			p := remembering(t)
 			p.write("var/log/auth.log", syslogLine("20", "bob", "203.0.113.9")+syslogLine("21", "eve", "203.0.113.67"))
-			got, err := p.imports(p.importer(func(o *historyImport) { o.records.journalctl = p.shell(row.journal) }))
+			got, err := p.imports(p.importer(func(o *historyImport) { o.records.Journalctl = p.shell(row.journal) }))
 			if err != nil || len(got) != 2 || got[1].Covered != row.covered {
 				t.Fatalf("%v: %+v", err, got)
 			}
@@ -234,7 +235,7 @@ func TestImport(t *testing.T) {
 		{"the journal's output", func(p *place) { p.in = journalLine("alice", "203.0.113.7") }, nil, "-", 1, exitDone, `"format":"journal"`},
 		{"records of wtmp", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow) }, nil, "-", 1, exitDone, `"format":"wtmp"`},
 		{"a form that is forced", nil, func(o *historyImport) { o.format = "wtmp" }, "FILE", 0, exitDone, `"format":"wtmp","read":1,"logins":0,"new":0,"known":0,"bad":1`},
-		{"what last prints", func(p *place) { p.in = "alice pts/0 203.0.113.7 Sat Nov 21 02:15 - 02:16 (00:01)\n" }, nil, "-", 0, exitFailed, errNoForm.Error()},
+		{"what last prints", func(p *place) { p.in = "alice pts/0 203.0.113.7 Sat Nov 21 02:15 - 02:16 (00:01)\n" }, nil, "-", 0, exitFailed, records.ErrNoForm.Error()},
 		{"one of two is missing", nil, nil, "none FILE", 2, exitFailed, `"error":"no such file or directory"`},
 		{"a folder", nil, nil, "spool", 0, exitFailed, "it is a folder"},
 		{"only read", nil, func(o *historyImport) { o.dryRun = true }, "FILE", 0, exitDone, `"read":2,"logins":2,"bad":0`},
@@ -242,7 +243,7 @@ func TestImport(t *testing.T) {
 		{"of times that are not kept", func(p *place) { p.set("[history]\nkeep = \"2d\"\nlearning = \"0s\"\n") }, nil, "FILE", 1, exitDone, `"outside":1`},
 		{"of a time to come", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow.AddDate(0, 0, 2)) }, nil, "-", 0, exitDone, `"outside":1`},
 		{"of another host", func(p *place) { p.in = wtmpRecord("alice", "203.0.113.7", historyNow) }, func(o *historyImport) { o.host = "web7" }, "-", 1, exitDone, `"new":1`},
-		{"a bomb", func(p *place) { p.packed("log.gz", two+strings.Repeat("\x00", 4<<20)) }, nil, "log.gz", 2, exitFailed, errTooLarge.Error()},
+		{"a bomb", func(p *place) { p.packed("log.gz", two+strings.Repeat("\x00", 4<<20)) }, nil, "log.gz", 2, exitFailed, "it is too large"},
 		{"a torn file", func(p *place) {
 			p.packed("log.gz", strings.Repeat(two, 2000))
 			b := p.read("log.gz")
@@ -261,7 +262,7 @@ func TestImport(t *testing.T) {
 		{"a journal that hangs", func(p *place) {
 			p.shell("echo '" + strings.TrimSpace(journalLine("alice", "203.0.113.7")) + "'; exec sleep 1000")
 		},
-			func(o *historyImport) { o.records.silence = 50 * time.Millisecond }, "", 1, exitFailed, "said nothing for 50ms"},
+			func(o *historyImport) { o.records.Silence = 50 * time.Millisecond }, "", 1, exitFailed, "said nothing for 50ms"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -279,7 +280,7 @@ func TestImport(t *testing.T) {
 			}
 			o := p.importer(row.change)
 			if path := filepath.Join(p.home, "bin/journalctl"); fileExists(path) {
-				o.records.journalctl = path
+				o.records.Journalctl = path
 			}
 			err := o.run(t.Context(), args)
 			if code := exitCode(err); code != row.code {
@@ -362,7 +363,7 @@ func TestImportThatIsInterrupted(t *testing.T) {
 	p := remembering(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	o := p.importer(func(o *historyImport) {
-		o.records.in = &stuck{strings.NewReader(strings.Repeat(syslogLine("20", "alice", "203.0.113.7"), 200)), cancel}
+		o.records.In = &stuck{strings.NewReader(strings.Repeat(syslogLine("20", "alice", "203.0.113.7"), 200)), cancel}
 	})
 	err := o.run(ctx, []string{"-", "never"})
 	if exitCode(err) != exitFailed || err == nil || !strings.Contains(err.Error(), "interrupted") {
@@ -389,9 +390,10 @@ func TestImportWithoutRights(t *testing.T) {
 	} {
 		p := remembering(t)
 		o := p.importer(func(o *historyImport) { o.dryRun = true })
-		all := []*record{{name: "x", named: row.named, err: fs.ErrPermission}}
+		all := []*records.Record{records.Failed("x", row.named, fs.ErrPermission)}
 		if row.other {
-			all = append(all, &record{name: "y", named: row.named, r: strings.NewReader("")})
+			all = append(all, o.records.Open(p.t.Context(), []string{"-"}, "", time.Time{})...)
+			all[1].Named = row.named
 		}
 		c, err := o.app.settings()
 		if err != nil {
@@ -402,53 +404,4 @@ func TestImportWithoutRights(t *testing.T) {
 			t.Errorf("%s: %v, %v, %q", row.name, failed, err, p.err.String())
 		}
 	}
-}
-
-func TestFormOf(t *testing.T) {
-	for content, want := range map[string]history.Source{
-		wtmpRecord("alice", "203.0.113.7", historyNow):      history.SourceWtmp,
-		journalLine("alice", "203.0.113.7"):                 history.SourceJournal,
-		"\n " + journalLine("alice", "203.0.113.7"):         history.SourceJournal,
-		syslogLine("20", "alice", "203.0.113.7"):            history.SourceAuthLog,
-		syslogLine(" 1", "alice", "203.0.113.7"):            history.SourceAuthLog,
-		"<38>" + syslogLine("20", "a", "203.0.113.7"):       history.SourceAuthLog,
-		"2026-11-20T02:15:04.639800+01:00 db1 sshd[812]: x": history.SourceAuthLog,
-		"d from a line\n" + syslogLine("20", "alice", "x"):  history.SourceAuthLog,
-		"alice pts/0 203.0.113.7 Sat Nov 21 02:15":          "",
-		"SQLite format 3\x00":                               "",
-		"\x07":                                              "",
-		"":                                                  "",
-	} {
-		if got := formOf([]byte(content)); got != want {
-			t.Errorf("%.40q is %q, want %q", content, got, want)
-		}
-	}
-}
-
-// Whatever bytes: reading ends, within its bounds, and what it says can be shown.
-func FuzzImport(f *testing.F) {
-	f.Add([]byte(syslogLine("20", "alice", "203.0.113.7")))
-	f.Add([]byte(journalLine("alice", "203.0.113.7")))
-	f.Add([]byte(wtmpRecord("alice", "203.0.113.7", historyNow)))
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Write(make([]byte, 1<<20))
-	w.Close()
-	f.Add(b.Bytes())
-	f.Add([]byte("\x1f\x8b"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		const most = 64 << 10
-		r := &record{name: "x", r: bytes.NewReader(b)}
-		content, err := r.content(t.Context(), most)
-		if err != nil {
-			return
-		}
-		n, err := io.Copy(io.Discard, content)
-		if packed := bytes.HasPrefix(b, []byte{0x1f, 0x8b}); packed && (n > most || n == most && err == nil) || !packed && n != int64(len(b)) {
-			t.Fatalf("%d bytes, %v", n, err)
-		}
-		if n > 4 && r.format == "" {
-			t.Fatal("it was taken for nothing")
-		}
-	})
 }

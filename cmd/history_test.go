@@ -16,6 +16,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 const (
@@ -201,7 +202,7 @@ func TestHistoryIsWrong(t *testing.T) {
 		{"an empty file", "", func(p *place) { p.write("state/history.db", "") }, exitDone, "sshnotify history import"},
 		{"a damaged file", "", func(p *place) { p.write("state/history.db", strings.Repeat("no database ", 100)) }, exitFailed, "history import"},
 		{"no right to it", "", func(p *place) { p.write("state", "a file") }, exitFailed, "not a directory"},
-		{"no such person", "--key carol", filled, exitUsage, "[people] has alice, bob"},
+		{"no such person", "--key carol", filled, exitUsage, "the settings have alice, bob"},
 		{"no address", "--ip 203.0.113", filled, exitUsage, "neither an address nor a network"},
 		{"no time", "--since yesterday", filled, exitUsage, "30d"},
 		{"a negative limit", "--limit -1", filled, exitUsage, "--limit"},
@@ -210,7 +211,7 @@ func TestHistoryIsWrong(t *testing.T) {
 		{"forget: everything", "forget --yes", filled, exitUsage, "--user"},
 		{"forget: a variable that is not set", "forget --user= --before 1d --yes", filled, exitUsage, "--user is empty"},
 		{"forget: nobody to ask", "forget --user alice", filled, exitUsage, "--yes"},
-		{"forget: no time", "forget --before soon --yes", filled, exitUsage, "no time"},
+		{"forget: no time", "forget --before soon --yes", filled, exitUsage, "is not a time"},
 		{"forget: a damaged file", "forget --user alice --yes", func(p *place) { p.write("state/history.db", strings.Repeat("no database ", 100)) }, exitFailed, "damaged"},
 		{"import: no such form", "import --format utmp x", nil, exitUsage, "wtmp, journal or auth.log"},
 		{"import: a form of nothing", "import --format wtmp", nil, exitUsage, "name them"},
@@ -260,7 +261,7 @@ func TestHistoryForget(t *testing.T) {
 			o.app, o.now = p.app(), func() time.Time { return historyNow }
 			o.app.configFile = filepath.Join(p.home, "config.toml")
 			if row.answer != "" {
-				o.ask = &asker{in: strings.NewReader(row.answer), out: &p.said}
+				o.ask = &prompter{in: strings.NewReader(row.answer), out: &p.said}
 			}
 			if err := o.run(t.Context()); (err != nil) != row.fails {
 				t.Error(err)
@@ -302,7 +303,7 @@ func FuzzMoment(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if d, ok := longAgo(s); ok && d < 0 {
+		if d, ok := strictoml.ParseDuration(s); ok && d < 0 {
 			t.Fatalf("%q lies ahead: %v", s, d)
 		}
 		if _, err := moment(s, historyNow, time.UTC); err != nil && exitCode(err) != exitUsage {

@@ -1,11 +1,12 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"time"
@@ -18,11 +19,7 @@ import (
 
 type installOptions struct {
 	changer
-	setter
-	app *app
-	ask func() *asker
 
-	root        string
 	webhookURL  string
 	webhookFile string
 	shells      []string
@@ -35,7 +32,7 @@ type installOptions struct {
 }
 
 func newInstallCmd(a *app) *cobra.Command {
-	o := installOptions{changer: changer{app: a}, setter: newSetter(a), app: a, ask: a.terminal}
+	o := installOptions{changer: newChanger(a)}
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "Set up an account, or with --system the whole host",
@@ -69,11 +66,7 @@ terminal for two minutes, elsewhere with --wait only.`,
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&o.system, "system", false, "set up the whole host")
-	f.StringVar(&o.root, "root", "", "work on the image of a host in `DIR`; none of its commands is run")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show every change as a unified diff, and change nothing")
-	f.BoolVar(&o.json, "json", false, "print a JSON object with what was changed")
-	f.BoolVar(&o.yes, "yes", false, "ask nothing")
+	o.addFlags(f, "set up the whole host")
 	f.StringVar(&o.webhookURL, "webhook-url", "", "Slack's webhook `URL`; others can read it in the process list")
 	f.StringVar(&o.webhookFile, "webhook-url-file", "", "read the webhook URL from `FILE`, or from standard input if that is -")
 	f.StringSliceVar(&o.shells, "shell", nil, "bash, zsh or fish, may be repeated (default: the login shell)")
@@ -86,7 +79,7 @@ terminal for two minutes, elsewhere with --wait only.`,
 	return c
 }
 
-// check refuses flags that can't be meant together.
+// check refuses flags that contradict each other.
 func (o *installOptions) check(c *cobra.Command) error {
 	set := c.Flags().Changed
 	for _, pair := range [][2]string{
@@ -125,7 +118,7 @@ func (o *installOptions) check(c *cobra.Command) error {
 }
 
 func (o *installOptions) run(ctx context.Context) error {
-	s, err := o.find()
+	s, err := o.find(o.shells)
 	if err != nil {
 		return o.hinted(err)
 	}
@@ -136,10 +129,7 @@ func (o *installOptions) run(ctx context.Context) error {
 	if _, err := o.plan(ctx, s, outbound.NewSecret("https://hooks.slack.com/services/")); err != nil {
 		return o.hinted(err)
 	}
-	var q *asker
-	if !o.yes && !o.json {
-		q = o.ask()
-	}
+	q := o.prompter()
 	url, err := o.webhook(ctx, s, q)
 	if err != nil {
 		return err
@@ -154,46 +144,23 @@ func (o *installOptions) run(ctx context.Context) error {
 	if o.dryRun {
 		return o.showPlan(p)
 	}
-	if q != nil && o.system && !p.Empty() {
-		for _, c := range p.Changes {
-			fmt.Fprintln(q.out, " ", c)
-		}
-		if yes, err := q.yes(ctx, "Make these changes?", false); err != nil || !yes {
-			return cmp.Or(err, error(&silentError{exitFailed}))
+	if o.system {
+		if err := o.confirm(ctx, q, p); err != nil {
+			return err
 		}
 	}
 	start := time.Now()
-	r, err := p.Apply(ctx, s.host)
-	doc := newResult(r)
-	if !o.json {
-		o.showReport(r, err)
-	}
+	doc, err := o.apply(ctx, s, p)
 	if err == nil {
 		o.finished(s, p)
 		o.offerImport(ctx, s, q)
 		doc.Seen, err = o.await(ctx, s, q, start)
-	} else {
-		doc.Error = err.Error()
-		if ctx.Err() != nil {
-			err = errors.New("interrupted, what was changed was taken back")
-		}
 	}
-	err = o.hinted(err)
-	if o.json {
-		err = errors.Join(err, o.document(doc))
-	}
-	return err
+	return o.finish(doc, err)
 }
 
-func (o *installOptions) find() (*setup, error) {
-	if o.system {
-		return o.hostSetup(o.root)
-	}
-	return o.accountSetup(o.root, o.shells)
-}
-
-// webhook gives the URL to set up; zero where settings are there already.
-func (o *installOptions) webhook(ctx context.Context, s *setup, q *asker) (outbound.Secret, error) {
+// webhook returns the URL to set up, zero where settings are there already.
+func (o *installOptions) webhook(ctx context.Context, s *setup, q *prompter) (outbound.Secret, error) {
 	url, err := o.given()
 	if err != nil {
 		return url, err
@@ -212,7 +179,7 @@ func (o *installOptions) webhook(ctx context.Context, s *setup, q *asker) (outbo
 	return url, &usageError{withHint(errors.New("sshnotify install: no webhook URL, and nobody to ask"), whereWebhook)}
 }
 
-// plan says what is to be changed.
+// plan returns what is to be changed.
 func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret) (install.Plan, error) {
 	var files []install.FileText
 	if !s.there || s.mute && !url.IsZero() {
@@ -288,5 +255,30 @@ func (o *installOptions) finished(s *setup, p install.Plan) {
 	o.say("to undo: %s", undo)
 	if sudoer := o.getenv("SUDO_USER"); !o.system && sudoer != "" && os.Geteuid() == 0 {
 		o.warn("this was for root's own account, not for "+sudoer+"'s and not for the whole host", "sudo sshnotify install --system")
+	}
+}
+
+// offerImport has an empty memory filled from what the host has, where there is
+// somebody to ask, and says how it is done where there is not.
+func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter) {
+	if s.image() || o.json || s.there && !s.settings.History.Enabled {
+		return
+	}
+	if _, err := os.Lstat(historyFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
+		return // it remembers already
+	}
+	words := []string{"history", "import", "--config", s.config}
+	if q == nil {
+		o.say("to know who usually comes from where: sshnotify history import")
+		return
+	}
+	if yes, err := q.yes(ctx, "Remember earlier logins, from wtmp, the journal and auth.log?", true); err != nil || !yes {
+		return
+	}
+	// A process of its own: as root it becomes the service's user for good.
+	c := exec.CommandContext(ctx, s.binary, words...)
+	c.Stdout, c.Stderr = o.app.out, o.app.err
+	if err := c.Run(); err != nil {
+		o.warn("not all of the earlier logins are remembered", "sshnotify history import does the rest")
 	}
 }

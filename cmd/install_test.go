@@ -28,7 +28,7 @@ type place struct {
 	root     string // of an image; empty: an account on this machine
 	in       string
 	out, err bytes.Buffer
-	ask      *asker
+	ask      *prompter
 	said     bytes.Buffer // the questions
 }
 
@@ -138,7 +138,7 @@ func (p *place) program(s *setter) {
 
 func (p *place) install(change func(*installOptions)) error {
 	a := p.app()
-	o := installOptions{changer: changer{app: a}, setter: p.setter(a), app: a, ask: func() *asker { return p.ask }, shells: []string{"bash"}, noWait: true}
+	o := installOptions{changer: changer{setter: p.setter(a), ask: func() *prompter { return p.ask }}, shells: []string{"bash"}, noWait: true}
 	o.system = p.root != ""
 	p.program(&o.setter)
 	if change != nil {
@@ -152,7 +152,7 @@ func (p *place) install(change func(*installOptions)) error {
 
 func (p *place) uninstall(change func(*uninstallOptions)) error {
 	a := p.app()
-	o := uninstallOptions{changer: changer{app: a}, setter: p.setter(a), app: a, ask: func() *asker { return p.ask }}
+	o := uninstallOptions{changer: changer{setter: p.setter(a), ask: func() *prompter { return p.ask }}}
 	o.system = p.root != ""
 	p.program(&o.setter)
 	o.deliver = func(context.Context, *setup) error { return errors.New("the network is down") }
@@ -165,7 +165,7 @@ func (p *place) uninstall(change func(*uninstallOptions)) error {
 // answers makes a person of a list of answers.
 func (p *place) answers(lines ...string) {
 	p.said.Reset()
-	p.ask = &asker{in: strings.NewReader(strings.Join(lines, "\n") + "\n"), out: &p.said}
+	p.ask = &prompter{in: strings.NewReader(strings.Join(lines, "\n") + "\n"), out: &p.said}
 }
 
 func (p *place) noSecret() {

@@ -50,7 +50,7 @@ type toldReader struct {
 	read map[string]int64 // bytes, by file
 }
 
-// next gives the lines that are new since the last call.
+// next returns the lines that are new since the last call.
 func (r *toldReader) next() []toldLine {
 	files, _ := filepath.Glob(filepath.Join(r.dir, "told-*.jsonl"))
 	var out []toldLine
@@ -80,7 +80,7 @@ func (r *toldReader) next() []toldLine {
 }
 
 // await waits for a login, where that is wanted, and says what it saw.
-func (o *installOptions) await(ctx context.Context, s *setup, q *asker, start time.Time) (*sighting, error) {
+func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start time.Time) (*sighting, error) {
 	limit := o.wait
 	if limit == 0 && q != nil {
 		limit = usualWait

@@ -13,7 +13,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
-	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
@@ -96,7 +95,7 @@ func (o *installOptions) strangeHost(s outbound.Secret) {
 
 // askWebhook asks for the URL. Where none is needed, an empty answer gives
 // none.
-func (o *installOptions) askWebhook(ctx context.Context, q *asker, mayBeNone bool) (outbound.Secret, error) {
+func (o *installOptions) askWebhook(ctx context.Context, q *prompter, mayBeNone bool) (outbound.Secret, error) {
 	fmt.Fprintln(q.out, "Alerts go to Slack by an incoming webhook: https://api.slack.com/apps makes one.")
 	question := "Webhook URL (not shown): "
 	if mayBeNone {
@@ -119,11 +118,11 @@ func (o *installOptions) askWebhook(ctx context.Context, q *asker, mayBeNone boo
 }
 
 // tryOut sends a test message where that is wanted, before anything is changed.
-func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secret, q *asker) error {
+func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secret, q *prompter) error {
 	c := s.settings
 	if !url.IsZero() {
 		c = config.Default()
-		c.Destinations = []config.Destination{{Name: config.DestinationSlack, Type: config.DestinationSlack, WebhookURL: url, MinSeverity: event.Low}}
+		c.Destinations = config.Destinations{{Name: channel.SlackType, Type: channel.SlackType, Settings: &channel.Slack{WebhookURL: url}}}
 	}
 	asked := false
 	switch {
@@ -182,7 +181,7 @@ func (o *installOptions) notUsed(s *setup, url outbound.Secret) {
 		return
 	}
 	for _, d := range s.settings.Destinations {
-		if d.WebhookURL.Equal(url) {
+		if s, ok := d.Settings.(*channel.Slack); ok && s.WebhookURL.Equal(url) {
 			return
 		}
 	}

@@ -24,16 +24,8 @@ type memory struct {
 
 func historyFile(stateDir string) string { return filepath.Join(stateDir, "history.db") }
 
-func historyOptions(c config.Config) history.Options {
-	o := history.Options{Keep: c.History.Keep, Learning: c.History.Learning, Zone: c.Zone()}
-	if o.Learning == 0 {
-		o.Learning = 1 // none; 0 would be the default
-	}
-	return o
-}
-
 func newMemory(c config.Config, stateDir string) (*memory, error) {
-	db, err := history.Open(historyFile(stateDir), historyOptions(c))
+	db, err := history.Open(historyFile(stateDir), c.History.Options(c.Zone()))
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func recallOnly(ctx context.Context, c config.Config, stateDir string, in policy
 	if !c.History.Enabled {
 		return event.Memory{}, nil
 	}
-	o := historyOptions(c)
+	o := c.History.Options(c.Zone())
 	o.ReadOnly = true
 	db, err := history.Open(historyFile(stateDir), o)
 	if err != nil {
@@ -147,8 +147,8 @@ func (o *policyOptions) event(c config.Config) (event.Event, error) {
 	}
 	at := time.Now()
 	if o.at != "" {
-		if at, err = parseAt(o.at, at, c.Zone()); err != nil {
-			return bad("--at: %v", err)
+		if at, err = moment(o.at, at, c.Zone()); err != nil {
+			return bad("--at: %w", err)
 		}
 	}
 	alert, err := o.app.sample(c, o.user, ip)
@@ -164,33 +164,15 @@ func (o *policyOptions) event(c config.Config) (event.Event, error) {
 		return e, nil
 	}
 	e.Login.Auth.Fingerprint = o.key
-	if keys := c.People[o.key]; len(keys) > 0 {
+	if keys := c.People[o.key].Keys; len(keys) > 0 {
 		e.Login.Auth.Fingerprint = keys[0]
 	} else if !strings.HasPrefix(o.key, "SHA256:") {
-		return bad("--key: %q is neither a fingerprint (SHA256:…) nor a person with a key in [people]", o.key)
+		return bad("--key: %q is neither a fingerprint (SHA256:…) nor a person with a key in the settings", o.key)
 	}
 	if o.method == "" {
 		e.Login.Auth.Method = "publickey"
 	}
 	return e, nil
-}
-
-// parseAt reads a time of day, of today, or a whole time.
-func parseAt(s string, now time.Time, zone *time.Location) (time.Time, error) {
-	if zone == nil {
-		zone = time.UTC
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
-			return t, nil
-		}
-	}
-	t, err := time.Parse("15:04", s)
-	if err != nil {
-		return t, fmt.Errorf("%q is no time such as 15:04 or 2006-01-02T15:04", s)
-	}
-	day := now.In(zone)
-	return time.Date(day.Year(), day.Month(), day.Day(), t.Hour(), t.Minute(), 0, 0, zone), nil
 }
 
 func (o *policyOptions) show(x explained, set deliver.Settings) error {

@@ -73,6 +73,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/watch", nil, []string{"net/http"}, "a login must not wait for a network"},
 		{"internal/spool", nil, append(ours("internal/channel", "internal/deliver"), "net/http", "os/user"), "the hook writes to it, and it does not know what a destination is"},
 		{"internal/history", nil, append(ours("internal/deliver", "internal/config", "enrich"), "net/http"), "it remembers, and asks nobody"},
+		{"internal/watch", nil, append(ours("internal/history", "internal/deliver", "internal/store"), "modernc.org/sqlite"), "who watches knows no memory"},
 		{"internal/spool", nil, append(ours("internal/history"), "modernc.org/sqlite"), "the hook writes to it, and knows no memory"},
 		{"internal/login", nil, append(ours("internal/history"), "modernc.org/sqlite"), "a login must not wait for a memory"},
 		{"internal/syslog", nil, []string{"net/http", "log/syslog"}, "the hook uses it, and the standard library's can hang"},

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,18 +21,13 @@ import (
 
 type uninstallOptions struct {
 	changer
-	setter
-	app *app
-	ask func() *asker
 	// deliver makes one attempt at what waits in a set-up's spool.
 	deliver func(ctx context.Context, s *setup) error
-
-	root  string
-	purge bool
+	purge   bool
 }
 
 func newUninstallCmd(a *app) *cobra.Command {
-	o := uninstallOptions{changer: changer{app: a}, setter: newSetter(a), app: a, ask: a.terminal}
+	o := uninstallOptions{changer: newChanger(a)}
 	o.deliver = o.deliverOnce
 	c := &cobra.Command{
 		Use:   "uninstall",
@@ -58,17 +52,13 @@ or with --yes, and changes nothing where nobody can be asked: 1.`,
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&o.system, "system", false, "take it out of the whole host")
-	f.StringVar(&o.root, "root", "", "work on the image of a host in `DIR`; none of its commands is run")
+	o.addFlags(f, "take it out of the whole host")
 	f.BoolVar(&o.purge, "purge", false, "take out settings, history and the queue too")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show every change as a unified diff, and change nothing")
-	f.BoolVar(&o.json, "json", false, "print a JSON object with what was changed")
-	f.BoolVar(&o.yes, "yes", false, "ask nothing")
 	return c
 }
 
 func (o *uninstallOptions) run(ctx context.Context) error {
-	s, err := o.find()
+	s, err := o.find(nil)
 	if err != nil {
 		return o.hinted(err)
 	}
@@ -80,17 +70,9 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 	if o.dryRun {
 		return o.showPlan(p)
 	}
-	var q *asker
-	if !o.yes && !o.json {
-		q = o.ask()
-	}
-	if q != nil && !p.Empty() {
-		for _, c := range p.Changes {
-			fmt.Fprintln(q.out, " ", c)
-		}
-		if yes, err := q.yes(ctx, "Make these changes?", false); err != nil || !yes {
-			return cmp.Or(err, error(&silentError{exitFailed}))
-		}
+	q := o.prompter()
+	if err := o.confirm(ctx, q, p); err != nil {
+		return err
 	}
 	o.sendWaiting(ctx, s)
 	left := o.nameLeft(s)
@@ -98,40 +80,22 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 	if err != nil {
 		return o.hinted(err)
 	}
-	r, err := p.Apply(ctx, s.host)
-	if err != nil && ctx.Err() != nil {
-		err = errors.New("interrupted, what was changed was taken back")
+	doc, err := o.apply(ctx, s, p)
+	if doc.Queued = lost; !o.purge {
+		doc.Queued = left
 	}
-	if o.json {
-		doc := newResult(r)
-		if doc.Queued = lost; !o.purge {
-			doc.Queued = left
-		}
-		if err != nil {
-			doc.Error = err.Error()
-		}
-		if err == nil && anyLeft(left) {
-			return errors.Join(&silentError{exitAgain}, o.document(doc))
-		}
-		return errors.Join(o.hinted(err), o.document(doc))
-	}
-	o.showReport(r, err)
-	if err == nil && anyLeft(left) {
-		return withHint(fmt.Errorf("%s: %w", s.spool, deliver.ErrWaiting),
+	switch {
+	case err != nil:
+	case anyLeft(left) && o.json:
+		err = &silentError{exitAgain}
+	case anyLeft(left):
+		err = withHint(fmt.Errorf("%s: %w", s.spool, deliver.ErrWaiting),
 			"send them: "+shellLine("sshnotify", "deliver", "--flush", "--config", s.config, "--spool", s.spool),
 			"throw them away: "+shellLine("rm", "-r", "--", s.spool))
-	}
-	if err == nil && p.Empty() {
+	case p.Empty() && !o.json:
 		o.say("nothing to do: it is not set up")
 	}
-	return o.hinted(err)
-}
-
-func (o *uninstallOptions) find() (*setup, error) {
-	if o.system {
-		return o.hostSetup(o.root)
-	}
-	return o.accountSetup(o.root, nil)
+	return o.finish(doc, err)
 }
 
 func (o *uninstallOptions) plan(ctx context.Context, s *setup, dropQueue bool) (install.Plan, error) {
@@ -252,7 +216,7 @@ func (o *uninstallOptions) deliverOnce(ctx context.Context, s *setup) error {
 
 // mindQueue plans anew, and sees to it that nobody's events go unseen: what
 // waits still is named, and goes only after a yes.
-func (o *uninstallOptions) mindQueue(ctx context.Context, s *setup, q *asker) (install.Plan, []waiting, error) {
+func (o *uninstallOptions) mindQueue(ctx context.Context, s *setup, q *prompter) (install.Plan, []waiting, error) {
 	p, err := o.plan(ctx, s, false)
 	var queued *install.QueuedError
 	if !errors.As(err, &queued) {

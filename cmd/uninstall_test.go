@@ -81,9 +81,9 @@ func TestInstallWaitsForALogin(t *testing.T) {
 	e := p.queued(event.KindLogin)
 	wait := func(o *installOptions) { o.wait, o.noWait = 10*time.Millisecond, false }
 	a := p.app()
-	o := installOptions{changer: changer{app: a}, setter: p.setter(a), app: a, shells: []string{"bash"}}
+	o := installOptions{changer: changer{setter: p.setter(a)}, shells: []string{"bash"}}
 	wait(&o)
-	s, err := o.find()
+	s, err := o.find(o.shells)
 	if err != nil {
 		t.Fatal(err)
 	}

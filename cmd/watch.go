@@ -214,16 +214,16 @@ func (o *watchOptions) newWatcher(c config.Config) (*watch.Watcher, error) {
 	return &watch.Watcher{
 		Settings: watch.Settings{
 			Host: host, Labels: c.Labels, Each: c.Watch.Notify == config.WatchEach, Zone: c.Zone(),
-			DigestAt: time.Duration(c.Digest.Hour)*time.Hour + time.Duration(c.Digest.Minute)*time.Minute,
+			DigestAt: c.Digest.Time(),
 			Place:    builtinPlace(),
-			Ignored:  func(user string) bool { return slices.Contains(c.Watch.IgnoreUsers, user) },
+			Ignored:  func(user string) bool { return slices.Contains(c.Watch.Ignore.Users, user) },
 		},
 		Parser: parse.New(parse.Options{Zone: c.Zone()}), Patterns: patterns, Log: o.app.logger(),
 	}, nil
 }
 
 func attackOptions(c config.Config) attack.Options {
-	return attack.Options{Detectors: c.AllDetectors(), Ignore: c.Watch.IgnoreNetworks}
+	return attack.Options{Detectors: attack.WithDefaults(c.Detectors), Ignore: c.Watch.Ignore.Networks}
 }
 
 // run watches until it is told to end, with the settings anew at each SIGHUP.

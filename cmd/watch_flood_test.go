@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // floodOf is a log of somebody who tries five times, of so many others who try
@@ -111,7 +111,7 @@ func TestDoctorOfAFlood(t *testing.T) {
 			}
 			x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
 			x.settings.Watch.StateDir = dir
-			x.settings.Sources = []config.Source{{Name: "auth", Type: config.SourceFile, Path: filepath.Join(dir, "log")}}
+			x.settings.Sources = []source.Named{{Name: "auth", Type: source.FileType, Settings: &source.File{Path: filepath.Join(dir, "log")}}}
 			x.watched(t.Context(), r)
 			var got []doctor.Result
 			for _, r := range r.Results {

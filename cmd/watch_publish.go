@@ -18,7 +18,7 @@ import (
 // publisher tells the world of attacks that have ended, as far as the settings
 // want it; nil where they don't.
 type publisher struct {
-	c     config.Publish
+	c     publish.Settings
 	book  *publish.Book
 	place func(netip.Addr) (network, country string, asn uint32)
 	ours  func(user string) bool // an account of this host

@@ -47,7 +47,7 @@ func (o *watchOptions) writeSettings() error {
 	}
 	// They depend on which settings these were, which the watcher does not know.
 	c.SpoolDir, c.StateDir = a.spoolDir(o.spoolDir, c), a.stateDir(c)
-	data, err := json.Marshal(c.Watching())
+	data, err := json.Marshal(c.Watching)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -158,10 +157,10 @@ var (
 )
 
 // usualSources are those that need no settings.
-func usualSources(exists func(string) bool, journal bool) []config.Source {
-	var out []config.Source
+func usualSources(exists func(string) bool, journal bool) []source.Named {
+	var out []source.Named
 	if journal {
-		out = append(out, config.Source{Name: "journal", Type: config.SourceJournal, Match: journald.Matches()})
+		out = append(out, source.Named{Name: "journal", Type: source.JournalType, Settings: &source.Journal{Match: journald.Matches()}})
 	}
 	logs := usualFTPLogs
 	if !journal {
@@ -169,13 +168,13 @@ func usualSources(exists func(string) bool, journal bool) []config.Source {
 	}
 	for _, path := range logs {
 		if exists(path) {
-			out = append(out, config.Source{Name: filepath.Base(path), Type: config.SourceFile, Path: path})
+			out = append(out, source.Named{Name: filepath.Base(path), Type: source.FileType, Settings: &source.File{Path: path}})
 		}
 	}
 	return out
 }
 
-func liveSources() []config.Source {
+func liveSources() []source.Named {
 	return usualSources(func(path string) bool { _, err := os.Stat(path); return err == nil }, hasJournal())
 }
 
@@ -186,25 +185,8 @@ func hasJournal() bool {
 	return err == nil && running == nil
 }
 
-// ofThisMachine adds to each alternative of the journal's matches that the entry
-// is this machine's own.
-func ofThisMachine(matches []string, id string) []string {
-	id = strings.TrimSpace(id)
-	if len(id) != 32 {
-		return matches
-	}
-	var out []string
-	for _, m := range matches {
-		if m == "+" {
-			out = append(out, "_MACHINE_ID="+id)
-		}
-		out = append(out, m)
-	}
-	return append(out, "_MACHINE_ID="+id)
-}
-
 func openSources(c config.Config, dir string, log *slog.Logger) (out []source.Source, err error) {
-	named := c.Sources
+	named := []source.Named(c.Sources)
 	if len(named) == 0 {
 		named = liveSources()
 	}
@@ -220,15 +202,7 @@ func openSources(c config.Config, dir string, log *slog.Logger) (out []source.So
 		}
 	}()
 	for _, n := range named {
-		o := source.Options{Name: n.Name, StateDir: dir, Log: log, Path: n.Path, Group: n.Group}
-		if n.Type == config.SourceJournal {
-			// --follow alone shows this boot only; --merge shows other machines too.
-			o.JournalArgs, o.Matches = []string{"--merge"}, ofThisMachine(n.Match, paths.MachineID())
-		}
-		open := map[string]func(source.Options) (source.Source, error){
-			config.SourceFile: source.OpenFile, config.SourceJournal: source.OpenJournal, config.SourcePipe: source.OpenPipe,
-		}[n.Type]
-		s, err := open(o)
+		s, err := n.Settings.Open(source.Options{Name: n.Name, StateDir: dir, Log: log, MachineID: paths.MachineID()})
 		if err != nil {
 			return out, err
 		}

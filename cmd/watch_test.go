@@ -20,11 +20,13 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/publish"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 func TestUsualSources(t *testing.T) {
@@ -45,7 +47,7 @@ func TestUsualSources(t *testing.T) {
 		var got []string
 		for _, s := range usualSources(func(path string) bool { return slices.Contains(c.files, path) }, c.journal) {
 			got = append(got, s.Name)
-			if journal := s.Type == config.SourceJournal; journal != (s.Path == "") || journal != slices.Contains(s.Match, "_COMM=sshd-session") {
+			if journal := s.Type == source.JournalType; journal != slices.Contains(matches(s), "_COMM=sshd-session") {
 				t.Errorf("%s: %+v", name, s)
 			}
 		}
@@ -55,15 +57,23 @@ func TestUsualSources(t *testing.T) {
 	}
 }
 
+// matches are the journal's.
+func matches(s source.Named) []string {
+	if j, ok := s.Settings.(*source.Journal); ok {
+		return j.Match
+	}
+	return nil
+}
+
 func unheard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // press is a publisher whose output is looked at.
-func press(t *testing.T, change func(*config.Publish)) (*publisher, string) {
+func press(t *testing.T, change func(*publish.Settings)) (*publisher, string) {
 	t.Helper()
 	dir := t.TempDir()
-	c := config.Config{Host: "db1.example.com", Publish: config.Publish{
+	c := config.Config{Watching: config.Watching{Host: "db1.example.com", Publish: publish.Settings{
 		Destinations: []string{"world"}, Dir: filepath.Join(dir, "www"), Names: true, PerHour: 3, MinAttempts: 5,
-	}}
+	}}}
 	if change != nil {
 		change(&c.Publish)
 	}
@@ -151,10 +161,10 @@ func TestNotPublished(t *testing.T) {
 }
 
 func TestPublisherSettings(t *testing.T) {
-	if p, _ := press(t, func(c *config.Publish) { c.Destinations, c.Dir = nil, "" }); p != nil {
+	if p, _ := press(t, func(c *publish.Settings) { c.Destinations, c.Dir = nil, "" }); p != nil {
 		t.Error("a publisher without a place to publish")
 	}
-	p, dir := press(t, func(c *config.Publish) { c.Destinations, c.Names = nil, false })
+	p, dir := press(t, func(c *publish.Settings) { c.Destinations, c.Names = nil, false })
 	if got := p.ended(endedAttack("203.0.113.7")); got != nil {
 		t.Errorf("an event for nobody: %+v", got)
 	}
@@ -162,7 +172,7 @@ func TestPublisherSettings(t *testing.T) {
 	if err != nil || strings.Contains(string(feed), "root") {
 		t.Errorf("%s, %v", feed, err)
 	}
-	p, dir = press(t, func(c *config.Publish) { c.Dir = "" })
+	p, dir = press(t, func(c *publish.Settings) { c.Dir = "" })
 	if got := p.ended(endedAttack("203.0.113.7")); len(got) != 1 {
 		t.Errorf("%+v", got)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/channel"
@@ -23,15 +22,15 @@ import (
 // settings reads the settings file: the one that was named, or the default one
 // if there is one. A named file that is missing is an error, never "no
 // destination".
-func (a *app) settings() (config.Config, error) { return a.settingsWith(config.Options{}) }
+func (a *app) settings() (config.Config, error) { return a.settingsWith(config.Load) }
 
 // settingsWithoutSecrets are for the watcher, which sends nothing: its user need
 // not be able to read any.
 func (a *app) settingsWithoutSecrets() (config.Config, error) {
-	return a.settingsWith(config.Options{WithoutSecrets: true})
+	return a.settingsWith(config.LoadWithoutSecrets)
 }
 
-func (a *app) settingsWith(o config.Options) (config.Config, error) {
+func (a *app) settingsWith(load func(string) (config.Config, error)) (config.Config, error) {
 	path := a.configFile
 	if path == "" {
 		found, ok := config.Find(a.places)
@@ -40,7 +39,7 @@ func (a *app) settingsWith(o config.Options) (config.Config, error) {
 		}
 		path = found
 	}
-	c, err := config.LoadWith(path, o)
+	c, err := load(path)
 	if err != nil {
 		return c, &settingsError{err}
 	}
@@ -80,32 +79,24 @@ func (a *app) stateDir(c config.Config) string { return cmp.Or(c.StateDir, a.def
 // sendTimeout bounds a request to a destination; slow answers are the queue's.
 const sendTimeout = 10 * time.Second
 
+func newClient(c config.Config, timeout time.Duration) *outbound.Client {
+	return outbound.New(outbound.Options{Timeout: timeout, Proxy: c.Outbound.Proxy, RootCAs: c.Outbound.RootCAs, UserAgent: userAgent()})
+}
+
 // destinations makes what the settings name, or the system log if they name
 // nothing.
-func destinations(c config.Config) ([]deliver.Target, error) {
-	client := outbound.New(outbound.Options{
-		Timeout: sendTimeout, Proxy: c.Outbound.Proxy, RootCAs: c.Outbound.RootCAs, UserAgent: userAgent(),
-	})
-	log := syslog.New()
-	var out []deliver.Target
+func destinations(c config.Config) (out []deliver.Target, err error) {
+	env := channel.Env{Client: newClient(c, sendTimeout), Log: syslog.New()}
+	all := c.Destinations
 	if len(c.AlertDestinations()) == 0 {
-		out = append(out, deliver.Target{Dest: channel.NewLog("log", log)})
+		all = append(config.Destinations{{Name: channel.LogType, Settings: new(channel.Log)}}, all...)
 	}
-	for _, d := range c.Destinations {
-		t := deliver.Target{MinSeverity: d.MinSeverity}
-		switch d.Type {
-		case config.DestinationSlack:
-			s, err := channel.NewSlack(d.Name, client, d.WebhookURL)
-			if err != nil {
-				return nil, &settingsError{fmt.Errorf("destination.%s: %w", d.Name, err)}
-			}
-			t.Dest = s
-		case config.DestinationLog:
-			t.Dest = channel.NewLog(d.Name, log)
-		default:
-			return nil, &settingsError{fmt.Errorf("destination.%s: no such type: %s", d.Name, d.Type)}
+	for _, d := range all {
+		made, err := d.Settings.Open(d.Name, env)
+		if err != nil {
+			return nil, &settingsError{fmt.Errorf("destination.%s: %w", d.Name, err)}
 		}
-		out = append(out, t)
+		out = append(out, deliver.Target{Dest: made, MinSeverity: d.MinSeverity})
 	}
 	return out, nil
 }
@@ -130,11 +121,11 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 		Host:          c.Host,
 		Labels:        c.Labels,
 		Owner:         newOwners(c).Of,
-		KnownKeys:     len(c.People) > 0,
+		KnownKeys:     len(c.People.Keys()) > 0,
 		NotifyLogout:  c.Login.NotifyLogout,
-		Ignore:        ignore(c.Login),
+		Ignore:        c.Login.Ignore.Has,
 		Unusual:       c.Notify == config.NotifyUnusual,
-		DigestAt:      time.Duration(c.Digest.Hour)*time.Hour + time.Duration(c.Digest.Minute)*time.Minute,
+		DigestAt:      c.Digest.Time(),
 		Window:        c.Group.Window,
 		Zone:          c.Zone(),
 		Runbook:       c.Links.Runbook,
@@ -149,20 +140,7 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 	return set, nil
 }
 
-// ignore reports whether the settings want logins of a user or from a network
-// left out.
-func ignore(l config.Login) func(event.Event) bool {
-	return func(e event.Event) bool {
-		if slices.Contains(l.IgnoreUsers, e.User) {
-			return true
-		}
-		return e.Remote.IP.IsValid() && slices.ContainsFunc(l.IgnoreNetworks, func(p netip.Prefix) bool {
-			return p.Contains(e.Remote.IP)
-		})
-	}
-}
-
 // newOwners returns whose keys the settings and the accounts' own files name.
 func newOwners(c config.Config) *sshauth.Owners {
-	return sshauth.NewOwners(c.People, login.Live().HomeOf)
+	return sshauth.NewOwners(c.People.Keys(), login.Live().HomeOf)
 }

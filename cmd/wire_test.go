@@ -28,7 +28,7 @@ func TestDefaultPlacesGoWithTheSettings(t *testing.T) {
 		}
 		under("the spool", a.spoolDir("", config.Config{}), tt.spool)
 		under("the state", a.stateDir(config.Config{}), tt.state)
-		if got := a.spoolDir("/flag", config.Config{SpoolDir: "/settings"}); got != "/flag" {
+		if got := a.spoolDir("/flag", config.Config{Watching: config.Watching{SpoolDir: "/settings"}}); got != "/flag" {
 			t.Errorf("%s: a flag gives way: %s", tt.name, got)
 		}
 	}

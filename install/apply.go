@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,40 +14,21 @@ import (
 	"syscall"
 )
 
-// Report is what applying a plan came to.
+// Report is what applying a plan came to. Its JSON is part of --json's output.
 type Report struct {
-	Done   []Change // what was changed and stands
-	Undone []Change // what was changed and taken back after a failure
+	Done   []Change `json:"changed"`          // what was changed and stands
+	Undone []Change `json:"undone,omitempty"` // what was changed and taken back after a failure
 	// Left is what was changed and could not be taken back, with the reason.
-	Left []Failure
+	Left []Failure `json:"left,omitempty"`
 	// Failed is what went wrong without ending the plan.
-	Failed []Failure
-	Notes  []string
+	Failed []Failure `json:"failed,omitempty"`
+	Notes  []string  `json:"notes"`
 }
 
 // Failure is a change and what went wrong with it, or with taking it back.
 type Failure struct {
-	Change Change
-	Err    error
-}
-
-// MarshalJSON writes {"change":{…},"error":"…"}.
-func (f Failure) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Change Change `json:"change"`
-		Error  string `json:"error"`
-	}{f.Change, f.Err.Error()})
-}
-
-// MarshalJSON writes {"changed":[…],"undone":[…],"left":[…],"failed":[…],"notes":[…]}.
-func (r Report) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Changed []Change  `json:"changed"`
-		Undone  []Change  `json:"undone,omitempty"`
-		Left    []Failure `json:"left,omitempty"`
-		Failed  []Failure `json:"failed,omitempty"`
-		Notes   []string  `json:"notes"`
-	}{append([]Change{}, r.Done...), r.Undone, r.Left, r.Failed, append([]string{}, r.Notes...)})
+	Change Change `json:"change"`
+	Err    string `json:"error"`
 }
 
 // ErrChanged: a file is not any more what it was when the plan was made.
@@ -60,7 +40,7 @@ var ErrChanged = errors.New("changed since the plan was made")
 // of the first failure; Report says what could not be taken back. A cancelled
 // context counts as a failure.
 func (p Plan) Apply(ctx context.Context, h Host) (Report, error) {
-	r := Report{Notes: slices.Clone(p.Notes)}
+	r := Report{Done: []Change{}, Notes: append([]string{}, p.Notes...)}
 	var undo []func(context.Context) error
 	for _, c := range p.Changes {
 		err := ctx.Err()
@@ -73,7 +53,7 @@ func (p Plan) Apply(ctx context.Context, h Host) (Report, error) {
 			continue
 		}
 		if c.mayFail && ctx.Err() == nil {
-			r.Failed = append(r.Failed, Failure{c, err})
+			r.Failed = append(r.Failed, Failure{c, err.Error()})
 			continue
 		}
 		r.takeBack(context.WithoutCancel(ctx), undo)
@@ -88,17 +68,17 @@ func (p Plan) Apply(ctx context.Context, h Host) (Report, error) {
 func (r *Report) takeBack(ctx context.Context, undo []func(context.Context) error) {
 	for i, c := range slices.Backward(r.Done) {
 		if undo[i] == nil {
-			r.Left = append(r.Left, Failure{c, errors.New("can't be taken back")})
+			r.Left = append(r.Left, Failure{c, "can't be taken back"})
 		} else if err := undo[i](ctx); err != nil {
-			r.Left = append(r.Left, Failure{c, err})
+			r.Left = append(r.Left, Failure{c, err.Error()})
 		} else {
 			r.Undone = append(r.Undone, c)
 		}
 	}
-	r.Done = nil
+	r.Done = []Change{}
 }
 
-// apply makes one change and gives what takes it back: nil if nothing can.
+// apply makes one change and returns what takes it back: nil if nothing can.
 func (h Host) apply(ctx context.Context, c Change) (back func(context.Context) error, err error) {
 	switch c.Action {
 	case Run:
@@ -271,7 +251,7 @@ func (h Host) applyUnlink(c Change) (func(context.Context) error, error) {
 	return back, h.plain(os.Remove(h.real(c.Path)))
 }
 
-// wanted gives the owner that a change asks for. It is looked up now: a user
+// wanted returns the owner that a change asks for. It is looked up now: a user
 // that an earlier change added had no number when the plan was made.
 func (h Host) wanted(c Change, uid, gid int) (int, int, error) {
 	if c.Owner == (Owner{}) {

@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
 )
@@ -89,9 +93,42 @@ func (h Host) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return h.Run(ctx, Command{Args: args})
 }
 
-// live says whether the host is this machine and not a tree in a folder.
+// live reports whether the host is this machine and not a tree in a folder.
 func (h Host) live() bool { return h.Root == "" || filepath.Clean(h.Root) == "/" }
 
-// real gives the path on this machine of a path of the host, as it is, with no
+// real returns the path on this machine of a path of the host, as it is, with no
 // link followed but by the system.
 func (h Host) real(p string) string { return filepath.Join("/", h.Root, filepath.Clean("/"+p)) }
+
+// resolve follows every link in p, an absolute target being taken from Root,
+// and returns a path of the host without links. What does not exist is kept as
+// it is written.
+func (h Host) resolve(p string) (string, error) {
+	root := h.real("/")
+	at, err := securejoin.SecureJoin(root, p)
+	if err != nil {
+		return "", h.plain(err)
+	}
+	return path.Join("/", strings.TrimPrefix(at, root)), nil
+}
+
+// plain takes Root out of the path that an error of the system names.
+func (h Host) plain(err error) error {
+	var (
+		p  string
+		pe *fs.PathError
+		le *os.LinkError
+	)
+	switch {
+	case errors.As(err, &pe):
+		p, err = pe.Path, pe.Err
+	case errors.As(err, &le):
+		p, err = le.New, le.Err
+	default:
+		return err
+	}
+	if !h.live() {
+		p = "/" + strings.TrimPrefix(strings.TrimPrefix(p, h.real("/")), "/")
+	}
+	return fmt.Errorf("%s: %w", p, err)
+}

@@ -1,9 +1,13 @@
 package install
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 // Action is what a change does. The names are part of --json's output.
@@ -143,4 +147,40 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Changes []Change `json:"changes"`
 		Notes   []string `json:"notes"`
 	}{append([]Change{}, p.Changes...), append([]string{}, p.Notes...)})
+}
+
+// Diff shows all changes: files as unified diffs that patch(1) takes, anything
+// else, and contents that are secret, as a line that begins with "# ". It is
+// "" for an empty plan.
+func (p Plan) Diff() string {
+	var b strings.Builder
+	for _, c := range p.Changes {
+		b.WriteString("# " + c.String() + "\n")
+		switch {
+		case !c.hasText():
+		case c.Hidden:
+			b.WriteString("# (the content is not shown)\n")
+		default:
+			b.WriteString(c.diff())
+		}
+	}
+	return b.String()
+}
+
+func (c Change) diff() string {
+	name := c.Path
+	if c.Action == Run {
+		name = "/crontab"
+	}
+	from, to := "a"+name, "b"+name
+	if !c.Existed {
+		from = "/dev/null"
+	}
+	if c.Action == Remove {
+		to = "/dev/null"
+	}
+	out := diff.Diff(from, c.Old, to, c.New)
+	// The first line ("diff a b") says nothing that the next two do not.
+	_, rest, _ := bytes.Cut(out, []byte("\n"))
+	return string(rest)
 }

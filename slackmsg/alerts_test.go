@@ -39,7 +39,7 @@ func aliceLogin(change ...func(*event.Alert)) event.Alert {
 	for _, c := range change {
 		c(&a)
 	}
-	a.Verdict = policy.Judge(policy.Input{Event: a.Event, Facts: a.Facts, Memory: a.Memory}, policy.Settings{YellowAbove: 34, RedAbove: 67})
+	a.Verdict = policy.Judge(policy.Input{Event: a.Event, Facts: a.Facts, Memory: a.Memory}, policy.DefaultSettings())
 	return a
 }
 

@@ -25,9 +25,9 @@ const lookEvery = time.Second
 
 // Options say which file a Provider reads.
 type Options struct {
-	Name  string // its table in the settings
-	Title string // as people know it; empty: Name
-	Path  string
+	Name  string           // its table in the settings
+	Title string           // as people know it; empty: Name
+	Path  string           `toml:"path,required" check:"path"`
 	Now   func() time.Time // nil: time.Now
 }
 
@@ -66,6 +66,9 @@ func (p *Provider) Name() string { return p.name }
 
 // Title is the provider's name as people know it.
 func (p *Provider) Title() string { return p.title }
+
+// Path is the file's.
+func (p *Provider) Path() string { return p.path }
 
 // Local reports that nobody is asked.
 func (p *Provider) Local() bool { return true }

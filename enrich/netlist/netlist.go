@@ -48,20 +48,20 @@ const (
 	TraitMobile  Trait = "mobile"
 )
 
-// Options describe one list.
+// Options describe one list. They are its settings, too.
 type Options struct {
 	Name  string // its table in the settings: letters, digits, "-", "_"
 	Title string // as people know it; empty: Name
-	Label string // what an address on it is: "Tor exit"; empty: Title
-	Score *int   // the risk of an address on it, 0 to 100; nil: nothing is said about risk
-	Trait Trait
-	Allow bool // who is on it is expected; excludes Score
+	Label string `toml:"label" check:"line=60"`       // what an address on it is: "Tor exit"; empty: Title
+	Score *int   `toml:"score" check:"min=0,max=100"` // the risk of an address on it; nil: nothing is said about risk
+	Trait Trait  `toml:"trait" check:"oneof=tor vpn proxy hosting mobile"`
+	Allow bool   `toml:"allow"` // who is on it is expected; excludes Score
 
-	Path string          // of a file; read anew when it changes
-	URL  outbound.Secret // or where to get it; see outbound.CheckURL
+	Path string          `toml:"path" check:"path"` // of a file; read anew when it changes
+	URL  outbound.Secret `toml:"url,secreturl"`     // or where to get it; see outbound.CheckURL
 
 	// The rest is for a list with a URL.
-	Refresh  time.Duration // how old it may get; 0: DefaultRefresh; at least 10 minutes
+	Refresh  time.Duration `toml:"refresh" check:"min=10m,max=30d"` // how old it may get; 0: DefaultRefresh
 	Client   *outbound.Client
 	StateDir string           // for the folder lists
 	Now      func() time.Time // nil: time.Now

@@ -1,5 +1,6 @@
-// Package channel owns the channels: each puts an alert into the form of one
-// service, sends it once, and says what became of it.
+// Package channel is the registry of the ways to reach somebody. A channel is one
+// file: its name and its settings, how it puts an alert into the form of one
+// service and sends it once, what became of that, and how doctor looks at it.
 //
 // It must never loop or wait (quick retries are outbound's, long ones the
 // spool's), choose a colour or a severity, or know of the spool, of look-ups or
@@ -12,13 +13,38 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
+	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
-// Destination is where alerts are told. All methods may be called
+// Types are the channels that the settings can name, in the order in which they
+// are listed. A new one is a line here.
+func Types() []strictoml.Type[Settings] {
+	return []strictoml.Type[Settings]{
+		{Name: SlackType, New: func(string) Settings { return new(Slack) }},
+		{Name: LogType, New: func(string) Settings { return new(Log) }},
+	}
+}
+
+// Settings are the keys of a channel's own, beside those that every destination
+// has: a pointer to a struct with strictoml's tags.
+type Settings interface {
+	// Open makes the channel of a destination called name. It reaches nobody.
+	Open(name string, env Env) (Channel, error)
+}
+
+// Env is what channels work with.
+type Env struct {
+	Client *outbound.Client
+	Log    *syslog.Writer
+}
+
+// Channel tells alerts to one destination. All methods may be called
 // concurrently.
-type Destination interface {
+type Channel interface {
 	// Name is the one in the settings. Errors do not repeat it.
 	Name() string
 	// Pace is the least time between two messages; 0: none.
@@ -26,6 +52,12 @@ type Destination interface {
 	// Send tells one alert. nil means that it was told, and every error is an
 	// *Error. The request goes out once.
 	Send(ctx context.Context, a event.Alert) error
+}
+
+// Checker is a channel that brings checks for doctor. One that NeedsOnline may
+// reach its service, and tells nobody anything.
+type Checker interface {
+	Checks() []doctor.Check
 }
 
 // Class says what to do about an alert that was not told.
@@ -61,7 +93,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
 func failed(c Class, format string, args ...any) *Error {

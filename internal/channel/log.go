@@ -14,17 +14,23 @@ import (
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
+// LogType is the channel's name in the settings.
+const LogType = "log"
+
+// Log are the settings of the host's system log: it has none.
+type Log struct{}
+
+// Open returns the system log: one line an alert, in logfmt (key=value, values
+// quoted as in Go where they need it), the most important first. The rows of a
+// digest, and repeats that are told along, are lines of their own with the
+// alert's ref.
+func (*Log) Open(name string, env Env) (Channel, error) {
+	return &systemLog{name: name, w: env.Log}, nil
+}
+
 type systemLog struct {
 	name string
 	w    *syslog.Writer
-}
-
-// NewLog gives the host's system log: one line an alert, in logfmt
-// (key=value, values quoted as in Go where they need it), the most important
-// first. The rows of a digest, and repeats that are told along, are lines of
-// their own with the alert's ref.
-func NewLog(name string, w *syslog.Writer) Destination {
-	return &systemLog{name: name, w: w}
 }
 
 func (l *systemLog) Name() string        { return l.name }

@@ -90,7 +90,7 @@ func TestLog(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w, lines := listen(t)
-			d := NewLog("log", w)
+			d := newLog(w)
 			if err := d.Send(t.Context(), tc.a); err != nil {
 				t.Fatal(err)
 			}
@@ -113,13 +113,13 @@ func TestLog(t *testing.T) {
 func TestLogThatCannotBeWritten(t *testing.T) {
 	missing := &syslog.Writer{Paths: []string{filepath.Join(t.TempDir(), "none")}, Timeout: time.Second}
 	var e *Error
-	if err := NewLog("log", missing).Send(t.Context(), login()); !errors.As(err, &e) || e.Class != Again || e.Sent {
+	if err := newLog(missing).Send(t.Context(), login()); !errors.As(err, &e) || e.Class != Again || e.Sent {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w, _ := listen(t)
-	if err := NewLog("log", w).Send(ctx, login()); !errors.As(err, &e) || e.Class != Again || !errors.Is(err, context.Canceled) {
+	if err := newLog(w).Send(ctx, login()); !errors.As(err, &e) || e.Class != Again || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -130,10 +130,15 @@ func TestLogLineThatIsCutIsTold(t *testing.T) {
 	long := login()
 	long.Verdict.Reasons = []string{strings.Repeat("very ", 100_000)}
 	w, lines := listen(t)
-	if err := NewLog("log", w).Send(t.Context(), long); err != nil {
+	if err := newLog(w).Send(t.Context(), long); err != nil {
 		t.Fatal(err)
 	}
 	if got := lines(1)[0]; !strings.Contains(got, "severity=high ref=7K3F msg=") || !strings.Contains(got, "user=alice") {
 		t.Errorf("got %s", got)
 	}
+}
+
+func newLog(w *syslog.Writer) Channel {
+	c, _ := new(Log).Open("log", Env{Log: w}) // which never fails
+	return c
 }

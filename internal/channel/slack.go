@@ -3,13 +3,17 @@ package channel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -21,20 +25,39 @@ const slackPace = time.Second
 // slackAnswer is how much of Slack's answer is read: a word, or a few.
 const slackAnswer = 4 << 10
 
+// SlackType is the channel's name in the settings.
+const SlackType = "slack"
+
+// Slack are the settings of an incoming webhook
+// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
+type Slack struct {
+	// WebhookURL is what outbound.CheckURL takes. Any host is taken, see
+	// KnownSlackHost.
+	WebhookURL outbound.Secret `toml:"webhook_url,required,secret"`
+}
+
+// Validate looks at the URL.
+func (s *Slack) Validate(at strictoml.At) {
+	if s.WebhookURL.IsZero() {
+		return // said already, or not read
+	}
+	if err := outbound.CheckURL(s.WebhookURL.Reveal()); err != nil {
+		at.Fail("webhook_url", "%s", err)
+	}
+}
+
+// Open returns the channel behind the webhook. The error is CheckURL's.
+func (s *Slack) Open(name string, env Env) (Channel, error) {
+	if err := outbound.CheckURL(s.WebhookURL.Reveal()); err != nil {
+		return nil, err
+	}
+	return &slack{name: name, client: env.Client, url: s.WebhookURL}, nil
+}
+
 type slack struct {
 	name   string
 	client *outbound.Client
 	url    outbound.Secret
-}
-
-// NewSlack gives the channel behind an incoming webhook
-// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
-// The error is CheckURL's; any https host is taken, see KnownSlackHost.
-func NewSlack(name string, c *outbound.Client, url outbound.Secret) (Destination, error) {
-	if err := outbound.CheckURL(url.Reveal()); err != nil {
-		return nil, err
-	}
-	return &slack{name: name, client: c, url: url}, nil
 }
 
 // KnownSlackHost reports whether a webhook's URL leads to Slack, or to this
@@ -76,7 +99,7 @@ func (s *slack) Send(ctx context.Context, a event.Alert) error {
 // worthPlain reports whether Slack refused the form of a message. A 400 without
 // a word that is known counts: it may be a new one.
 func worthPlain(r *outbound.Response) bool {
-	known, ok := slackErrors[slackWord(r)]
+	known, ok := slackErrors()[slackWord(r)]
 	return known.plain || !ok && r.Status == http.StatusBadRequest
 }
 
@@ -99,6 +122,65 @@ func (s *slack) post(ctx context.Context, p slackmsg.Payload) (*outbound.Respons
 	return answer, nil
 }
 
+// Checks look whether the webhook is Slack's and, online, whether it works.
+func (s *slack) Checks() []doctor.Check {
+	return []doctor.Check{
+		{Run: func(_ context.Context, r *doctor.Report) {
+			if !KnownSlackHost(s.url) {
+				r.Warn("secrets", r.Command("test"), "the webhook of destination.%s does not begin with https://hooks.slack.com/services/: right for a relay only", s.name)
+			}
+		}},
+		{Needs: doctor.NeedsOnline, Run: s.reach},
+	}
+}
+
+// reach sends an empty message: Slack looks at the webhook first, and then says
+// that there is no text. Another host might post it, and is asked for its front
+// page only.
+func (s *slack) reach(ctx context.Context, r *doctor.Report) {
+	name := "online " + s.name
+	at, err := url.Parse(s.url.Reveal())
+	if err != nil {
+		r.Fail(name, r.Command("config check"), "the webhook is not a URL")
+		return
+	}
+	req := outbound.Request{
+		Method: http.MethodPost, Purpose: "doctor", URL: s.url, Body: []byte("{}"), MaxBody: slackAnswer,
+		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+	}
+	known := KnownSlackHost(s.url)
+	if !known {
+		front := url.URL{Scheme: at.Scheme, Host: at.Host, Path: "/"}
+		req = outbound.Request{Method: http.MethodHead, Purpose: "doctor", URL: outbound.NewSecret(front.String()), MaxBody: slackAnswer}
+	}
+	start := time.Now()
+	answer, err := s.client.Do(ctx, req)
+	if err != nil {
+		hint := ""
+		if e, ok := errors.AsType[*outbound.Error](err); ok && e.Host != "" {
+			hint = "curl -sS -o /dev/null " + at.Scheme + "://" + e.Host + "/"
+		}
+		r.Fail(name, hint, "%v", err)
+		return
+	}
+	took := time.Since(start).Round(time.Millisecond)
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		r.ServerClock(date)
+	}
+	said := answer.Excerpt(excerptLength)
+	switch {
+	case !known:
+		r.OK(name, "its host answers (%v); only a test message shows whether it takes messages: %s", took, r.Command("test"))
+	case answer.Status == http.StatusBadRequest && (said == "no_text" || said == "missing_text_or_fallback_or_attachments" || said == "invalid_payload"):
+		r.OK(name, "Slack knows the webhook (%v); an empty message was sent, which it refused without posting it", took)
+	case answer.Status == http.StatusTooManyRequests || answer.Status >= 500:
+		r.Warn(name, r.Command("doctor --online"), "Slack was reached, and says HTTP %d %q", answer.Status, said)
+	default:
+		r.Fail(name, "make a new webhook at https://api.slack.com/apps, and put its URL where "+r.Config+" says",
+			"Slack does not take messages for this webhook: HTTP %d %q", answer.Status, said)
+	}
+}
+
 // slackError reads Slack's answer: nil if the message was taken. The word in
 // the body counts for more than the status, because for many words Slack does
 // not document one, and some were seen with 200.
@@ -107,7 +189,7 @@ func slackError(r *outbound.Response) *Error {
 	if r.Status == http.StatusOK && word == "ok" && !r.Truncated {
 		return nil
 	}
-	known, ok := slackErrors[word]
+	known, ok := slackErrors()[word]
 	if !ok {
 		e := notUnderstood(r, "Slack")
 		if e.Class == Again && e.RetryAfter == 0 && r.Status >= 400 {
@@ -129,7 +211,7 @@ type slackReply struct {
 	RetryAfter float64 `json:"retry_after"` // seconds
 }
 
-// slackWord gives the word that is Slack's answer.
+// slackWord returns the word that is Slack's answer.
 func slackWord(r *outbound.Response) string {
 	text := strings.TrimSpace(string(r.Body))
 	if !strings.HasPrefix(text, "{") {
@@ -142,7 +224,7 @@ func slackWord(r *outbound.Response) string {
 	return reply.Error
 }
 
-// slackRetryAfter gives the header's time, or the body's where there is none.
+// slackRetryAfter returns the header's time, or the body's where there is none.
 func slackRetryAfter(r *outbound.Response) time.Duration {
 	var reply slackReply
 	if r.RetryAfter > 0 || json.Unmarshal(r.Body, &reply) != nil {
@@ -150,3 +232,45 @@ func slackRetryAfter(r *outbound.Response) time.Duration {
 	}
 	return time.Duration(min(max(reply.RetryAfter, 0), time.Hour.Seconds()) * float64(time.Second))
 }
+
+type refusal struct {
+	class Class
+	plain bool // worth trying as plain text
+	means string
+}
+
+// slackErrors are the words with which an incoming webhook refuses a message
+// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
+// and what was seen in the field).
+var slackErrors = sync.OnceValue(func() map[string]refusal {
+	return map[string]refusal{
+		"invalid_payload":      {Bug, false, "Slack can't read the message"},
+		"no_text":              {Bug, false, "Slack finds no text in the message"},
+		"too_many_attachments": {Bug, false, "the message has more attachments than Slack takes"},
+		"user_not_found":       {Bug, false, "the message is for a user that Slack does not know"},
+
+		"invalid_attachments":                     {Bug, true, "Slack does not take the attachment"},
+		"invalid_blocks":                          {Bug, true, "Slack does not take the message's blocks"},
+		"invalid_blocks_format":                   {Bug, true, "Slack does not take the message's blocks"},
+		"msg_blocks_too_long":                     {Bug, true, "the message is too long for Slack"},
+		"msg_too_long":                            {Bug, true, "the message is too long for Slack"},
+		"missing_text_or_fallback_or_attachments": {Bug, true, "Slack finds no text in the message"},
+
+		"action_prohibited":                 {Broken, false, "the workspace's administrators forbid this webhook to post"},
+		"posting_to_general_channel_denied": {Broken, false, "the workspace's administrators forbid posting to #general; make a webhook for another channel"},
+		"invalid_token":                     {Broken, false, "the webhook's URL is wrong or was revoked; make a new one"},
+		"token_revoked":                     {Broken, false, "the webhook was revoked; make a new one"},
+		"account_inactive":                  {Broken, false, "who made the webhook has left the workspace, or its app was removed; make a new one"},
+		"channel_not_found":                 {Broken, false, "the channel was deleted, or the webhook may not post there; make a webhook for another channel"},
+		"channel_is_archived":               {Broken, false, "the channel was archived; unarchive it, or make a webhook for another one"},
+		"no_service":                        {Broken, false, "the webhook was removed, disabled or revoked; make a new one"},
+		"no_service_id":                     {Broken, false, "the webhook's URL is not complete; copy it again"},
+		"no_active_hooks":                   {Broken, false, "the webhook was disabled; make a new one"},
+		"no_team":                           {Broken, false, "Slack does not know the workspace in the webhook's URL; copy it again"},
+		"team_disabled":                     {Broken, false, "the workspace was disabled"},
+
+		"rollup_error": {Again, false, "something went wrong within Slack"},
+		"rate_limited": {Again, false, "too many messages, Slack asks to wait"},
+		"ratelimited":  {Again, false, "too many messages, Slack asks to wait"},
+	}
+})

@@ -90,7 +90,7 @@ func TestWhatSlackAnswers(t *testing.T) {
 // A word is known without an explanation that can be acted on only where there
 // is nothing to do about it.
 func TestEverySlackErrorIsExplained(t *testing.T) {
-	for word, e := range slackErrors {
+	for word, e := range slackErrors() {
 		if e.means == "" || e.plain && e.class != Bug {
 			t.Errorf("%s: %+v", word, e)
 		}
@@ -129,7 +129,7 @@ func TestSlackTakesTheMessage(t *testing.T) {
 	defer s.Close()
 	c := outbound.New(outbound.Options{})
 	defer c.CloseIdleConnections()
-	d, err := NewSlack("ops", c, outbound.NewSecret(s.URL()))
+	d, err := (&Slack{outbound.NewSecret(s.URL())}).Open("ops", Env{Client: c})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ const secretPath = "/services/T0AAAA/B0BBBB/xyzzy-swordfish"
 // httpDestination is one destination that speaks HTTP, as the suite needs it.
 type httpDestination struct {
 	name string
-	make func(c *outbound.Client, url outbound.Secret) (Destination, error)
+	make func(c *outbound.Client, url outbound.Secret) (Channel, error)
 	// told is the whole answer that means that a message was told.
 	told func(w http.ResponseWriter)
 	// any2xx: the status is enough, the body may be anything.
@@ -37,7 +37,9 @@ func httpDestinations() []httpDestination {
 	return []httpDestination{
 		{
 			name: "slack",
-			make: func(c *outbound.Client, url outbound.Secret) (Destination, error) { return NewSlack("slack", c, url) },
+			make: func(c *outbound.Client, url outbound.Secret) (Channel, error) {
+				return (&Slack{url}).Open("slack", Env{Client: c})
+			},
 			told: func(w http.ResponseWriter) { io.WriteString(w, "ok") },
 		},
 	}

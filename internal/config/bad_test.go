@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // Each row is a settings file, and what is said of it: lines of
@@ -64,9 +66,9 @@ func TestBadSettings(t *testing.T) {
 		{"a time-out of nothing", "[enrich]\ntimeout='0s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"0s\"", false},
 		{"a time-out below nothing", "[enrich]\ntimeout='-1s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"-1s\"", false},
 		{"a time-out too long", "[enrich]\ntimeout='61s'\n", "2:1: enrich.timeout: must be more than 0 and at most 1m, not \"61s\"", false},
-		{"a cache too long", "[enrich]\ncache_ttl='721h'\n", "2:1: enrich.cache_ttl: must be more than 0 and at most 720h, not \"721h\"", false},
-		{"a window too long", "[group]\nwindow='25h'\n", "2:1: group.window: must be 0 or more and at most 24h, not \"25h\"", false},
-		{"a window below nothing", "[group]\nwindow='-1ns'\n", "2:1: group.window: must be 0 or more and at most 24h, not \"-1ns\"", false},
+		{"a cache too long", "[enrich]\ncache_ttl='721h'\n", "2:1: enrich.cache_ttl: must be more than 0 and at most 30d, not \"721h\"", false},
+		{"a window too long", "[group]\nwindow='25h'\n", "2:1: group.window: must be from 0s to 1d, not \"25h\"", false},
+		{"a window below nothing", "[group]\nwindow='-1ns'\n", "2:1: group.window: must be from 0s to 1d, not \"-1ns\"", false},
 
 		// thresholds
 		{"a threshold too low", "[risk]\n\n\tyellow_above=-1\n", "3:2: risk.yellow_above: must be from 0 to 100, not \"-1\"", false},
@@ -94,7 +96,7 @@ func TestBadSettings(t *testing.T) {
 		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: " + types + "\n  type = \"mmdb\"", false},
 		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: " + types + "\n  did you mean \"threatjammer\"?", false},
 		{"a provider of an unknown type", "[provider.geo]\ntype='mmbd'\npath='/x'\n", "2:1: provider.geo.type: must be " + types + ", not \"mmbd\"\n  did you mean \"mmdb\"?", false},
-		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing; there is no default, because that service's domain has changed hands\n  name a service that you trust: url = \"https://threat.example.com\"\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
+		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing\n  url = \"https://…\", the address of a service that speaks Threat Jammer's API; that of its makers has changed hands\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
 		{"a provider without TLS", "[provider.threatjammer]\nurl='http://example.com'\napi_key='k'\n", "2:1: provider.threatjammer.url: http:// is allowed to this machine only, use https://", false},
 		{"a provider with a query", "[provider.threatjammer]\nurl='https://example.com/?key=k'\napi_key='k'\n", "2:1: provider.threatjammer.url: the URL must end before any ? or #", false},
 		{"a provider that is a value", "provider.threatjammer='x'\n", "1:10: provider.threatjammer: must be a table, not text in quotes\n  write [provider.NAME] above it", false},
@@ -104,9 +106,9 @@ func TestBadSettings(t *testing.T) {
 		{"a switch for a text", "host=true\n", "1:1: host: must be text in quotes, not true or false", false},
 
 		// memory
-		{"a memory of no days", "[history]\nkeep='0d'\n", "2:1: history.keep: must be more than 0 and at most 3650d, not \"0d\"", false},
-		{"a memory of an hour", "[history]\nkeep='1h'\nlearning='0s'\n", "2:1: history.keep: must be a day or more, not \"1h\"", false},
-		{"a memory longer than computers last", "[history]\nkeep='3651d'\n", "2:1: history.keep: must be more than 0 and at most 3650d, not \"3651d\"", false},
+		{"a memory of no days", "[history]\nkeep='0d'\n", "2:1: history.keep: must be from 1d to 3650d, not \"0d\"", false},
+		{"a memory of an hour", "[history]\nkeep='1h'\nlearning='0s'\n", "2:1: history.keep: must be from 1d to 3650d, not \"1h\"", false},
+		{"a memory longer than computers last", "[history]\nkeep='3651d'\n", "2:1: history.keep: must be from 1d to 3650d, not \"3651d\"", false},
 		{"days below nothing", "[history]\nkeep='-5d'\n", "2:1: history.keep: must be a duration, not \"-5d\"\n" + durationHint, false},
 		{"half days", "[history]\nkeep='1.5d'\n", "2:1: history.keep: must be a duration, not \"1.5d\"\n" + durationHint, false},
 		{"days after hours", "[history]\nkeep='5h1d'\n", "2:1: history.keep: must be a duration, not \"5h1d\"\n" + durationHint, false},
@@ -114,7 +116,7 @@ func TestBadSettings(t *testing.T) {
 		{"days beyond all", "[history]\nkeep='99999999d'\n", "2:1: history.keep: must be a duration, not \"99999999d\"\n" + durationHint, false},
 		{"learning for longer than is kept", "[history]\nlearning='3d'\nkeep='2d'\n", "2:1: history.learning: learning (3d) must not be longer than keep (2d)", false},
 		{"kept for less than learning's default", "[history]\nkeep='36h'\n", "2:1: history.keep: learning (7d) must not be longer than keep (36h)", false},
-		{"learning for a year", "[history]\nlearning='365d'\n", "2:1: history.learning: must be 0 or more and at most 90d, not \"365d\"", false},
+		{"learning for a year", "[history]\nlearning='365d'\n", "2:1: history.learning: must be from 0d to 90d, not \"365d\"", false},
 		{"a digest at an hour without minutes", "[digest]\nhour='8'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"8\"", false},
 		{"a digest at seven, not in full", "[digest]\nhour='7:00'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"7:00\"", false},
 		{"a digest at an hour that no day has", "[digest]\nhour='24:00'\n", "2:1: digest.hour: must be a time of day such as \"08:00\", not \"24:00\"", false},
@@ -145,7 +147,7 @@ func TestBadSettings(t *testing.T) {
 		{"a list over plain http", "[provider.list]\nurl='http://example.com/x'\n", "2:1: provider.list.url: http:// is allowed to this machine only, use https://", false},
 		{"a list whose URL has a token, in an open file", "[provider.list]\nurl='https://example.com/x?token=" + plantedKey + "'\n", "2:1: provider.list.url: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
 		{"a list whose URL is in a file that is missing", "[provider.list]\nurl_file='DIR/none'\n", "2:1: provider.list.url_file: no such file or directory", false},
-		{"a list that is always fetched", "[provider.list]\nurl='https://example.com/x'\nrefresh='1m'\n", "3:1: provider.list.refresh: must be 10m or more, not \"1m\"", false},
+		{"a list that is always fetched", "[provider.list]\nurl='https://example.com/x'\nrefresh='1m'\n", "3:1: provider.list.refresh: must be from 10m to 30d, not \"1m\"", false},
 		{"a file that is fetched", "[provider.list]\npath='/x'\nrefresh='1h'\n", "3:1: provider.list.refresh: is for lists with a url\n  a file is read anew when it changes", false},
 		{"a list's score too high", "[provider.list]\npath='/x'\nscore=101\n", "3:1: provider.list.score: must be from 0 to 100, not \"101\"", false},
 		{"a list of an unknown sort", "[provider.list]\npath='/x'\ntrait='botnet'\n", "3:1: provider.list.trait: must be tor, vpn, proxy, hosting or mobile, not \"botnet\"", false},
@@ -178,9 +180,9 @@ func TestBadSettings(t *testing.T) {
 			"2:6: rule.asn: " + asnError + ", not \"AS1.2\"\n2:15: rule.asn: " + asnError + ", not \"4294967296\"\n2:27: rule.asn: " + asnError + ", not true or false", false},
 		{"a rule for no systems", "[[rule]]\nasn=[]\n" + does, "2:1: rule.asn: must not be empty\n  leave it out", false},
 		{"a rule for a label without a value", "[[rule]]\nlabel='env'\n" + does, "2:1: rule.label: must be a label and its value, such as \"env=prod\"", false},
-		{"a rule for labels as a table", "[[rule]]\nlabel={env='prod'}\n" + does, "2:1: rule.label: must be text in quotes or a list of such, not a table", false},
-		{"a rule for a person mistyped", "[people]\nalice=['" + somebody + "']\n[[rule]]\nkey='alcie'\n" + does, "4:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or a name of [people], not \"alcie\"\n  did you mean \"alice\"?", false},
-		{"a rule for a fingerprint cut off", "[[rule]]\nkey='SHA256:abc'\n" + does, "2:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or a name of [people], not \"SHA256:abc\"\n  the settings name no people", false},
+		{"a rule for labels as a table", "[[rule]]\nlabel={env='prod'}\n" + does, "2:1: rule.label: must be text in quotes, not a table", false},
+		{"a rule for a person mistyped", "[people]\nalice=['" + somebody + "']\n[[rule]]\nkey='alcie'\n" + does, "4:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or the name of a person, not \"alcie\"\n  did you mean \"alice\"?", false},
+		{"a rule for a fingerprint cut off", "[[rule]]\nkey='SHA256:abc'\n" + does, "2:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or the name of a person, not \"SHA256:abc\"\n  the settings name no people", false},
 		{"a person who is wrong is told once", "[people]\nalice=['x']\n[[rule]]\nkey='alice'\n" + does, "2:8: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
 		{"a rule for hours without minutes", "[[rule]]\nhours=['mon-fri',\n'22-06']\n" + does, "3:1: rule.hours: " + hoursError + ", not \"22-06\"", false},
 		{"a rule for hours that are none", "[[rule]]\nhours='08:00-08:00'\n" + does, "2:1: rule.hours: " + hoursError + ", not \"08:00-08:00\"", false},
@@ -254,7 +256,7 @@ func TestBadSettings(t *testing.T) {
 			path := write(t, dir, "config.toml", strings.ReplaceAll(row.file, "DIR", dir), mode)
 			c, err := Load(path)
 			var got strings.Builder
-			for _, e := range Errors(err) {
+			for _, e := range strictoml.Errors(err) {
 				got.WriteString(strings.TrimPrefix(e.Error(), path+":") + "\n")
 				if e.Hint != "" {
 					got.WriteString("  " + e.Hint + "\n")
@@ -276,7 +278,7 @@ const (
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
 	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: destination, detector, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, pattern, people, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
+	knownAtTop   = "  known here: destination, detector, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, pattern, people, person, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
 	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
 	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
 	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // Rows as those of TestBadSettings.
@@ -52,11 +54,11 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a detector twice", det + det,
 			"6:1: detector.name: the detector in line 2 has this name"},
 		{"a detector out of bounds", "[[detector]]\nname='a'\ncount=0\nwithin='32d'\nby='adress'\ndistinct=65\n",
-			"3:1: detector.count: must be from 1 to 1000, not \"0\"\n4:1: detector.within: must be more than 0 and at most 744h, not \"32d\"\n5:1: detector.by: must be address, user or network, not \"adress\"\n  did you mean \"address\"?\n6:1: detector.distinct: must be from 0 to 64, not \"65\""},
+			"3:1: detector.count: must be from 1 to 1000, not \"0\"\n4:1: detector.within: must be from 1s to 31d, not \"32d\"\n5:1: detector.by: must be address, user or network, not \"adress\"\n  did you mean \"address\"?\n6:1: detector.distinct: must be from 0 to 64, not \"65\""},
 		{"more different names than attempts", det + "distinct=4\n",
 			"5:1: detector.distinct: must not be more than count (3)"},
 		{"too short", "[[detector]]\nname='a'\ncount=3\nwithin='1ms'\n",
-			"4:1: detector.within: must be 1s or more, not \"1ms\""},
+			"4:1: detector.within: must be from 1s to 31d, not \"1ms\""},
 		{"no list", "[detector]\nname='a'\n",
 			"1:2: detector: must be a list of tables, not a table\n  write [[detector]]"},
 
@@ -67,9 +69,9 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a pattern twice", pat + pat,
 			"5:1: pattern.name: the pattern in line 2 has this name"},
 		{"a broken expression", "[[pattern]]\nname='a'\nmatch='a(b'\nignore=['[', 'ok']\n",
-			"3:1: pattern.match: no regular expression: missing closing ) at \"a(b\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is\n4:9: pattern.ignore: no regular expression: missing closing ] at \"[\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is"},
+			"3:1: pattern.match: not a regular expression: missing closing ) at \"a(b\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is\n4:9: pattern.ignore: not a regular expression: missing closing ] at \"[\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is"},
 		{"an expression that repeats too much", "[[pattern]]\nname='a'\nmatch='(a{1000}){1000}'\n",
-			"3:1: pattern.match: no regular expression: invalid repeat count at \"{1000}\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is"},
+			"3:1: pattern.match: not a regular expression: invalid repeat count at \"{1000}\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is"},
 		{"an expression with too many steps", "[[pattern]]\nname='a'\nmatch='(a{900}b)(c{900}d)(e{900}f)(g{900}h)(i{900}j)(k{900}l)(m{900}n)(o{900}p)(q{900}r)(s{900}t)(u{900}v)'\n",
 			"3:1: pattern.match: the regular expression has 9935 steps, at most 2000 are taken: split it, or repeat less"},
 		{"a capture that is not there", "[[pattern]]\nname='a'\nmatch='(?P<dev>x)'\ntitle='${dve}'\ntext='$x'\n",
@@ -157,7 +159,7 @@ func said(t *testing.T, file string, mode os.FileMode) string {
 	_, err := Load(path)
 	checkNoSecret(t, err)
 	var got []string
-	for _, e := range Errors(err) {
+	for _, e := range strictoml.Errors(err) {
 		got = append(got, strings.TrimPrefix(strings.ReplaceAll(e.Error(), path+":", ""), path+":"))
 		if e.Hint != "" {
 			got = append(got, "  "+strings.ReplaceAll(e.Hint, path, "FILE"))

@@ -1,7 +1,6 @@
-// Package config owns the settings file: where it is looked for, how it is
-// read, and what may stand in it. It is strict: an unknown key, a value that
-// can't be meant, or a secret that others can read is an error that names the
-// file, the line, the column and the key.
+// Package config owns the settings file: where it is looked for, how its parts
+// are put together, and which package owns which table. What a table means
+// stands with its owner; strictoml decodes it and finds all that is wrong.
 //
 // It must never show a secret, take a setting from the environment (but for
 // the folder of systemd's credentials), or guess at what a broken file meant.
@@ -10,47 +9,69 @@ package config
 
 import (
 	"crypto/x509"
-	"net/netip"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
+	// The program depends on nothing on the host, and small systems have no
+	// time zones. It is 450 KB of data that are not touched until asked for.
+	_ "time/tzdata"
 
-	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/enrich"
+	"github.com/sshnotify/sshnotify/enrich/builtin"
+	"github.com/sshnotify/sshnotify/internal/channel"
+	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/publish"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // Config is what the settings say, checked, with defaults filled in.
 type Config struct {
-	Host     string            // empty: the machine's own name
-	Labels   map[string]string // nil: none
-	Notify   string            // NotifyAll or NotifyUnusual
-	TimeZone string            // IANA name; empty: the machine's; see Zone
-	SpoolDir string            // absolute; empty: Places.SpoolDir
-	StateDir string            // absolute; empty: Places.StateDir
+	Watching
+	policy.Settings
 
-	Enrich       Enrich
-	Risk         Risk
-	History      History
-	Digest       Digest
-	Raise        policy.Raise
-	People       map[string][]string // name to fingerprints (SHA256:…); nil: none
-	Groups       map[string][]string // name to users, who may be globs; nil: none
-	Networks     []Network           // in order of appearance
-	Rules        []policy.Rule       // in order of appearance: the first that matches holds
-	Providers    []Provider          // in order of appearance
-	Destinations []Destination       // in order of appearance; none: alerts go to the system log
-	Login        Login
-	Watch        Watch
-	Sources      []Source          // in order of appearance; none: the journal, else the usual files
-	Detectors    []attack.Detector // those of the settings; see AllDetectors
-	Patterns     []pattern.Pattern // in order of appearance
-	Publish      Publish
-	Group        Group
-	Links        Links
-	Outbound     Outbound
+	Notify       string           `toml:"notify" check:"oneof=all unusual"`
+	Enrich       enrich.Settings  `toml:"enrich"`
+	History      history.Settings `toml:"history"`
+	Providers    Providers        `toml:"provider"`
+	Destinations Destinations     `toml:"destination"` // none: alerts go to the system log
+	Login        Login            `toml:"login"`
+	Group        Group            `toml:"group"`
+	Links        Links            `toml:"links"`
+	Outbound     Outbound         `toml:"outbound"`
 
-	Files []string // the settings files that were read, in order
+	Files []string           // the settings files that were read, in order
+	Notes []*strictoml.Error // what is read, and should be written otherwise
+}
+
+// Watching is all that a watcher needs of the settings. It holds no secret, nor
+// where one is, so that a watcher need not be able to read the settings
+// themselves. It can be written as JSON and read back.
+type Watching struct {
+	Host      string            `toml:"host" check:"line=253"` // empty: the machine's own name
+	Labels    map[string]string `toml:"labels" each:"label" check:"line=64"`
+	TimeZone  string            `toml:"time_zone"`              // IANA name; empty: the machine's; see Zone
+	SpoolDir  string            `toml:"spool_dir" check:"path"` // empty: Places.SpoolDir
+	StateDir  string            `toml:"state_dir" check:"path"` // empty: Places.StateDir
+	Digest    Digest            `toml:"digest"`
+	Watch     Watch             `toml:"watch"`
+	Sources   source.Sources    `toml:"source"` // none: the journal, else the usual files
+	Detectors []attack.Detector `toml:"detector"`
+	Patterns  []pattern.Pattern `toml:"pattern"`
+	Publish   publish.Settings  `toml:"publish"`
+}
+
+// Config returns settings that say just this, and are the defaults otherwise.
+func (w Watching) Config() Config {
+	c := Default()
+	c.Watching = w
+	return c
 }
 
 // The values of Config.Notify.
@@ -59,108 +80,268 @@ const (
 	NotifyUnusual = "unusual" // usual logins are told in the daily digest only
 )
 
-// Enrich bounds the look-ups.
-type Enrich struct {
-	Timeout  time.Duration // for all providers together
-	CacheTTL time.Duration
-	Builtin  bool // the built-in database is asked too
-}
-
-// History is about the memory of earlier logins.
-type History struct {
-	Enabled  bool
-	Keep     time.Duration // a day or more
-	Learning time.Duration // at most Keep; 0: what is new raises from the first login on
-}
-
 // Digest is when the daily digest is sent, by the clock of Config.Zone.
-type Digest struct{ Hour, Minute int }
-
-// Network is one that the settings give a name. A prefix is in one network
-// only, but those of one may lie within those of another.
-type Network struct {
-	Name     string
-	Prefixes []netip.Prefix // masked; IPv4 is never written as IPv6
+type Digest struct {
+	At strictoml.Clock `toml:"hour"`
 }
 
-// Risk says which scores are medium (above YellowAbove) and high (above
-// RedAbove). 0 ≤ YellowAbove < RedAbove ≤ 100.
-type Risk struct{ YellowAbove, RedAbove int }
-
-// Destination is where alerts go.
-type Destination struct {
-	Name        string          // of its table
-	Type        string          // DestinationSlack or DestinationLog
-	WebhookURL  outbound.Secret // of a Slack destination
-	MinSeverity event.Severity
-}
-
-// The types of destinations.
-const (
-	DestinationSlack = "slack"
-	DestinationLog   = "log"
-)
+// Time returns how long after midnight that is.
+func (d Digest) Time() time.Duration { return time.Duration(d.At) * time.Minute }
 
 // Login says which logins are told.
 type Login struct {
-	NotifyLogout   string         // LogoutAll, LogoutAlerted or LogoutNone
-	IgnoreUsers    []string       // recorded and in the digest, not sent; but told where key, network or country is new
-	IgnoreNetworks []netip.Prefix // masked; IPv4 is never written as IPv6
+	// NotifyLogout is all, alerted (where the login was medium or worse) or none.
+	NotifyLogout string `toml:"notify_logout" check:"oneof=all alerted none"`
+	// Those ignored are recorded and in the digest, not sent; but told where key,
+	// network or country is new.
+	policy.Ignore
 }
 
-// The values of Login.NotifyLogout.
-const (
-	LogoutAll     = "all"
-	LogoutAlerted = "alerted" // where the login was medium or worse
-	LogoutNone    = "none"
-)
+// Watch says which attacks are told.
+type Watch struct {
+	// Notify is digest (attacks are told in the daily digest only) or each (an
+	// alert when one starts and one when it ends). A login after failures is told
+	// at once, whatever this says.
+	Notify        string `toml:"notify" check:"oneof=digest each"`
+	policy.Ignore        // attempts by these are not looked at
+	StateDir      string `toml:"state_dir" check:"path"` // empty: whoever runs it decides
+}
+
+// WatchEach is the value of Watch.Notify for alerts of each attack.
+const WatchEach = "each"
 
 // Group says how repeats become one message.
 type Group struct {
-	Window time.Duration // 0: every repeat is told by itself
+	Window time.Duration `toml:"window" check:"min=0s,max=1d"` // 0: every repeat is told by itself
 }
 
 // Links are shown with alerts.
 type Links struct {
-	Runbook string // http or https; empty: none
+	Runbook string `toml:"runbook"` // http or https; empty: none
+}
+
+// Validate takes what can stand in every channel's message.
+func (l *Links) Validate(at strictoml.At) {
+	const most = 500
+	u, err := url.Parse(l.Runbook)
+	if at.Has("runbook") && at.OK() && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil ||
+		!strictoml.IsLine(l.Runbook, most) || strings.ContainsAny(l.Runbook, " <>|\"`")) {
+		at.Fail("runbook", "must be a link: http:// or https://, a host, no user name, at most %d characters", most)
+	}
 }
 
 // Outbound says how the network is reached. Proxies come from here only, never
 // from the environment: a user's ~/.pam_environment can set HTTPS_PROXY.
 type Outbound struct {
-	Proxy   outbound.Secret // a URL that outbound.CheckProxyURL takes; zero: none
-	CAFile  string          // absolute; empty: none
+	Proxy   outbound.Secret `toml:"proxy,secreturl"` // a URL that outbound.CheckProxyURL takes; zero: none
+	CAFile  string          `toml:"ca_file" check:"path"`
 	RootCAs *x509.CertPool  // the machine's certificates and those of CAFile; nil without CAFile
+}
+
+// Validate looks at the proxy, and reads the certificates.
+func (o *Outbound) Validate(at strictoml.At) {
+	if !o.Proxy.IsZero() {
+		if err := outbound.CheckProxyURL(o.Proxy.Reveal()); err != nil {
+			at.Fail("proxy", "%s", err)
+		}
+	}
+	if o.CAFile == "" {
+		return
+	}
+	pem, _, err := strictoml.ReadFile(o.CAFile)
+	if err != nil {
+		at.Fail("ca_file", "%s", err).Err = err
+		return
+	}
+	if o.RootCAs, err = x509.SystemCertPool(); err != nil { // a machine without certificates of its own
+		o.RootCAs = x509.NewCertPool()
+	}
+	if !o.RootCAs.AppendCertsFromPEM(pem) {
+		at.Fail("ca_file", "no certificate in PEM form in it")
+	}
 }
 
 // Default is what holds without settings.
 func Default() Config {
 	return Config{
-		Notify:  NotifyAll,
-		Enrich:  Enrich{Timeout: 3 * time.Second, CacheTTL: time.Hour, Builtin: true},
-		Risk:    Risk{YellowAbove: 34, RedAbove: 67},
-		History: History{Enabled: true, Keep: 400 * day, Learning: 7 * day},
-		Digest:  Digest{Hour: 8},
-		Raise:   policy.DefaultRaise(),
-		Login:   Login{NotifyLogout: LogoutAlerted},
-		Watch:   Watch{Notify: WatchDigest},
-		Publish: Publish{PerHour: 10, MinAttempts: 5},
-		Group:   Group{Window: 10 * time.Minute},
+		Watching: Watching{Digest: Digest{At: 8 * 60}, Watch: Watch{Notify: "digest"}, Publish: publish.DefaultSettings()},
+		Settings: policy.DefaultSettings(),
+		Notify:   NotifyAll,
+		Enrich:   enrich.DefaultSettings(),
+		History:  history.DefaultSettings(),
+		Login:    Login{NotifyLogout: "alerted"},
+		Group:    Group{Window: 10 * time.Minute},
+	}
+}
+
+// maxLabels is how many are shown beside the host.
+const maxLabels = 16
+
+// Validate looks at what one table says of another.
+func (c *Config) Validate(at strictoml.At) {
+	if len(c.Labels) > maxLabels {
+		at.Fail("labels", "at most %d labels", maxLabels)
+	}
+	// "" and "Local" mean something to LoadLocation, but name no zone.
+	if _, err := time.LoadLocation(c.TimeZone); at.Has("time_zone") && (err != nil || c.TimeZone == "" || c.TimeZone == "Local") {
+		at.Fail("time_zone", "no such time zone").Hint = `a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
+	}
+	if c.Notify == NotifyUnusual && !c.History.Enabled {
+		at.Fail("notify", `"unusual" needs the memory that history.enabled = false turns off`).Hint = `notify = "all"`
+	}
+	for _, p := range c.Providers {
+		if p.Type == builtin.TypeName && !c.Enrich.Builtin {
+			at.Fail("provider."+p.Name, "enrich.builtin = false turns it off").Hint = "leave one of them out"
+		}
+	}
+	for i, r := range c.Rules {
+		c.alerted(at, fmt.Sprintf("rule.%d.destination", i), r.Destination)
+	}
+	sources := at.Names("source")
+	for i, p := range c.Patterns {
+		c.alerted(at, fmt.Sprintf("pattern.%d.destination", i), p.Destinations)
+		if len(sources) == 0 {
+			continue // they are called by their paths
+		}
+		names := slices.Clone(p.Sources)
+		for i, s := range names {
+			if strings.ContainsAny(s, "*?") {
+				names[i] = "" // a glob
+			}
+		}
+		at.Known(fmt.Sprintf("pattern.%d.source", i), names, sources, "the name of a source, or a glob", "sources")
+	}
+}
+
+// alerted looks at names of destinations that alerts go to.
+func (c *Config) alerted(at strictoml.At, key string, names []string) {
+	known := at.Names("destination")
+	if !slices.ContainsFunc(known, func(name string) bool { return !slices.Contains(c.Publish.Destinations, name) }) {
+		known = append(known, channel.LogType) // where alerts go then
+	}
+	at.Known(key, names, known, "the name of a destination", "destinations")
+	for i, name := range names {
+		if slices.Contains(c.Publish.Destinations, name) {
+			at.Fail(fmt.Sprintf("%s.%d", key, i), "gets published attacks only, as publish.destination says").Hint = "leave it out there, or here"
+		}
 	}
 }
 
 // Policy is what the policy needs of the settings.
 func (c Config) Policy() policy.Settings {
-	s := policy.Settings{
-		YellowAbove: c.Risk.YellowAbove, RedAbove: c.Risk.RedAbove, Raise: c.Raise, Groups: c.Groups,
-		Networks: map[string][]netip.Prefix{}, People: map[string]bool{}, Rules: c.Rules,
-		Zone: c.Zone(), Learning: c.History.Learning,
-	}
-	for _, n := range c.Networks {
-		s.Networks[n.Name] = n.Prefixes
-	}
-	for name := range c.People {
-		s.People[name] = true
-	}
+	s := c.Settings
+	s.Zone, s.Learning = c.Zone(), c.History.Learning
 	return s
+}
+
+// Zone is where the times of messages are told. (time.LoadLocation takes an
+// empty name for UTC.)
+func (c Config) Zone() *time.Location {
+	if c.TimeZone == "" {
+		return time.Local
+	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil { // Load has checked it; a Config made by hand may be wrong
+		return time.UTC
+	}
+	return zone
+}
+
+// AlertDestinations returns the destinations that alerts go to: all but those
+// that [publish] names. None: alerts go to the system log.
+func (c Config) AlertDestinations() []Destination {
+	return slices.DeleteFunc(slices.Clone(c.Destinations), func(d Destination) bool { return slices.Contains(c.Publish.Destinations, d.Name) })
+}
+
+// NamedNetworks returns [networks] as look-ups take them.
+func (c Config) NamedNetworks() (all []enrich.NamedNetwork) {
+	for name, prefixes := range c.Networks {
+		for _, p := range prefixes {
+			all = append(all, enrich.NamedNetwork{Prefix: p, Name: name})
+		}
+	}
+	return all
+}
+
+// Summary says in a few lines what the settings mean, for somebody who has just
+// written them. It holds no secret.
+func (c Config) Summary() []string {
+	providers := "providers: " + list(c.Providers, "none", func(p Provider) string { return titled(p.Name, p.Type) })
+	if !slices.ContainsFunc(c.Providers, func(p Provider) bool { return p.Type == builtin.TypeName }) {
+		not := ""
+		if !c.Enrich.Builtin {
+			not = "not "
+		}
+		providers += ", and " + not + "the built-in database"
+	}
+	memory := "memory: none"
+	if c.History.Enabled {
+		memory = fmt.Sprintf("memory: of %s, learning for %s", strictoml.FormatDuration(c.History.Keep), strictoml.FormatDuration(c.History.Learning))
+	}
+	told := "told: every login"
+	if c.Notify == NotifyUnusual {
+		told = fmt.Sprintf("told: unusual logins at once, usual ones in a digest at %v (%v)", c.Digest.At, c.Zone())
+	}
+	lines := []string{
+		"destinations: " + list(c.AlertDestinations(), "none, alerts go to the system log", func(d Destination) string {
+			return titled(d.Name, d.Type) + " from " + d.MinSeverity.String()
+		}),
+		providers, memory, told,
+	}
+	if len(c.Rules) > 0 {
+		n := 0
+		lines = append(lines, "rules: "+list(c.Rules, "", func(r policy.Rule) string {
+			if n++; r.Name == "" {
+				return fmt.Sprint(n)
+			}
+			return r.Name
+		}))
+	}
+	if len(c.Sources) > 0 {
+		lines = append(lines, "sources: "+list(c.Sources, "", func(s source.Named) string { return titled(s.Name, s.Type) }))
+	}
+	if c.Watch.Notify == WatchEach || len(c.Detectors) > 0 {
+		told := "attacks: in the digest, but a login after failures at once"
+		if c.Watch.Notify == WatchEach {
+			told = "attacks: each when it starts and when it ends"
+		}
+		if len(c.Detectors) > 0 {
+			told += "; detectors: " + list(attack.WithDefaults(c.Detectors), "", func(d attack.Detector) string { return d.Name })
+		}
+		lines = append(lines, told)
+	}
+	if len(c.Patterns) > 0 {
+		lines = append(lines, "patterns: "+list(c.Patterns, "", func(p pattern.Pattern) string { return p.Name }))
+	}
+	if p := c.Publish; p.Enabled() {
+		to := slices.Clone(p.Destinations)
+		if p.Dir != "" {
+			to = append(to, p.Dir)
+		}
+		names := "without names"
+		if p.Names {
+			names = "with the names tried"
+		}
+		lines = append(lines, fmt.Sprintf("published: attacks of %d attempts and more, %s, at most %d an hour, to %s", p.MinAttempts, names, p.PerHour, strings.Join(to, ", ")))
+	}
+	return lines
+}
+
+// titled adds the type of a thing that is not called by it.
+func titled(name, typ string) string {
+	if name == typ {
+		return name
+	}
+	return name + " (" + typ + ")"
+}
+
+func list[T any](all []T, none string, text func(T) string) string {
+	if len(all) == 0 {
+		return none
+	}
+	texts := make([]string, len(all))
+	for i, x := range all {
+		texts[i] = text(x)
+	}
+	return strings.Join(texts, ", ")
 }

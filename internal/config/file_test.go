@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 func TestFilesThatCannotBeRead(t *testing.T) {
@@ -20,8 +21,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	if err := syscall.Mkfifo(dir+"/fifo.toml", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir, "large.toml", strings.Repeat("#", maxFile+1), 0o600)
-	write(t, dir, "full.toml", strings.Repeat("#", maxFile), 0o600)
+	write(t, dir, "large.toml", strings.Repeat("#", 1<<20+1), 0o600)
+	write(t, dir, "full.toml", strings.Repeat("#", 1<<20), 0o600)
 	if err := os.Symlink("full.toml", dir+"/link.toml"); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func TestConfDWithoutConfigToml(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "conf.d/1.toml", "host='a'\n", 0o644)
 	_, err := Load(dir + "/config.toml")
-	errs := Errors(err)
+	errs := strictoml.Errors(err)
 	if len(errs) != 1 || errs[0].Hint != "conf.d is read with a config.toml only, which may be empty: touch "+dir+"/config.toml" {
 		t.Errorf("%v", errs)
 	}

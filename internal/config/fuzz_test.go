@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // FuzzLoad: whatever stands in the file, reading it ends, finds its errors a
@@ -43,10 +45,10 @@ func FuzzLoad(f *testing.F) {
 			c.Summary()
 			return
 		}
-		if len(Errors(err)) == 0 {
+		if len(strictoml.Errors(err)) == 0 {
 			t.Fatalf("%v is no *Error", err)
 		}
-		for _, e := range Errors(err) {
+		for _, e := range strictoml.Errors(err) {
 			if e.Line < 1 || e.Line > bytes.Count(data, []byte("\n"))+1 || e.Column < 1 || e.Message == "" {
 				t.Errorf("no place in the file: %+v", e)
 			}

@@ -2,41 +2,40 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
-// Load is LoadWith without options.
-func Load(path string) (Config, error) { return LoadWith(path, Options{}) }
+// Load reads the settings file at path, and then conf.d/*.toml beside it in the
+// order of their names. That there is no such file is an error.
+// strictoml.Errors lists all that is wrong; the Config is then not to be used.
+func Load(path string) (Config, error) { return load(path, false) }
 
-// Options are what the settings may name and this package does not know.
-type Options struct {
-	// Services are the services that are asked over HTTP, by their types. Nil:
-	// those of Services.
-	Services map[string]ServiceForm
-	// WithoutSecrets reads no secret, for who needs none: all of them are zero.
-	WithoutSecrets bool
-}
+// LoadWithoutSecrets is Load for who needs no secret: all of them are zero, and
+// their files need not be there.
+func LoadWithoutSecrets(path string) (Config, error) { return load(path, true) }
 
-// LoadWith reads the settings file at path, and then conf.d/*.toml beside it in
-// the order of their names. That there is no such file is an error. Errors
-// lists all that is wrong; the Config is then not to be used.
-func LoadWith(path string, o Options) (Config, error) {
-	l := loader{services: o.Services, withoutSecrets: o.WithoutSecrets}
+func load(path string, withoutSecrets bool) (Config, error) {
+	l := loader{withoutSecrets: withoutSecrets}
 	more, err := confD(path)
-	if e, ok := errors.AsType[*Error](err); ok {
-		l.errs = append(l.errs, e)
+	if err != nil {
+		l.errs = append(l.errs, err)
 	}
 	for _, p := range append([]string{path}, more...) {
-		data, mode, err := readFile(p)
+		data, mode, err := strictoml.ReadFile(p)
 		if err == nil {
 			l.add(p, mode, data)
 			continue
 		}
-		e := &Error{File: p, Message: err.Error(), Err: err}
+		e := &strictoml.Error{File: p, Message: err.Error(), Err: err}
 		if p == path && len(more) > 0 && errors.Is(err, fs.ErrNotExist) {
-			e.Hint = "conf.d is read with a config.toml only, which may be empty: touch " + shellWord(path)
+			e.Hint = "conf.d is read with a config.toml only, which may be empty: touch " + strictoml.ShellWord(path)
 		}
 		l.files = append(l.files, p)
 		l.errs = append(l.errs, e)
@@ -44,38 +43,73 @@ func LoadWith(path string, o Options) (Config, error) {
 	return l.finish()
 }
 
+// confD lists the files that are merged after the settings file at path, in
+// the order of their names.
+func confD(path string) ([]string, *strictoml.Error) {
+	dir := filepath.Join(filepath.Dir(path), "conf.d")
+	entries, err := os.ReadDir(dir) // sorted
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = p.Err
+	}
+	if err != nil {
+		return nil, &strictoml.Error{File: dir, Message: err.Error(), Err: err}
+	}
+	var paths []string
+	for _, e := range entries {
+		// What editors leave behind while they work begins with a dot.
+		if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
+}
+
+// Find returns the default settings file, and whether there is one to Load. If
+// not, Default holds. A file that can't be looked at, and a conf.d without a
+// config.toml, count as settings, so that Load says what is wrong with them.
+func Find(u paths.User) (path string, ok bool) {
+	path = u.ConfigFile()
+	if path == "" {
+		return "", false
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return path, true
+	}
+	more, err := confD(path)
+	return path, err != nil || len(more) > 0
+}
+
 // loader gathers what is wrong, so that a person sees all of it at once.
 type loader struct {
-	files []string
-	docs  []*document // those of files that could be parsed
-	errs  []*Error
-	told  map[string]bool // files that were said to be open to others
-
-	services       map[string]ServiceForm
 	withoutSecrets bool
+
+	files []string
+	roots []*strictoml.Node // of the files that could be parsed
+	errs  []*strictoml.Error
 }
 
 // add takes the next settings file.
 func (l *loader) add(path string, mode fs.FileMode, data []byte) {
 	l.files = append(l.files, path)
-	doc := &document{path: path, mode: mode}
-	if e := parse(doc, data); e != nil {
-		l.errs = append(l.errs, e)
+	root, err := strictoml.Parse(&strictoml.File{Name: path, Mode: mode}, data)
+	if err != nil {
+		l.errs = append(l.errs, strictoml.Errors(err)...)
 		return
 	}
-	l.docs = append(l.docs, doc)
+	l.roots = append(l.roots, root)
 }
 
 // finish says what all files together mean.
 func (l *loader) finish() (Config, error) {
-	c := Default()
+	c, d := Default(), strictoml.Decoder{WithoutSecrets: l.withoutSecrets}
 	c.Files = l.files
-	if l.services == nil {
-		l.services = Services()
-	}
-	l.root(l.merge(), &c)
-	if len(l.errs) > 0 {
-		return Config{}, join(l.errs, l.files)
+	d.Decode(merge(&d, l.roots), &c)
+	c.Notes = d.Notes()
+	if errs := append(l.errs, d.Errors()...); len(errs) > 0 {
+		return Config{}, strictoml.Join(errs, l.files...)
 	}
 	return c, nil
 }
@@ -83,46 +117,39 @@ func (l *loader) finish() (Config, error) {
 // merge makes one tree of all files. What one file has set no other may set or
 // add to, so that one always knows where to look; only tables that hold named
 // tables are put together, and lists of such.
-func (l *loader) merge() *node {
-	all := &node{}
-	for _, doc := range l.docs {
-		for _, n := range doc.root.children {
-			old := all.child(n.key)
-			named := n.kind == tableKind && slices.Contains([]string{"provider", "destination", "source"}, n.key)
+func merge(d *strictoml.Decoder, roots []*strictoml.Node) *strictoml.Node {
+	all := &strictoml.Node{File: &strictoml.File{}}
+	for _, root := range roots {
+		for _, n := range root.Children {
+			old := all.Child(n.Key)
+			named := n.Kind == strictoml.Table && slices.Contains([]string{"provider", "destination", "source", "person"}, n.Key)
 			// Each has a name of its own, and their order means nothing.
-			listed := n.kind == listKind && slices.Contains([]string{"detector", "pattern"}, n.key)
+			listed := n.Kind == strictoml.List && slices.Contains([]string{"detector", "pattern"}, n.Key)
 			switch {
 			case old == nil && (named || listed):
 				one := *n // its children will be those of other files too
-				one.children = append([]*node(nil), n.children...)
-				all.children = append(all.children, &one)
+				one.Children = slices.Clone(n.Children)
+				all.Children = append(all.Children, &one)
 			case old == nil:
-				all.children = append(all.children, n)
-			case named && old.kind == tableKind:
-				for _, c := range n.children {
-					if was := old.child(c.key); was != nil {
-						l.twice(c, was)
+				all.Children = append(all.Children, n)
+			case named && old.Kind == strictoml.Table:
+				for _, c := range n.Children {
+					if was := old.Child(c.Key); was != nil {
+						twice(d, c, was)
 						continue
 					}
-					old.children = append(old.children, c)
+					old.Children = append(old.Children, c)
 				}
-			case listed && old.kind == listKind:
-				old.children = append(old.children, n.children...)
+			case listed && old.Kind == strictoml.List:
+				old.Children = append(old.Children, n.Children...)
 			default:
-				l.twice(n, old)
+				twice(d, n, old)
 			}
 		}
 	}
 	return all
 }
 
-func (l *loader) twice(n, old *node) {
-	l.fail(n, "", "already set in %s, line %d", old.doc.path, old.line)
-}
-
-func (l *loader) fail(n *node, hint, format string, args ...any) {
-	l.errs = append(l.errs, &Error{
-		File: n.doc.path, Line: n.line, Column: n.column,
-		Key: n.path, Message: fmt.Sprintf(format, args...), Hint: hint,
-	})
+func twice(d *strictoml.Decoder, n, old *strictoml.Node) {
+	d.Fail(n, "already set in %s, line %d", old.File.Name, old.Line)
 }

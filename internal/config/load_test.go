@@ -17,11 +17,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/sshnotify/sshnotify/enrich"
+	"github.com/sshnotify/sshnotify/enrich/netlist"
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/publish"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // The secrets of the sample. Whatever goes wrong, no part of these is shown.
@@ -43,7 +50,7 @@ func checkNoSecret(t *testing.T, err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	for _, e := range Errors(err) {
+	for _, e := range strictoml.Errors(err) {
 		text += "\n" + e.Key + "\n" + e.Hint
 		if e.Err != nil {
 			text += "\n" + e.Err.Error()
@@ -105,95 +112,87 @@ func TestSample(t *testing.T) {
 	night := policy.Hours{Days: [7]bool{1: true, 2: true, 3: true, 4: true, 5: true}, From: 22 * 60, To: 6 * 60}
 	weekend := policy.Hours{Days: [7]bool{0: true, 6: true}, To: 24 * 60}
 	want := Config{
-		Host: "db1.example.com", Labels: map[string]string{"env": "prod", "role": "db"},
-		Notify: NotifyUnusual, TimeZone: "Europe/Dublin",
-		SpoolDir: "/srv/sshnotify/spool", StateDir: "/srv/sshnotify/state",
-		Enrich:  Enrich{Timeout: 2 * time.Second, CacheTTL: 30 * time.Minute, Builtin: true},
-		Risk:    Risk{YellowAbove: 30, RedAbove: 60},
-		History: History{Enabled: true, Keep: 200 * day, Learning: 36 * time.Hour},
-		Digest:  Digest{Hour: 7, Minute: 30},
-		Raise:   raised,
-		Groups:  map[string][]string{"admins": {"alice", "adm-*"}, "nobody": nil},
-		Networks: []Network{
-			{"office", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8:1::/48")}},
-			{"vpn", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}},
+		Watching: Watching{
+			Host: "db1.example.com", Labels: map[string]string{"env": "prod", "role": "db"}, TimeZone: "Europe/Dublin",
+			SpoolDir: "/srv/sshnotify/spool", StateDir: "/srv/sshnotify/state",
+			Digest: Digest{At: 7*60 + 30},
+			Watch: Watch{Notify: WatchEach, Ignore: policy.Ignore{Users: []string{"probe"}, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}},
+				StateDir: "/var/lib/sshnotify-watch"},
+			Sources: source.Sources{
+				{Name: "auth", Type: "file", Settings: &source.File{Path: "/var/log/auth.log"}},
+				{Name: "kern", Type: "file", Settings: &source.File{Path: "/var/log/kern.log"}},
+				{Name: "journal", Type: "journal", Settings: &source.Journal{Match: []string{"_COMM=sshd", "+", "_COMM=sshd-session"}}},
+				{Name: "snort", Type: "pipe", Settings: &source.Pipe{Path: "/run/snort/alert.fifo", Group: "snort"}},
+			},
+			Detectors: []attack.Detector{
+				{Name: "slow-root", Count: 30, Within: 48 * time.Hour, By: attack.ByNetwork, Services: []string{"sshd"}, Distinct: 3},
+				{Name: "fast", Count: 8, Within: 5 * time.Minute, By: attack.ByAddress},
+			},
+			Patterns: []pattern.Pattern{
+				{Name: "disk", Sources: []string{"kern*", "journal"}, Match: regexp.MustCompile(`I/O error, dev (?P<dev>\w+)`),
+					Ignore:   []*regexp.Regexp{regexp.MustCompile("sr0"), regexp.MustCompile(`loop\d`)},
+					Severity: new(event.High), Title: "disk ${dev} of >${host}<", Text: "${line}", By: "${dev}",
+					Threshold: &pattern.Threshold{Type: pattern.Limit, Count: 1, Seconds: 300}, Destinations: []string{"oncall"},
+					Active: []policy.Hours{{Days: night.Days, From: 8 * 60, To: 18 * 60}},
+					Exec:   &pattern.Exec{Command: []string{"/usr/local/bin/act", "--dev=${dev}"}, Timeout: 30 * time.Second}},
+				{Name: "ids", Sources: []string{"snort"}, Decoder: "suricata", IPField: "src_ip", Where: pattern.Where{
+					"alert.severity":     {Max: new(2.0)},
+					"flow.pkts_toserver": {Min: new(0.5), Max: new(1000.0)},
+					"event_type":         {Equals: []string{"alert"}},
+					"alert.signature_id": {Equals: []string{"2001219", "16"}},
+					"alert.signature":    {Glob: []string{"ET *"}, Match: regexp.MustCompile("(?i)scan"), Equals: []string{"ET SCAN"}},
+					"in_iface":           {},
+				}},
+				{Name: "ours", Decoder: "csv", Columns: []string{"time", "who", "what"}, Where: pattern.Where{
+					"what": {Equals: []string{"drop", "delete"}},
+				}},
+			},
+			Publish: publish.Settings{Destinations: []string{"public"}, Dir: "/var/www/attackers", Names: true, PerHour: 20, MinAttempts: 10},
 		},
-		Rules: []policy.Rule{{
-			Name: "admins at night", Group: []string{"admins"}, Hours: []policy.Hours{night, weekend},
-			Network: []policy.RuleNetwork{{Name: "vpn"}, {Prefix: netip.MustParsePrefix("203.0.113.0/24")},
-				{Prefix: netip.MustParsePrefix("2001:db8::1/128")}, {Name: "Tailscale"}},
-			Severity: new(event.High), Destination: []string{"oncall", "log"}, Reason: "admins do not work at night",
-		}, {
-			User: []string{"backup", "ext-*"}, Country: []string{"IE", "GB"}, ASN: []uint32{64500, 64501},
-			Host: []string{"db*.example.com"}, Label: []policy.Label{{Key: "env", Value: "prod"}, {Key: "role", Value: "d?"}},
-			Service: []string{"sshd"}, Key: []string{"alice", "SHA256:DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD"},
-			Method: []string{"publickey"}, NewNetwork: new(false), NewCountry: new(false), NewKey: new(false), NewUser: new(false),
-			Tor: new(false), VPN: new(false), Proxy: new(false), Hosting: new(true), MinRisk: new(0), UnknownRisk: new(false), Ignore: true,
-		}},
-		People: map[string][]string{
-			"alice": {"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
-			"bob (on call)": {
-				"SHA256:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
-				"SHA256:CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC+",
+		Settings: policy.Settings{
+			Risk:   policy.Risk{YellowAbove: 30, RedAbove: 60},
+			Raise:  raised,
+			Groups: map[string][]string{"admins": {"alice", "adm-*"}, "nobody": nil},
+			Networks: policy.Networks{
+				"office": {netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8:1::/48")},
+				"vpn":    {netip.MustParsePrefix("198.51.100.0/24")},
+			},
+			Rules: policy.Rules{{
+				Name: "admins at night", Group: []string{"admins"}, Hours: []policy.Hours{night, weekend},
+				Network: []policy.RuleNetwork{{Name: "vpn"}, {Prefix: netip.MustParsePrefix("203.0.113.0/24")},
+					{Prefix: netip.MustParsePrefix("2001:db8::1/128")}, {Name: "Tailscale"}},
+				Severity: new(event.High), Destination: []string{"oncall", "log"}, Reason: "admins do not work at night",
+			}, {
+				User: []string{"backup", "ext-*"}, Country: []string{"IE", "GB"}, ASN: []policy.ASN{64500, 64501},
+				Host: []string{"db*.example.com"}, Label: []policy.Label{{Key: "env", Value: "prod"}, {Key: "role", Value: "d?"}},
+				Service: []string{"sshd"}, Key: []string{"alice", "SHA256:DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD"},
+				Method: []string{"publickey"}, NewNetwork: new(false), NewCountry: new(false), NewKey: new(false), NewUser: new(false),
+				Tor: new(false), VPN: new(false), Proxy: new(false), Hosting: new(true), MinRisk: new(0), UnknownRisk: new(false), Ignore: true,
+			}},
+			People: policy.People{
+				"alice": {Keys: []string{"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, Accounts: []string{"adm-alice"},
+					Phone: "+35315550123", Slack: "U0123ABCD", Email: "alice@example.com"},
+				"bob (on call)": {Keys: []string{
+					"SHA256:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+					"SHA256:CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC+",
+				}},
 			},
 		},
-		Providers: []Provider{
-			{Name: "threatjammer", Type: ProviderThreatJammer,
-				URL: "https://dublin.api.threatjammer.com", APIKey: outbound.NewSecret(plantedKey)},
-			{Name: "geolite", Type: ProviderMMDB, Path: "/var/lib/GeoIP/GeoLite2-City.mmdb"},
-			{Name: "greynoise", Type: "greynoise", Quota: Quota{PerDay: 40, PerWeek: 50}},
-			{Name: "crowdsec-lapi", Type: "crowdsec-lapi", URL: "http://127.0.0.1:8080", APIKey: outbound.NewSecret(plantedKey)},
-			{Name: "ours", Type: ProviderHTTP, File: dir + "/ours.toml"},
-			{Name: "tor", Type: ProviderList, List: List{URL: outbound.NewSecret("https://check.torproject.org/torbulkexitlist?ip=192.0.2.1"),
-				Refresh: 12 * time.Hour, Label: "Tor exits", Score: new(75), Trait: "tor"}},
-			{Name: "customers", Type: ProviderList, Path: dir + "/customers.txt", List: List{Refresh: day, Label: "customers", Allow: true}},
-			{Name: "cymru", Type: ProviderCymru},
-			{Name: "builtin", Type: ProviderBuiltin},
+		Notify:  NotifyUnusual,
+		Enrich:  enrich.Settings{Timeout: 2 * time.Second, CacheTTL: 30 * time.Minute, Builtin: true},
+		History: history.Settings{Enabled: true, Keep: 200 * 24 * time.Hour, Learning: 36 * time.Hour},
+		Destinations: Destinations{
+			{Name: "slack", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedWebhook)}},
+			{Name: "oncall", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedInline)}, MinSeverity: event.High},
+			{Name: "public", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedWebhook)}},
+			{Name: "log", Type: "log", Settings: &channel.Log{}, MinSeverity: event.Medium},
 		},
-		Destinations: []Destination{
-			{Name: "slack", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedWebhook)},
-			{Name: "oncall", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedInline), MinSeverity: event.High},
-			{Name: "public", Type: DestinationSlack, WebhookURL: outbound.NewSecret(plantedWebhook)},
-			{Name: "log", Type: DestinationLog, MinSeverity: event.Medium},
-		},
-		Watch: Watch{Notify: WatchEach, IgnoreUsers: []string{"probe"}, IgnoreNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")},
-			StateDir: "/var/lib/sshnotify-watch"},
-		Sources: []Source{
-			{Name: "auth", Type: SourceFile, Path: "/var/log/auth.log"},
-			{Name: "kern", Type: SourceFile, Path: "/var/log/kern.log"},
-			{Name: "journal", Type: SourceJournal, Match: []string{"_COMM=sshd", "+", "_COMM=sshd-session"}},
-			{Name: "snort", Type: SourcePipe, Path: "/run/snort/alert.fifo", Group: "snort"},
-		},
-		Detectors: []attack.Detector{
-			{Name: "slow-root", Count: 30, Within: 48 * time.Hour, By: attack.ByNetwork, Services: []string{"sshd"}, Distinct: 3},
-			{Name: "fast", Count: 8, Within: 5 * time.Minute, By: attack.ByAddress},
-		},
-		Patterns: []pattern.Pattern{
-			{Name: "disk", Sources: []string{"kern*", "journal"}, Match: regexp.MustCompile(`I/O error, dev (?P<dev>\w+)`),
-				Ignore:   []*regexp.Regexp{regexp.MustCompile("sr0"), regexp.MustCompile(`loop\d`)},
-				Severity: new(event.High), Title: "disk ${dev} of >${host}<", Text: "${line}", By: "${dev}",
-				Threshold: &pattern.Threshold{Type: pattern.Limit, Count: 1, Seconds: 300}, Destinations: []string{"oncall"},
-				Active: []policy.Hours{{Days: night.Days, From: 8 * 60, To: 18 * 60}},
-				Exec:   &pattern.Exec{Command: []string{"/usr/local/bin/act", "--dev=${dev}"}, Timeout: 30 * time.Second}},
-			{Name: "ids", Sources: []string{"snort"}, Decoder: "suricata", IPField: "src_ip", Where: map[string]pattern.Condition{
-				"alert.severity":     {Max: new(2.0)},
-				"flow.pkts_toserver": {Min: new(0.5), Max: new(1000.0)},
-				"event_type":         {Equals: []string{"alert"}},
-				"alert.signature_id": {Equals: []string{"2001219", "16"}},
-				"alert.signature":    {Glob: []string{"ET *"}, Match: regexp.MustCompile("(?i)scan"), Equals: []string{"ET SCAN"}},
-				"in_iface":           {},
-			}},
-			{Name: "ours", Decoder: "csv", Columns: []string{"time", "who", "what"}, Where: map[string]pattern.Condition{
-				"what": {Equals: []string{"drop", "delete"}},
-			}},
-		},
-		Publish: Publish{Destinations: []string{"public"}, Dir: "/var/www/attackers", Names: true, PerHour: 20, MinAttempts: 10},
 		Login: Login{
-			NotifyLogout: LogoutNone, IgnoreUsers: []string{"backup"},
-			IgnoreNetworks: []netip.Prefix{
-				netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("198.51.100.7/32"),
-				netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("203.0.113.0/24"),
-			},
+			NotifyLogout: "none", Ignore: policy.Ignore{Users: []string{"backup"},
+				Networks: []netip.Prefix{
+					netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("198.51.100.7/32"),
+					netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("203.0.113.0/24"),
+				}},
 		},
 		Group:    Group{Window: 0},
 		Links:    Links{Runbook: "https://wiki.example.com/ssh-alert"},
@@ -204,9 +203,26 @@ func TestSample(t *testing.T) {
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 		cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
 		cmp.Comparer(func(a, b outbound.Secret) bool { return a.Reveal() == b.Reveal() }),
-		cmpopts.IgnoreFields(Outbound{}, "RootCAs"))
+		cmpopts.IgnoreFields(Outbound{}, "RootCAs"), cmpopts.IgnoreFields(Config{}, "Providers", "Notes"))
 	if diff != "" {
 		t.Error(diff)
+	}
+	var providers []string
+	for _, p := range got.Providers {
+		made, err := p.Settings.Open(enrich.Env{Name: p.Name, Client: outbound.New(outbound.Options{}), StateDir: dir})
+		if err != nil && p.Name != "ours" { // whose file is not there
+			t.Errorf("provider.%s: %v", p.Name, err)
+		} else if err == nil {
+			providers = append(providers, made.Name())
+		}
+	}
+	if d := cmp.Diff([]string{"threatjammer", "geolite", "greynoise", "crowdsec-lapi", "tor", "customers", "cymru", "builtin"}, providers); d != "" {
+		t.Error(d)
+	}
+	tor := &netlist.Options{URL: outbound.NewSecret("https://check.torproject.org/torbulkexitlist?ip=192.0.2.1"),
+		Refresh: 12 * time.Hour, Label: "Tor exits", Score: new(75), Trait: "tor"}
+	if d := cmp.Diff(tor, got.Providers[5].Settings); d != "" {
+		t.Error(d)
 	}
 	if got.Outbound.RootCAs == nil {
 		t.Error("ca_file gave no certificates")
@@ -215,7 +231,7 @@ func TestSample(t *testing.T) {
 		t.Errorf("zone %s", name)
 	}
 	p := got.Policy()
-	if !p.People["alice"] || !p.People["bob (on call)"] || len(p.Networks["office"]) != 2 || len(p.Rules) != 2 || len(p.Groups) != 2 ||
+	if len(p.People) != 2 || len(p.Networks["office"]) != 2 || len(p.Rules) != 2 || len(p.Groups) != 2 ||
 		p.YellowAbove != 30 || p.RedAbove != 60 || p.Zone.String() != "Europe/Dublin" || p.Learning != 36*time.Hour || p.Raise[policy.NewNetwork] != event.High {
 		t.Errorf("%+v", p)
 	}
@@ -252,44 +268,6 @@ func TestSummaryWithoutMuch(t *testing.T) {
 	}
 }
 
-// What services need comes from the caller.
-func TestServices(t *testing.T) {
-	services := map[string]ServiceForm{
-		"plain":  {},
-		"keyed":  {Key: KeyNeeded},
-		"either": {Key: KeyOptional},
-		"placed": {NeedsURL: true, Why: "everybody has their own", URLHint: "ask whoever runs it"},
-		"list":   {Key: KeyNeeded}, // a type of its own keeps its name
-	}
-	for _, row := range []struct{ situation, file, want string }{
-		{"a service without a key", "[provider.plain]\n", ""},
-		{"a key that it does not take", "[provider.plain]\napi_key='k'\n", "2:1: provider.plain.api_key: unknown key"},
-		{"a key that it may be given", "[provider.either]\napi_key='k'\n", ""},
-		{"a key that it may do without", "[provider.either]\n", ""},
-		{"a key that it needs", "[provider.x]\ntype='keyed'\n", "1:11: provider.x: api_key or api_key_file is missing"},
-		{"a URL that it needs", "[provider.placed]\n", "1:11: provider.placed: url is missing; everybody has their own"},
-		{"a URL that it does not need", "[provider.plain]\nurl='https://example.com/v2'\nper_minute=10\nper_day=20\nper_week=30\nper_month=40\n", ""},
-		{"a list", "[provider.list]\npath='/x'\n", ""},
-		{"a service that this program has no name for", "[provider.abuseipdb]\napi_key='k'\n",
-			"1:11: provider.abuseipdb: its type is missing: mmdb, list, http, cymru, tor-dns, builtin, either, keyed, placed or plain"},
-	} {
-		_, err := LoadWith(write(t, t.TempDir(), "c.toml", row.file, 0o600), Options{Services: services})
-		got := ""
-		for _, e := range Errors(err) {
-			_, at, _ := strings.Cut(e.Error(), "c.toml:")
-			got += at
-		}
-		if got != row.want {
-			t.Errorf("%s: %q, want %q", row.situation, got, row.want)
-		}
-	}
-	for name := range Services() {
-		if !isName(name) {
-			t.Errorf("%q can be no table's name", name)
-		}
-	}
-}
-
 func TestDefaults(t *testing.T) {
 	path := write(t, t.TempDir(), "config.toml", "# nothing\n", 0o644)
 	got, err := Load(path)
@@ -320,7 +298,7 @@ func TestWaysToWrite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []Destination{{Name: "a", Type: "log", MinSeverity: event.High}, {Name: "b", Type: "log"}}
+			want := Destinations{{Name: "a", Type: "log", MinSeverity: event.High, Settings: &channel.Log{}}, {Name: "b", Type: "log", Settings: &channel.Log{}}}
 			if diff := cmp.Diff(want, c.Destinations); diff != "" || c.Risk.YellowAbove != 16 {
 				t.Error(diff, c.Risk)
 			}
@@ -329,7 +307,7 @@ func TestWaysToWrite(t *testing.T) {
 }
 
 func TestWaysToWriteRules(t *testing.T) {
-	want := []policy.Rule{{User: []string{"a"}, Tor: new(true), Ignore: true}, {Name: "x", ASN: []uint32{64500}, Reason: "y"}}
+	want := policy.Rules{{User: []string{"a"}, Tor: new(true), Ignore: true}, {Name: "x", ASN: []policy.ASN{64500}, Reason: "y"}}
 	for name, text := range map[string]string{
 		"tables":        "[[rule]]\nuser='a'\ntor=true\nignore=true\n[[rule]]\nname='x'\nasn=64_500\nreason='y'\n",
 		"inline tables": "rule=[{user=['a'],tor=true,ignore=true},\n{name='x',asn=['AS64500'],reason='y'}]\n",
@@ -341,21 +319,6 @@ func TestWaysToWriteRules(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, c.Rules); diff != "" {
 			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
-func TestDurations(t *testing.T) {
-	for s, want := range map[string]time.Duration{
-		"400d": 400 * day, "0d": 0, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "1d0.5h": 24*time.Hour + 30*time.Minute, "65535d": 65535 * day,
-	} {
-		if got, ok := parseDuration(s); !ok || got != want {
-			t.Errorf("%s: %v %v", s, got, ok)
-		}
-	}
-	for _, s := range []string{"", "d", "1", "-1d", "+1d", "1d-1h", "1d+1h", "1dd", "1d2d", "1.5d", "65536d", "65535d2562047h", "1 d", "1d 1h", "1h1d"} {
-		if got, ok := parseDuration(s); ok {
-			t.Errorf("%s: %v", s, got)
 		}
 	}
 }
@@ -423,7 +386,7 @@ DIR/conf.d/2.toml:2:1: risk.red_above: must be from 0 to 100, not "101"`
 	if diff := cmp.Diff(want, strings.ReplaceAll(text(err), dir, "DIR")); diff != "" {
 		t.Error(diff)
 	}
-	wrapped := Errors(errors.Join(errors.New("other"), err))
+	wrapped := strictoml.Errors(errors.Join(errors.New("other"), err))
 	if len(wrapped) != 3 || wrapped[0].Hint != `did you mean "host"?` {
 		t.Errorf("%v", wrapped)
 	}
@@ -444,12 +407,12 @@ func TestCutFile(t *testing.T) {
 		}
 		checkNoSecret(t, err)
 		lines := strings.Count(whole[:cut], "\n") + 1
-		for _, e := range Errors(err) {
+		for _, e := range strictoml.Errors(err) {
 			if e.File != path || e.Line < 1 || e.Line > lines || e.Column < 1 {
 				t.Fatalf("cut at byte %d: no place in the file: %v", cut, e)
 			}
 		}
-		if err != nil && len(Errors(err)) == 0 {
+		if err != nil && len(strictoml.Errors(err)) == 0 {
 			t.Fatalf("cut at byte %d: %v is no *Error", cut, err)
 		}
 	}
@@ -462,9 +425,9 @@ func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
 	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "history", "links", "login", "networks", "outbound",
-		"pattern", "people", "provider", "publish", "raise", "risk", "rule", "source", "watch"}
-	all := slices.Sorted(slices.Values(append(tables, topKeys...)))
-	if got, want := Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
+		"pattern", "people", "person", "provider", "publish", "raise", "risk", "rule", "source", "watch"}
+	all := slices.Sorted(slices.Values(append(tables, "host", "labels", "notify", "time_zone", "spool_dir", "state_dir")))
+	if got, want := strictoml.Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
@@ -480,8 +443,8 @@ func TestLoadWithoutSecrets(t *testing.T) {
 	if _, err := Load(file); err == nil {
 		t.Error("secrets that are not there are not missed")
 	}
-	c, err := LoadWith(file, Options{WithoutSecrets: true})
-	if err != nil || len(c.Destinations) != 1 || !c.Destinations[0].WebhookURL.IsZero() {
+	c, err := LoadWithoutSecrets(file)
+	if err != nil || len(c.Destinations) != 1 || strictoml.HasSecret(c.Destinations[0].Settings) {
 		t.Errorf("%+v, %v", c.Destinations, err)
 	}
 }

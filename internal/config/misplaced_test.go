@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // A secret under a wrong key, or without quotes, is in no error, key or hint,
@@ -57,7 +59,7 @@ func TestSecretsInTheWrongPlace(t *testing.T) {
 			return // it can be meant
 		}
 		text := err.Error()
-		for _, e := range Errors(err) {
+		for _, e := range strictoml.Errors(err) {
 			text += "\n" + e.Hint
 		}
 		for _, s := range []string{secret, strings.TrimPrefix(secret, "https://")} {
@@ -70,7 +72,7 @@ func TestSecretsInTheWrongPlace(t *testing.T) {
 		for _, s := range append(append([]string(nil), secrets...), words...) {
 			try(where, form, s, strconv.Quote(s))
 			if strings.HasSuffix(where, "_file") {
-				try(where+" as a credential", form, s, strconv.Quote(credential+s))
+				try(where+" as a credential", form, s, strconv.Quote("credential:"+s))
 			}
 			if where == "a syntax error" {
 				try(where, form, s, s)
@@ -86,22 +88,5 @@ func TestSecretsInTheWrongPlace(t *testing.T) {
 	for _, s := range []string{"whsec_MfKQ9r8G", "xoxb-123456789-abcde", "tja_0a1b2c3d4e", "ghp_16C7e42F292c6912E7", "deadbeef0123456789"} {
 		try("a key", "%s = 1\n", s, s)
 		try("a table", "[destination.%s]\n", s, s)
-	}
-}
-
-// What helps, and is no secret, is shown.
-func TestWhatIsShown(t *testing.T) {
-	for s, want := range map[string]string{
-		"": ", not empty", "hgih": `, not "hgih"`, "5h1d": `, not "5h1d"`, "192.0.2.0/33": `, not "192.0.2.0/33"`, "::ffff:192.0.2.0/90": `, not "::ffff:192.0.2.0/90"`,
-		"the office": `, not "the office"`, "/usr/bin/x": `, not "/usr/bin/x"`, "hunter2": "", "KEY": "", "deadbeef:1": "",
-	} {
-		if got := not(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
-		}
-	}
-	for key, want := range map[string]string{"slack": "slack", "slack-2024": "slack-2024", "db1_prod": "db1_prod", "webhook_url_file": "webhook_url_file", "a1b2c3": `"…"`, "xoxb-123456789": `"…"`} {
-		if got := joinPath("", key); got != want {
-			t.Errorf("%s: %s, want %s", key, got, want)
-		}
 	}
 }

@@ -22,7 +22,7 @@ func TestWatching(t *testing.T) {
 	if len(c.Destinations) == 0 || len(c.Providers) == 0 || c.Outbound.Proxy.IsZero() || len(c.Patterns) == 0 {
 		t.Fatal("the sample says too little")
 	}
-	data, err := json.Marshal(c.Watching())
+	data, err := json.Marshal(c.Watching)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +38,10 @@ func TestWatching(t *testing.T) {
 	same := cmp.Options{cmp.Comparer(func(a, b *regexp.Regexp) bool {
 		return a == nil && b == nil || a != nil && b != nil && a.String() == b.String()
 	}), cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()}
-	if d := cmp.Diff(c.Watching(), back, same); d != "" {
+	if d := cmp.Diff(c.Watching, back, same); d != "" {
 		t.Errorf("read back (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(c.Watching(), back.Config().Watching(), same); d != "" {
+	if d := cmp.Diff(c.Watching, back.Config().Watching, same); d != "" {
 		t.Errorf("as settings (-want +got):\n%s", d)
 	}
 }

@@ -46,7 +46,7 @@ var ErrWaiting = errors.New("events wait for a later attempt")
 
 // Target is a destination and what the settings want it to get.
 type Target struct {
-	Dest        channel.Destination
+	Dest        channel.Channel
 	MinSeverity event.Severity
 }
 

@@ -75,13 +75,13 @@ type bench struct {
 	log     strings.Builder
 }
 
-func newBench(t *testing.T, dests ...channel.Destination) *bench {
+func newBench(t *testing.T, dests ...channel.Channel) *bench {
 	t.Helper()
 	dir := quickDir(t)
 	b := &bench{t: t, dir: filepath.Join(dir, "spool"), state: filepath.Join(dir, "state"), changed: make(chan struct{}, 1)}
 	b.spool = spool.Open(spool.Options{Dir: b.dir, UID: os.Getuid()})
 	b.set = Settings{
-		Policy: policy.Settings{YellowAbove: 34, RedAbove: 67}, NotifyLogout: "alerted",
+		Policy: policy.DefaultSettings(), NotifyLogout: "alerted",
 		Window: 10 * time.Minute, EnrichTimeout: 3 * time.Second,
 		Enrich: func(_ context.Context, ip netip.Addr) event.Facts {
 			b.mu.Lock()

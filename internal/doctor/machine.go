@@ -188,3 +188,15 @@ func ShellLine(words ...string) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// serverClockOff is how far a clock may be from a server's before a certificate, or
+// the order of events, is at risk.
+const serverClockOff = 2 * time.Minute
+
+// ServerClock compares this machine's clock with a server's, which counts in
+// seconds.
+func (r *Report) ServerClock(date time.Time) {
+	if off := time.Since(date); off > serverClockOff || off < -serverClockOff {
+		r.Fail("clock online", "sudo timedatectl set-ntp true", "it is %v away from the server's", off.Round(time.Second))
+	}
+}

@@ -20,7 +20,6 @@ import (
 type Entry struct {
 	Cursor     Field `json:"__CURSOR"`
 	Realtime   Field `json:"__REALTIME_TIMESTAMP"` // microseconds
-	Source     Field `json:"_SOURCE_REALTIME_TIMESTAMP"`
 	Message    Field `json:"MESSAGE"`
 	Identifier Field `json:"SYSLOG_IDENTIFIER"`
 	SyslogPID  Field `json:"SYSLOG_PID"`
@@ -66,14 +65,6 @@ func (e Entry) Text() string {
 // Time is when journald got the entry; zero where that is no time.
 func (e Entry) Time() time.Time { return microseconds(e.Realtime) }
 
-// Sent is when the writer sent it, or else when journald got it.
-func (e Entry) Sent() time.Time {
-	if t := microseconds(e.Source); !t.IsZero() {
-		return t
-	}
-	return e.Time()
-}
-
 func microseconds(f Field) time.Time {
 	us, err := strconv.ParseInt(f.Only(), 10, 64)
 	if err != nil || us <= 0 {
@@ -95,14 +86,6 @@ func (e Entry) Process() int {
 
 // Field is a field of an entry: its values, one for each time that it was given.
 type Field []string
-
-// First is the first value, or "".
-func (f Field) First() string {
-	if len(f) == 0 {
-		return ""
-	}
-	return f[0]
-}
 
 // Only is the value of a field that was given once, or "". journald gives its own
 // once.

@@ -1,11 +1,14 @@
 package journald
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
 // A daemon is a program whose word is taken for who got in, or tried to.
@@ -191,6 +194,36 @@ func ownUnit(unit string) string {
 	}
 	name, _, _ = strings.Cut(name, "@")
 	return name
+}
+
+// Line makes a line of an entry, as journalctl writes it, and returns its cursor.
+func (r *Reader) Line(b []byte, source string) (l line.Line, cursor string, err error) {
+	e, err := Parse(b)
+	if err != nil {
+		return line.Line{}, "", ErrNoEntry
+	}
+	l = line.Line{
+		Source: source, Host: e.Host.Only(), Program: e.Name(), PID: e.Process(), Time: e.Time(), Text: oneLine(e.Text()),
+		Entry: &line.Entry{Daemon: r.Writer(e), UID: e.UID.Only(), Exe: e.Exe.Only()},
+	}
+	if l.Entry.Daemon != "" {
+		l.Program = l.Entry.Daemon
+	} else if claim := e.Claim(); claim != "" {
+		l.Entry.Claim, l.Program = claim, "uid "+l.Entry.UID+" as "+claim
+	}
+	if len(l.Text) > line.MaxText {
+		l.Text, l.Cut = strings.Clone(l.Text[:line.MaxText]), true
+	}
+	return l, e.Cursor.Only(), nil
+}
+
+// ErrNoEntry says that something is no entry of the journal.
+var ErrNoEntry = errors.New("is no entry of the journal")
+
+// oneLine keeps an entry one line: in a line of its own, what a stranger sent
+// could look like what the program says.
+func oneLine(s string) string {
+	return strings.ReplaceAll(strings.TrimRight(s, "\r\n"), "\n", " ")
 }
 
 // Claim gives the daemon whose name an entry bears, rightly or not; "" for none. It

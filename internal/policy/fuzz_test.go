@@ -87,7 +87,7 @@ func keepsPromises(t *testing.T, in Input, s Settings) event.Verdict {
 		problem = "a forged address, milder or in fewer places"
 	case slices.Contains(v.Reasons, "") && !slices.Contains(in.Facts.Traits.Lists, ""):
 		problem = "an empty reason"
-	case v.Usual && in.Owner != e.User && s.People[in.Owner] && s.People[e.User] && e.Login.Auth.Fingerprint != "":
+	case v.Usual && in.Owner != e.User && isPerson(s, in.Owner) && isPerson(s, e.User) && e.Login.Auth.Fingerprint != "":
 		problem = "somebody else's key, and usual"
 	case !slices.IsSortedFunc(x.Reasons, func(a, b Asked) int { return int(b.Severity - a.Severity) }):
 		problem = "reasons out of order"

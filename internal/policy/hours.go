@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // Hours are a part of the week by the clock on the wall: an hour that a change
@@ -14,27 +16,25 @@ type Hours struct {
 	From, To int     // minutes after midnight, To is not in it; From > To ends on the next day
 }
 
-const wholeDay = 24 * 60
-
 var errHours = errors.New(`must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`)
 
 // ParseHours reads hours: days ("mon-fri", "sat", "mon,wed,fri"), times of day
 // ("22:00-06:00", which end on the next day; 24:00 is the end of a day), or
 // days and times. Without days it is every day, without times the whole day.
 func ParseHours(s string) (Hours, error) {
-	h := Hours{Days: [7]bool{true, true, true, true, true, true, true}, To: wholeDay}
+	h := Hours{Days: [7]bool{true, true, true, true, true, true, true}, To: int(strictoml.Midnight)}
 	f := strings.Fields(s)
 	if len(f) == 0 || len(f) > 2 {
 		return Hours{}, errHours
 	}
 	if last := f[len(f)-1]; strings.Contains(last, ":") {
 		from, to, _ := strings.Cut(last, "-")
-		var ok, ok2 bool
-		h.From, ok = parseClock(from)
-		h.To, ok2 = parseClock(to)
-		if !ok || !ok2 || h.From == h.To || h.From == wholeDay {
+		a, ok := strictoml.ParseClock(from)
+		b, ok2 := strictoml.ParseClock(to)
+		if !ok || !ok2 || a == b || a == strictoml.Midnight {
 			return Hours{}, errHours
 		}
+		h.From, h.To = int(a), int(b)
 		f = f[:len(f)-1]
 	} else if len(f) == 2 {
 		return Hours{}, errHours
@@ -58,22 +58,6 @@ func ParseHours(s string) (Hours, error) {
 		}
 	}
 	return h, nil
-}
-
-func parseClock(s string) (minutes int, ok bool) {
-	if len(s) != 5 || s[2] != ':' {
-		return 0, false
-	}
-	n := [4]int{}
-	for i, at := range [4]int{0, 1, 3, 4} {
-		if s[at] < '0' || s[at] > '9' {
-			return 0, false
-		}
-		n[i] = int(s[at] - '0')
-	}
-	hour, minute := 10*n[0]+n[1], 10*n[2]+n[3]
-	minutes = 60*hour + minute
-	return minutes, minute < 60 && minutes <= wholeDay
 }
 
 func parseDay(s string) (time.Weekday, bool) {
@@ -104,7 +88,7 @@ func (h Hours) String() string {
 			days = append(days, dayName(d))
 		}
 	}
-	times := fmt.Sprintf("%02d:%02d-%02d:%02d", h.From/60, h.From%60, h.To/60, h.To%60)
+	times := fmt.Sprintf("%v-%v", strictoml.Clock(h.From), strictoml.Clock(h.To))
 	if len(days) == 7 {
 		return times
 	}

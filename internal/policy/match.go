@@ -45,7 +45,7 @@ func (m *matcher) match(r *Rule) bool {
 	anyOf(m, "group", r.Group, text(e.User), m.inGroup)
 	anyOf(m, "network", r.Network, m.address, m.inNetwork)
 	anyOf(m, "country", r.Country, text(f.Place.Country), func(c string) bool { return c != "" && c == f.Place.Country })
-	anyOf(m, "asn", r.ASN, m.asn, func(n uint32) bool { return n != 0 && n == f.Network.ASN })
+	anyOf(m, "asn", r.ASN, m.asn, func(n ASN) bool { return n != 0 && uint32(n) == f.Network.ASN })
 	host := globs(strings.ToLower(e.Host))
 	anyOf(m, "host", r.Host, text(e.Host), func(p string) bool { return host(strings.ToLower(p)) })
 	anyOf(m, "label", r.Label, m.labels, m.hasLabel)

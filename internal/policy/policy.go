@@ -9,9 +9,7 @@ package policy
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -25,21 +23,6 @@ type Input struct {
 	// KnownKeys: there is a list of owners at all, so that a key which nobody
 	// owns means something.
 	KnownKeys bool
-}
-
-// Settings are what the owner wants. The zero value but for the thresholds is
-// fit for use: it shows and raises what the defaults say, and has no rules.
-type Settings struct {
-	// Scores are 0 to 100: above RedAbove is high, above YellowAbove medium.
-	YellowAbove, RedAbove int
-	Raise                 Raise               // nil: DefaultRaise
-	Groups                map[string][]string // users by the name of their group; globs as in a rule
-	Networks              map[string][]netip.Prefix
-	People                map[string]bool // the people of the settings, by name
-	Rules                 []Rule          // the first that matches holds
-	Zone                  *time.Location  // of the rules' hours; nil: UTC
-	Learning              time.Duration   // how long a young memory learns, for the words; 0: not said
-	MaxSpeed              float64         // km/h that a traveller can do; 0: 900, an airliner's
 }
 
 // Judge gives the verdict on one event. The verdict of a logout is its own;

@@ -10,7 +10,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-var settings = Settings{YellowAbove: 34, RedAbove: 67}
+var settings = Settings{Risk: Risk{YellowAbove: 34, RedAbove: 67}}
 
 func login(flags ...event.Flag) event.Event {
 	return event.Event{

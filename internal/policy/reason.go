@@ -80,12 +80,7 @@ func foreignKey(in Input, s Settings) bool {
 	if in.Event.Login.Auth.Fingerprint == "" || in.Owner == "" || strings.EqualFold(in.Owner, in.Event.User) {
 		return false
 	}
-	owner, user := s.People[in.Owner], s.People[in.Event.User]
-	for name, present := range s.People {
-		owner = owner || present && strings.EqualFold(name, in.Owner)
-		user = user || present && strings.EqualFold(name, in.Event.User)
-	}
-	return owner && user
+	return s.People.foreign(in.Event.User, in.Owner)
 }
 
 // certified reports whether an authority vouches for the key. Such keys are

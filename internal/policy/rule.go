@@ -16,34 +16,34 @@ import (
 //
 // Globs have * for any characters and ? for one.
 type Rule struct {
-	Name string // as shown; empty: its number
+	Name string `toml:"name,unique" check:"line=64"` // as shown; empty: its number
 
-	User        []string      // globs
-	Group       []string      // names of Settings.Groups
-	Network     []RuleNetwork //
-	Country     []string      // ISO 3166-1 alpha-2, upper case
-	ASN         []uint32      //
-	Host        []string      // globs, whatever the case
-	Label       []Label       // of the host
-	Service     []string      // globs
-	Key         []string      // fingerprints (SHA256:…), and people whose key it is
-	Method      []string      // globs; one of several in a row is enough
-	Hours       []Hours       // in Settings.Zone
-	NewNetwork  *bool         // of this user, as are country and key
-	NewCountry  *bool         //
-	NewKey      *bool         // a login without a key has no new one
-	NewUser     *bool         // the user's first login ever
-	Tor         *bool         //
-	VPN         *bool         //
-	Proxy       *bool         //
-	Hosting     *bool         //
-	MinRisk     *int          // a known score of this or more
-	UnknownRisk *bool         // a provider was asked and gave no score
+	User        []string      `toml:"user,one" check:"line=128"`      // globs
+	Group       []string      `toml:"group,one"`                      // names of Settings.Groups
+	Network     []RuleNetwork `toml:"network,one"`                    //
+	Country     []string      `toml:"country,one"`                    // ISO 3166-1 alpha-2, upper case
+	ASN         []ASN         `toml:"asn,one"`                        //
+	Host        []string      `toml:"host,one" check:"line=253"`      // globs, whatever the case
+	Label       []Label       `toml:"label,one"`                      // of the host
+	Service     []string      `toml:"service,one" check:"line=128"`   // globs
+	Key         []string      `toml:"key,one"`                        // fingerprints (SHA256:…), and people whose key it is
+	Method      []string      `toml:"method,one" check:"line=128"`    // globs; one of several in a row is enough
+	Hours       []Hours       `toml:"hours,one"`                      // in Settings.Zone
+	NewNetwork  *bool         `toml:"new_network"`                    // of this user, as are country and key
+	NewCountry  *bool         `toml:"new_country"`                    //
+	NewKey      *bool         `toml:"new_key"`                        // a login without a key has no new one
+	NewUser     *bool         `toml:"new_user"`                       // the user's first login ever
+	Tor         *bool         `toml:"tor"`                            //
+	VPN         *bool         `toml:"vpn"`                            //
+	Proxy       *bool         `toml:"proxy"`                          //
+	Hosting     *bool         `toml:"hosting"`                        //
+	MinRisk     *int          `toml:"min_risk" check:"min=0,max=100"` // a known score of this or more
+	UnknownRisk *bool         `toml:"unknown_risk"`                   // a provider was asked and gave no score
 
-	Severity    *event.Severity // exactly this; nil: what the reasons ask for
-	Ignore      bool            // recorded, and not told
-	Destination []string        // only these; none: all
-	Reason      string          // told first; may be empty
+	Severity    *event.Severity `toml:"severity" check:"oneof=low medium high critical"` // exactly this; nil: what the reasons ask for
+	Ignore      bool            `toml:"ignore"`                                          // recorded, and not told
+	Destination []string        `toml:"destination,one"`                                 // only these; none: all
+	Reason      string          `toml:"reason" check:"line=200"`                         // told first; may be empty
 }
 
 // RuleNetwork is a range of addresses, or a network by the name that the

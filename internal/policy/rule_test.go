@@ -65,9 +65,9 @@ func TestRuleKeys(t *testing.T) {
 		{"a country", Rule{Country: []string{"GB", "IE"}}, nil, ""},
 		{"another country", Rule{Country: []string{"BG"}}, nil, "country: BG; IE"},
 		{"no country", Rule{Country: []string{"BG"}}, nobody, "country: BG; unknown"},
-		{"an autonomous system", Rule{ASN: []uint32{64500}}, nil, ""},
-		{"another autonomous system", Rule{ASN: []uint32{64501, 64502}}, nil, "asn: 64501, 64502; 64500"},
-		{"no autonomous system", Rule{ASN: []uint32{64500}}, nobody, "asn: 64500; unknown"},
+		{"an autonomous system", Rule{ASN: []ASN{64500}}, nil, ""},
+		{"another autonomous system", Rule{ASN: []ASN{64501, 64502}}, nil, "asn: 64501, 64502; 64500"},
+		{"no autonomous system", Rule{ASN: []ASN{64500}}, nobody, "asn: 64500; unknown"},
 		{"a host", Rule{Host: []string{"web*", "DB?.example.com"}}, nil, ""},
 		{"another host", Rule{Host: []string{"web*"}}, nil, "host: web*; db1.example.com"},
 		{"a label", Rule{Label: []Label{{"role", "web"}, {"env", "pr*"}}}, nil, ""},
@@ -246,7 +246,7 @@ func TestFirstMatchWins(t *testing.T) {
 		case 5:
 			r.MinRisk = new(rnd.IntN(100))
 		case 6:
-			r.ASN = []uint32{64500 + rnd.Uint32N(2)}
+			r.ASN = []ASN{64500 + ASN(rnd.Uint32N(2))}
 		default:
 			r.Method = []string{[]string{"publickey", "password"}[rnd.IntN(2)]}
 		}

@@ -69,9 +69,11 @@ func elsewhereNew(in *Input) {
 
 func household() Settings {
 	s := settings
-	s.People = map[string]bool{"alice": true, "bob": true}
+	s.People = People{"alice": {}, "bob": {}}
 	s.Groups = map[string][]string{"admins": {"alice", "adm-*"}, "none": nil}
 	s.Networks = map[string][]netip.Prefix{"office": {netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8:1::/48")}}
 	s.Learning = 7 * 24 * time.Hour
 	return s
 }
+
+func isPerson(s Settings, name string) bool { _, ok := s.People[name]; return ok }

@@ -21,7 +21,8 @@ type Decoder struct {
 	notes []*Error
 	root  *Node
 	top   []string // keys that stand before the first table
-	open  *File    // the last one that was said to be open to others
+	first map[string]*Node
+	open  *File // the last one that was said to be open to others
 }
 
 // Errors returns what is wrong so far, as it was found.
@@ -33,7 +34,7 @@ func (d *Decoder) Notes() []*Error { return d.notes }
 // Decode reads a whole document into a struct.
 func (d *Decoder) Decode(root *Node, to any) {
 	d.root, d.top = root, nil
-	for _, f := range d.fields(reflect.ValueOf(to).Elem()) {
+	for _, f := range fields(reflect.ValueOf(to).Elem()) {
 		t := f.value.Type()
 		if k := t.Kind(); k != reflect.Struct && k != reflect.Slice && (k != reflect.Map || t.Elem().Kind() == reflect.String) {
 			d.top = append(d.top, f.key)
@@ -50,21 +51,30 @@ func (d *Decoder) Table(n *Node, to ...any) {
 	before := len(d.errs)
 	var known []string
 	for _, s := range to {
-		for _, f := range d.fields(reflect.ValueOf(s).Elem()) {
+		for _, f := range fields(reflect.ValueOf(s).Elem()) {
 			known = append(known, f.key)
 			if f.secret {
 				known = append(known, f.key+fileSuffix)
 				d.secret(n, f)
-			} else if c := n.Child(f.key); c != nil {
+				continue
+			}
+			old := n.Child(f.old)
+			if f.old != "" {
+				known = append(known, f.old)
+			}
+			if old != nil {
+				d.value(old, f.value, f.tag)
+			}
+			if c := n.Child(f.key); c != nil {
 				d.value(c, f.value, f.tag)
-			} else if f.required {
+			} else if f.required && old == nil {
 				d.Fail(n, "%s is missing", f.key)
 			}
 		}
 	}
 	for _, c := range n.Children {
 		if !slices.Contains(known, c.Key) {
-			d.Fail(c, "unknown key").Hint = d.hintFor(n, c.Key, known)
+			d.Unknown(n, c, known)
 		}
 	}
 	for _, s := range to {
@@ -72,15 +82,23 @@ func (d *Decoder) Table(n *Node, to ...any) {
 	}
 }
 
-func (d *Decoder) hintFor(table *Node, key string, known []string) string {
-	if h := didYouMean(key, known); h != "" {
-		return h
+// Unknown notes a key of a table that is none of the known ones.
+func (d *Decoder) Unknown(table, key *Node, known []string) {
+	e := d.Fail(key, "unknown key")
+	if e.Hint = didYouMean(key.Key, known); e.Hint != "" {
+		return
 	}
 	// A line added at the end of a file belongs to the last table there.
-	if table.Path != "" && slices.Contains(d.top, key) {
-		return "if it is not meant for " + table.Path + ", put it before the first [table] of the file"
+	if table.Path != "" && slices.Contains(d.top, key.Key) {
+		e.Hint = "if it is not meant for " + table.Path + ", put it before the first [table] of the file"
+		return
 	}
-	return "known here: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	e.Hint = "known here: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}
+
+// Choice reads one of some words.
+func (d *Decoder) Choice(n *Node, words ...string) (string, bool) {
+	return d.text(n, check{words: words})
 }
 
 func (d *Decoder) validate(n *Node, v any, before int) {
@@ -102,6 +120,19 @@ func (d *Decoder) Fail(n *Node, format string, args ...any) *Error {
 	e := errorAt(n, format, args...)
 	d.errs = append(d.errs, e)
 	return e
+}
+
+// First returns the first node that it was called with for a thing of which there
+// must be one in all of the document.
+func (d *Decoder) First(thing string, n *Node) *Node {
+	if d.first == nil {
+		d.first = map[string]*Node{}
+	}
+	if was := d.first[thing]; was != nil {
+		return was
+	}
+	d.first[thing] = n
+	return n
 }
 
 // Note notes what is read, and should be written otherwise.
@@ -209,7 +240,7 @@ func (d *Decoder) slice(n *Node, v reflect.Value, t tag) {
 
 // unique looks at the keys of a list of tables of which no two may be the same.
 func (d *Decoder) unique(list *Node, elem reflect.Type) {
-	for _, f := range d.fields(reflect.New(elem).Elem()) {
+	for _, f := range fields(reflect.New(elem).Elem()) {
 		if !f.unique {
 			continue
 		}
@@ -264,8 +295,8 @@ type field struct {
 type tag struct {
 	required, one, unique, secret, secretURL bool
 
-	each  string
-	check check
+	old, each string
+	check     check
 }
 
 type check struct {
@@ -275,18 +306,22 @@ type check struct {
 	min, max       string
 }
 
-func (d *Decoder) fields(v reflect.Value) (all []field) {
+func fields(v reflect.Value) (all []field) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		key, options, _ := strings.Cut(f.Tag.Get("toml"), ",")
 		if key == "" {
 			if f.Anonymous && f.Type.Kind() == reflect.Struct {
-				all = append(all, d.fields(v.Field(i))...)
+				all = append(all, fields(v.Field(i))...)
 			}
 			continue
 		}
 		t := tag{each: f.Tag.Get("each")}
 		for o := range strings.SplitSeq(options, ",") {
+			if old, ok := strings.CutPrefix(o, "old="); ok {
+				t.old = old
+				continue
+			}
 			switch o {
 			case "":
 			case "required":
@@ -326,4 +361,62 @@ func (d *Decoder) fields(v reflect.Value) (all []field) {
 		all = append(all, field{v.Field(i), key, t})
 	}
 	return all
+}
+
+// Type is one of those that the tables [WHAT.NAME] can have, as a registry lists
+// them.
+type Type[S any] struct {
+	Name string // as type = "…" says it; a table without it is of the type of its name
+	// New returns a pointer to the struct of the type's own keys, filled with
+	// their defaults, for the table of that name.
+	New func(name string) S
+}
+
+// Named reads a table of named tables. read gets each whose type is known, with
+// New's struct, which it has to pass to d.Table beside that of the keys which
+// all types have, "type" among them. guess may say the type of a table that
+// names none; nil: it can't.
+func Named[S any](d *Decoder, n *Node, types []Type[S], guess func(*Node) string, read func(n *Node, typ string, s S)) {
+	if n.Kind != Table {
+		d.Fail(n, "must be a table of named tables, not %s", n.Kind).Hint = "write [" + n.Key + ".NAME]"
+		return
+	}
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.Name
+	}
+	for _, c := range n.Children {
+		if c.Kind != Table {
+			d.Fail(c, "must be a table, not %s", c.Kind).Hint = "write [" + n.Key + ".NAME] above it"
+			continue
+		}
+		if !d.Named(c, n.Key) {
+			continue
+		}
+		typ, said := c.Key, c.Child("type")
+		if said != nil {
+			typ, _ = d.Choice(said, names...)
+		} else if !slices.Contains(names, typ) {
+			if typ = ""; guess != nil {
+				typ = guess(c)
+			}
+			if typ == "" {
+				hint := didYouMean(c.Key, names)
+				if hint == "" {
+					hint = `type = "` + names[0] + `"`
+				}
+				d.Fail(c, "its type is missing: %s", OneOf(names)).Hint = hint
+			}
+		}
+		if i := slices.Index(names, typ); i >= 0 {
+			read(c, typ, types[i].New(c.Key))
+		}
+	}
+}
+
+// HasSecret reports whether a struct has a secret that is set; one that is a URL
+// does not count.
+func HasSecret(of any) bool {
+	v := reflect.ValueOf(of).Elem()
+	return v.Kind() == reflect.Struct && slices.ContainsFunc(fields(v), func(f field) bool { return f.secret && !f.secretURL && !f.value.IsZero() })
 }

@@ -118,8 +118,9 @@ func didYouMean(s string, words []string) string {
 	return ""
 }
 
-// nearest is a hint at the name that was meant, or at those there are.
-func nearest(s, what string, known []string) string {
+// HintAt returns a hint at the name that was meant, or at those there are. what is
+// what they are called together ("destinations").
+func HintAt(s, what string, known []string) string {
 	shown := slices.DeleteFunc(slices.Clone(known), func(name string) bool { return !IsName(name) })
 	if hint := didYouMean(s, shown); hint != "" {
 		return hint

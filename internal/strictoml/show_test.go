@@ -45,3 +45,20 @@ func TestShellWord(t *testing.T) {
 		}
 	}
 }
+
+// What helps, and is no secret, is shown.
+func TestWhatIsShown(t *testing.T) {
+	for s, want := range map[string]string{
+		"": ", not empty", "hgih": `, not "hgih"`, "5h1d": `, not "5h1d"`, "192.0.2.0/33": `, not "192.0.2.0/33"`, "::ffff:192.0.2.0/90": `, not "::ffff:192.0.2.0/90"`,
+		"the office": `, not "the office"`, "/usr/bin/x": `, not "/usr/bin/x"`, "hunter2": "", "KEY": "", "deadbeef:1": "",
+	} {
+		if got := Not(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+	for key, want := range map[string]string{"slack": "slack", "slack-2024": "slack-2024", "db1_prod": "db1_prod", "webhook_url_file": "webhook_url_file", "a1b2c3": `"…"`, "xoxb-123456789": `"…"`} {
+		if got := joinPath("", key); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@
 // A field is decoded where it has a tag:
 //
 //	toml:"KEY"            the key; embedded structs without a tag are part of the table
+//	toml:"KEY,old=OLD"    OLD is what the key was called before, and is still read
 //	toml:"KEY,required"   the table must have it
 //	toml:"KEY,one"        of a list: one value may stand for a list of one, and
 //	                      the list is not empty
@@ -185,8 +186,11 @@ func (a At) Err(key string, err error) *Error { return a.Fail(key, "%s", quiet(e
 
 // Names returns the keys of a table at the document's top. Those with a wrong
 // value are among them, so that one mistake is not told twice.
-func (a At) Names(table string) (names []string) {
-	if n := a.d.root.Child(table); n != nil {
+func (a At) Names(table string) []string { return a.d.Names(table) }
+
+// Names is At's.
+func (d *Decoder) Names(table string) (names []string) {
+	if n := d.root.Child(table); n != nil {
 		for _, c := range n.Children {
 			names = append(names, c.Key)
 		}
@@ -201,9 +205,17 @@ func (a At) Known(key string, values, known []string, must, what string) {
 	for i, v := range values {
 		n, _ := a.find(fmt.Sprintf("%s.%d", key, i))
 		if n.Kind == Text && n.Text == v && !slices.Contains(known, v) { // else it was no text, or failed its check
-			a.d.Fail(n, "must be %s%s", must, Not(v)).Hint = nearest(v, what, known)
+			a.d.Fail(n, "must be %s%s", must, Not(v)).Hint = HintAt(v, what, known)
 		}
 	}
+}
+
+// In returns where a key stands whose name may have a point in it.
+func (a At) In(key string) At {
+	if n := a.node.Child(key); n != nil {
+		a.node = n
+	}
+	return a
 }
 
 func (a At) find(key string) (n *Node, all bool) {

@@ -20,15 +20,15 @@ const (
 
 // Detector says how many attempts make an attack.
 type Detector struct {
-	Name   string        // [a-z0-9-], unique
-	Count  int           // attempts, 1 to 1,000
-	Within time.Duration // 1 second to 31 days; an attempt this much older does not count any more
-	By     By
+	Name   string        `toml:"name,required,unique"` // [a-z0-9-]
+	Count  int           `toml:"count,required" check:"min=1,max=1000"`
+	Within time.Duration `toml:"within,required" check:"min=1s,max=31d"` // an attempt this much older does not count any more
+	By     By            `toml:"by" check:"oneof=address user network"`
 	// Services are the services whose attempts count; none: all.
-	Services []string
+	Services []string `toml:"services,one" check:"line=128"`
 	// Distinct is how many different accounts (by address and network) or
 	// addresses (by user) there must be, up to 64; 0: no matter.
-	Distinct int
+	Distinct int `toml:"distinct" check:"min=0,max=64"`
 }
 
 // Defaults are the detectors that need no settings: five attempts in ten minutes,

@@ -55,6 +55,9 @@ type Result struct {
 	// the daemon's own words: what can't be told for certain is left out.
 	Ambiguous bool
 
+	// Certain says of a login over sshd that its line can be read in one way only.
+	Certain bool
+
 	// Peer is the name that stands where the address belongs, cleaned, while no line
 	// of the attempt has said the address; "" none.
 	Peer string
@@ -84,6 +87,9 @@ type Attempt struct {
 type Options struct {
 	Zone *time.Location   // of times without a zone; nil: UTC
 	Now  func() time.Time // tells the year of times without one; nil: time.Now
+	// Alone judges each line by itself, without what came before it: the lines
+	// that tell of one attempt each count.
+	Alone bool
 }
 
 // Parser reads lines, and remembers the last few thousand sessions, so that the
@@ -91,7 +97,7 @@ type Options struct {
 type Parser struct {
 	stamps   stamps
 	sessions sessions
-	alone    bool // each line is judged by itself
+	alone    bool
 	last     repeatable
 	reading  reading // the one at hand: it would be made anew for each line
 }
@@ -102,7 +108,7 @@ type repeatable struct {
 	result Result
 }
 
-// New gives a parser that has read nothing yet.
+// New returns a parser that has read nothing yet.
 func New(o Options) *Parser {
 	if o.Zone == nil {
 		o.Zone = time.UTC
@@ -110,15 +116,13 @@ func New(o Options) *Parser {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Parser{stamps: stamps{zone: o.Zone, now: o.Now}}
+	return &Parser{stamps: stamps{zone: o.Zone, now: o.Now}, alone: o.Alone}
 }
 
-// Explain judges one line, without what came before it: the lines that tell of
-// one attempt each count.
+// Explain judges one line by itself.
 func Explain(l line.Line, o Options) Result {
-	p := New(o)
-	p.alone = true
-	return p.Parse(l)
+	o.Alone = true
+	return New(o).Parse(l)
 }
 
 // Parse reads a line. Lines of one source come in their order.

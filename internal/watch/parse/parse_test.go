@@ -33,7 +33,7 @@ func TestResults(t *testing.T) {
 		{"PAM says how many more", "sshd[812]: PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.7  user=root", fail("sshd", func(r *parse.Result) { r.Count = 2 })},
 		{"a key", "sshd[812]: Failed publickey for root from 203.0.113.7 port 51234 ssh2: ED25519 SHA256:abc/+", fail("sshd", func(r *parse.Result) { r.Port, r.Method, r.Key = 51234, "publickey", "SHA256:abc/+" })},
 		{"a login", "sshd[812]: Accepted publickey for root from 203.0.113.7 port 51234 ssh2: ED25519 SHA256:abc/+", fail("sshd", func(r *parse.Result) {
-			r.Outcome, r.Port, r.Method, r.Key = parse.Success, 51234, "publickey", "SHA256:abc/+"
+			r.Outcome, r.Certain, r.Port, r.Method, r.Key = parse.Success, true, 51234, "publickey", "SHA256:abc/+"
 		})},
 		{"an AllowUsers that leaves it out", "sshd[812]: User root from 203.0.113.7 not allowed because not listed in AllowUsers", fail("sshd", func(r *parse.Result) {})},
 		{"one that is punished", "sshd[812]: drop connection #0 from [203.0.113.7]:48602 on [192.0.2.1]:22 penalty: failed authentication", fail("sshd", func(r *parse.Result) { r.User, r.Port = "", 48602 })},

@@ -1,6 +1,11 @@
 package parse
 
-import "strings"
+import (
+	"iter"
+	"regexp"
+	"strings"
+	"sync"
+)
 
 // readSSHD reads what OpenSSH's sshd, sshd-session and sshd-auth write, in the
 // words of auth.c, auth2.c, auth-pam.c, packet.c, kex.c, sshd.c and
@@ -59,6 +64,9 @@ func readSSHD(s string, r *reading) {
 	if r.Outcome == "" {
 		sshdKnown(s, r)
 	}
+	if !r.isPAM() {
+		r.User = unvis(r.User)
+	}
 	// What sshd cut off is where the address stood. A login's stands in front of all
 	// that a stranger chose, and PAM's lines are not cut.
 	if r.whole >= maxSSHD && r.Outcome == Failure && r.kind > kindPAMMore {
@@ -76,12 +84,12 @@ func sshdFailed(s string, r *reading) {
 	if !ok {
 		return
 	}
-	name, p, info, ok := authenticated(rest, false)
+	at, ok := authenticated(rest, false)
 	if !ok {
 		return
 	}
 	r.Outcome, r.Method, r.kind = Failure, method, kindFailed
-	r.Ambiguous = p.text == ""
+	r.Ambiguous = at.text == ""
 	switch {
 	case method == "publickey", method == "none", method == "hostbased":
 		// A client offers one key after the other; that is one attempt.
@@ -89,32 +97,37 @@ func sshdFailed(s string, r *reading) {
 	case strings.HasPrefix(method, "keyboard-interactive"):
 		r.kind = kindInteractive
 	}
-	r.setUser(name)
-	r.Key = fingerprint(info)
-	if info == "" && !strings.HasSuffix(rest, " ssh2") {
-		p.intoWhole(r) // it may have been cut off within a certificate's identity
+	r.setUser(at.name)
+	r.Key = fingerprint(at.info)
+	if at.info == "" && !strings.HasSuffix(rest, " ssh2") {
+		at.intoWhole(r) // it may have been cut off within a certificate's identity
 		return
 	}
-	p.into(r)
+	at.into(r)
 }
 
 // sshdAccepted reads the same of a login. The name is of an account that is
 // there, so nothing in front of the first address is a stranger's; what follows
-// it may be (the identity in a certificate).
+// it may be (the identity in a certificate). Where exactly one place leaves an
+// INFO that sshd writes, that is the address, whatever the account is called,
+// unless the first one's INFO may have been cut off.
 func sshdAccepted(s string, r *reading) {
 	method, rest := cutFirst(s)
 	rest, ok := strings.CutPrefix(rest, "for ")
 	if !ok {
 		return
 	}
-	name, p, info, ok := authenticated(rest, true)
+	at, ok := authenticated(rest, true)
 	if !ok {
 		return
 	}
+	if only, n := onlyPeer(rest, true); n == 1 && (only == at || !identityLies(rest)) {
+		at, r.Certain = only, true
+	}
 	r.Outcome, r.Method = Success, method
-	r.setUser(name)
-	r.Key = fingerprint(info)
-	p.into(r)
+	r.setUser(at.name)
+	r.Key = fingerprint(at.info)
+	at.into(r)
 }
 
 // setUser takes "invalid user " off a name.
@@ -132,96 +145,99 @@ func (r *reading) setUser(name string) {
 // authenticated splits "USER from ADDR port N ssh2[: INFO]". Both the name and
 // some sorts of INFO may hold what looks like the rest. first says that the name
 // can't.
-func authenticated(s string, first bool) (name string, p peer, info string, ok bool) {
+func authenticated(s string, first bool) (at authPeer, ok bool) {
 	if first {
-		if before, found, behind, ok := firstPeer(s); ok {
-			return before, found, behind, true
+		for at := range authPeers(s) {
+			return at, true
 		}
 	} else if identityLies(s) {
-		return "", peer{}, "", true // somebody wants to be taken for somebody else
+		return authPeer{}, true // somebody wants to be taken for somebody else
 	}
 	bare := strings.TrimSuffix(strings.TrimSuffix(s, " ssh2"), " ssh1")
-	if name, p, ok = endFrom(bare); ok && (len(bare) < len(s) || p.ip.IsValid() && p.port != 0) {
-		return name, p, "", true
+	if name, p, ok := endFrom(bare); ok && (len(bare) < len(s) || p.ip.IsValid() && p.port != 0) {
+		return authPeer{name: name, peer: p}, true
 	}
 	// A key's type and fingerprint hold no space, and nobody but sshd writes
 	// "ssh2: " in front of the last two words: with a certificate it is "CA ".
 	rest, print := cutLast(s)
 	rest, kind := cutLast(rest)
 	if before, found := strings.CutSuffix(rest, " ssh2:"); found && kind != "" && strings.IndexByte(print, ':') > 0 {
-		if name, p, ok = endFrom(before); ok {
-			return name, p, kind + " " + print, true
+		if name, p, ok := endFrom(before); ok {
+			return authPeer{name, p, kind + " " + print}, true
 		}
 	}
-	if before, found, behind, n := onlyPeer(s); n == 1 {
-		return before, found, behind, true
+	if at, n := onlyPeer(s, false); n == 1 {
+		return at, true
 	} else if n > 1 {
-		return "", peer{}, "", true // somebody wants to be taken for somebody else
+		return authPeer{}, true // somebody wants to be taken for somebody else
 	}
 	// A name where the address belongs, or an old sshd that writes no port.
-	if name, p, ok = endFrom(s); ok {
-		return name, p, "", true
-	}
-	return "", peer{}, "", false
+	name, p, ok := endFrom(s)
+	return authPeer{name: name, peer: p}, ok
 }
 
-// firstPeer finds the first " from PEER port N ssh2".
-func firstPeer(s string) (before string, p peer, info string, ok bool) {
-	for at := 0; ; {
-		i := strings.Index(s[at:], " ssh2")
-		if i < 0 {
-			return "", peer{}, "", false
-		}
-		i += at
-		at = i + len(" ssh2")
-		behind := s[at:]
-		if behind != "" && !strings.HasPrefix(behind, ": ") {
-			continue
-		}
-		if before, p, ok = endFrom(s[:i]); ok && p.port != 0 {
-			return before, p, strings.TrimPrefix(behind, ": "), true
+// authPeer is one way to read "NAME from PEER port N ssh2[: INFO]".
+type authPeer struct {
+	name string
+	peer
+	info string
+}
+
+// authPeers returns the ways to read s, the leftmost peer first.
+func authPeers(s string) iter.Seq[authPeer] {
+	return func(yield func(authPeer) bool) {
+		for end := 0; ; {
+			i := strings.Index(s[end:], " ssh2")
+			if i < 0 {
+				return
+			}
+			i += end
+			end = i + len(" ssh2")
+			info, more := strings.CutPrefix(s[end:], ": ")
+			if !more && info != "" {
+				continue
+			}
+			if name, p, ok := endFrom(s[:i]); ok && p.port != 0 && !yield(authPeer{name, p, info}) {
+				return
+			}
 		}
 	}
 }
+
+// onlyPeer returns the first of the ways to read s with an address, and how many
+// there are; strict leaves out those whose INFO sshd does not write.
+func onlyPeer(s string, strict bool) (first authPeer, n int) {
+	for at := range authPeers(s) {
+		if !at.ip.IsValid() || strict && at.info != "" && !infoForm().MatchString(at.info) {
+			continue
+		}
+		if n++; n == 1 {
+			first = at
+		}
+	}
+	return first, n
+}
+
+// infoForm is what sshd writes behind "ssh2: ": a principal, or the type and
+// fingerprint of a key, which before OpenSSH 6.8 was bare hex; behind a
+// certificate's what format_key in auth2-pubkey.c adds; and behind those of
+// hostbased the names that the client gave.
+var infoForm = sync.OnceValue(func() *regexp.Regexp {
+	const print = `[0-9A-Za-z+/=]*:[0-9A-Za-z+/=:]*`
+	return regexp.MustCompile(`(?s)^(\S+|\S+ ` + print + `( ID .* \(serial \d+\) CA \S+ ` + print + `)?)(, client user .*)?$`)
+})
 
 // identityLies reports whether what may be a certificate's identity, or the name
 // of a user on another host, holds an address of its own. sshd cuts a long one off,
 // so that the line may end with it.
 func identityLies(s string) bool {
-	_, _, info, ok := firstPeer(s)
-	if !ok {
-		return false
+	for at := range authPeers(s) {
+		kind, rest := cutFirst(at.info)
+		_, rest = cutFirst(rest)
+		return (strings.HasSuffix(kind, "-CERT") && strings.HasPrefix(rest, "ID ") || strings.Contains(at.info, `, client user "`)) &&
+			strings.Contains(at.info, " from ")
 	}
-	kind, rest := cutFirst(info)
-	_, rest = cutFirst(rest)
-	if !(strings.HasSuffix(kind, "-CERT") && strings.HasPrefix(rest, "ID ")) && !strings.Contains(info, `, client user "`) {
-		return false
-	}
-	return strings.Contains(info, " from ")
-}
-
-// onlyPeer finds the first " from ADDR port N ssh2: INFO" or its like at the
-// end, and how many there are.
-func onlyPeer(s string) (before string, p peer, info string, n int) {
-	for at := 0; ; {
-		i := strings.Index(s[at:], " ssh2")
-		if i < 0 {
-			return before, p, info, n
-		}
-		i += at
-		at = i + len(" ssh2")
-		behind := s[at:]
-		if behind != "" && !strings.HasPrefix(behind, ": ") {
-			continue
-		}
-		b, found, ok := endFrom(s[:i])
-		if !ok || !found.ip.IsValid() || found.port == 0 {
-			continue
-		}
-		if n++; n == 1 {
-			before, p, info = b, found, strings.TrimPrefix(behind, ": ")
-		}
-	}
+	return false
 }
 
 // fingerprint finds the first SHA256:… or MD5:… of what follows a login.

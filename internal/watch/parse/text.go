@@ -202,3 +202,35 @@ func lastRepeated(s string) (int, bool) {
 	n, err := strconv.Atoi(rest)
 	return min(n, maxRepeat), ok && err == nil && n > 0
 }
+
+// unvis undoes what sshd does to a message on its way to the log: strnvis(3)
+// with VIS_CSTYLE and VIS_OCTAL writes a backslash as two, and bytes that
+// can't be seen as \n, \t, … or \ooo.
+func unvis(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		i++
+		switch at := strings.IndexByte(`abtnvfrs0\`, s[i]); at {
+		case -1:
+			b.WriteByte('\\')
+			b.WriteByte(s[i])
+		default:
+			b.WriteByte("\a\b\t\n\v\f\r \x00\\"[at])
+		}
+	}
+	return b.String()
+}

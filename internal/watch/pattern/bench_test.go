@@ -58,7 +58,7 @@ func BenchmarkTwentyPatterns(b *testing.B) {
 // Every line matches, and is counted by an address.
 func BenchmarkThreshold(b *testing.B) {
 	e, lines := engine(b, Pattern{Name: "p", Match: mustCompile(`Failed password for (?:invalid user )?(?P<user>.*) from (?P<ip>\S+) port`),
-		By: "${ip}", Threshold: &Threshold{Both, 5, 600}}), logLines()
+		By: "${ip}", Threshold: &Threshold{Type: Both, Count: 5, Seconds: 600}}), logLines()
 	n := 0
 	for b.Loop() {
 		for i := 0; i < len(lines); i += 5 {
@@ -72,7 +72,7 @@ func BenchmarkThreshold(b *testing.B) {
 func BenchmarkDecoders(b *testing.B) {
 	for name, s := range map[string]string{"suricata": eve, "snort": snort27, "snort3-csv": snort3, "snort3-json": snort3J} {
 		b.Run(name, func(b *testing.B) {
-			e := engine(b, Pattern{Name: "p", Decoder: name, By: "${proto}", Threshold: &Threshold{Limit, 1, 60}})
+			e := engine(b, Pattern{Name: "p", Decoder: name, By: "${proto}", Threshold: &Threshold{Type: Limit, Count: 1, Seconds: 60}})
 			for b.Loop() {
 				e.Take(text(s), now)
 			}

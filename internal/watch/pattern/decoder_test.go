@@ -237,7 +237,7 @@ func FuzzSuricata(f *testing.F) {
 }
 
 func FuzzJSON(f *testing.F) {
-	fuzzDecoder(f, Pattern{Decoder: "json", IPField: "a.b", By: "${c.0}", Threshold: &Threshold{Limit, 1, 1}}, `{"a":{"b":"192.0.2.1"},"c":["x"]}`, eve)
+	fuzzDecoder(f, Pattern{Decoder: "json", IPField: "a.b", By: "${c.0}", Threshold: &Threshold{Type: Limit, Count: 1, Seconds: 1}}, `{"a":{"b":"192.0.2.1"},"c":["x"]}`, eve)
 }
 
 func FuzzCSV(f *testing.F) {

@@ -21,18 +21,18 @@ func TestThresholds(t *testing.T) {
 		at   []int // seconds
 		want string
 	}{
-		{"limit: the first two of a window", Threshold{Limit, 2, 10}, []int{0, 1, 2, 9, 10, 11, 12, 30}, "1 1 - - 1+2 1 - 1+1"},
-		{"limit: a window begins with a line", Threshold{Limit, 1, 10}, []int{0, 9, 15, 19, 24, 25}, "1 - 1+1 - - 1+2"},
-		{"threshold: every third", Threshold{Each, 3, 10}, []int{0, 1, 2, 3, 4, 5, 6, 7}, "- - 3 - - 3 - -"},
-		{"threshold: too slow", Threshold{Each, 3, 10}, []int{0, 5, 10, 15, 20, 25}, "- - - - - -"},
-		{"threshold: the next window begins when told", Threshold{Each, 2, 10}, []int{0, 5, 14, 16, 26, 27}, "- 2 - - - 2"},
-		{"threshold: every line", Threshold{Each, 1, 10}, []int{0, 0, 50}, "1 1 1"},
-		{"both: once, at the third", Threshold{Both, 3, 10}, []int{0, 1, 2, 3, 4, 11, 12, 13, 14}, "- - 3 - - - - 3+2 -"},
-		{"both: not enough in the window", Threshold{Both, 3, 10}, []int{0, 1, 10, 11, 20}, "- - - - -"},
-		{"both: of one", Threshold{Both, 1, 10}, []int{0, 1, 10, 11}, "1 - 1+1 -"},
-		{"a little out of order", Threshold{Limit, 1, 10}, []int{100, 95, 105, 101, 110}, "1 - - - 1+3"},
-		{"the clock is set back", Threshold{Limit, 1, 10}, []int{4000, 4001, 400, 401, 410}, "1 - 1+1 - 1+1"},
-		{"one line of the year 2099", Threshold{Both, 2, 10}, []int{0, 1 << 31, 1, 2, 3}, "- - - 2 -"},
+		{"limit: the first two of a window", Threshold{Type: Limit, Count: 2, Seconds: 10}, []int{0, 1, 2, 9, 10, 11, 12, 30}, "1 1 - - 1+2 1 - 1+1"},
+		{"limit: a window begins with a line", Threshold{Type: Limit, Count: 1, Seconds: 10}, []int{0, 9, 15, 19, 24, 25}, "1 - 1+1 - - 1+2"},
+		{"threshold: every third", Threshold{Type: Each, Count: 3, Seconds: 10}, []int{0, 1, 2, 3, 4, 5, 6, 7}, "- - 3 - - 3 - -"},
+		{"threshold: too slow", Threshold{Type: Each, Count: 3, Seconds: 10}, []int{0, 5, 10, 15, 20, 25}, "- - - - - -"},
+		{"threshold: the next window begins when told", Threshold{Type: Each, Count: 2, Seconds: 10}, []int{0, 5, 14, 16, 26, 27}, "- 2 - - - 2"},
+		{"threshold: every line", Threshold{Type: Each, Count: 1, Seconds: 10}, []int{0, 0, 50}, "1 1 1"},
+		{"both: once, at the third", Threshold{Type: Both, Count: 3, Seconds: 10}, []int{0, 1, 2, 3, 4, 11, 12, 13, 14}, "- - 3 - - - - 3+2 -"},
+		{"both: not enough in the window", Threshold{Type: Both, Count: 3, Seconds: 10}, []int{0, 1, 10, 11, 20}, "- - - - -"},
+		{"both: of one", Threshold{Type: Both, Count: 1, Seconds: 10}, []int{0, 1, 10, 11}, "1 - 1+1 -"},
+		{"a little out of order", Threshold{Type: Limit, Count: 1, Seconds: 10}, []int{100, 95, 105, 101, 110}, "1 - - - 1+3"},
+		{"the clock is set back", Threshold{Type: Limit, Count: 1, Seconds: 10}, []int{4000, 4001, 400, 401, 410}, "1 - 1+1 - 1+1"},
+		{"one line of the year 2099", Threshold{Type: Both, Count: 2, Seconds: 10}, []int{0, 1 << 31, 1, 2, 3}, "- - - 2 -"},
 	} {
 		e := engine(t, Pattern{Name: "p", Match: mustCompile(``), Threshold: &row.t})
 		var got []string
@@ -90,7 +90,7 @@ func naive(th Threshold, at []time.Time) []bool {
 func TestThresholdsAgainstModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	for range 300 {
-		th := Threshold{[]ThresholdType{Limit, Each, Both}[rnd.IntN(3)], 1 + rnd.IntN(5), 1 + rnd.IntN(30)}
+		th := Threshold{Type: []ThresholdType{Limit, Each, Both}[rnd.IntN(3)], Count: 1 + rnd.IntN(5), Seconds: 1 + rnd.IntN(30)}
 		e := engine(t, Pattern{Name: "p", Match: mustCompile(`(\w+)`), By: "${1}", Threshold: &th})
 		at := now
 		times, told := map[string][]time.Time{}, map[string][]bool{}
@@ -207,7 +207,7 @@ func TestNothingStaysUntold(t *testing.T) {
 // A million keys take no more memory than the bound, and the ones that are in
 // use stay.
 func TestKeysAreBounded(t *testing.T) {
-	l := newLimiter(Threshold{Limit, 1, 3600}, 1000)
+	l := newLimiter(Threshold{Type: Limit, Count: 1, Seconds: 3600}, 1000)
 	for i := range 50_000 {
 		at := now.Add(time.Duration(i) * time.Millisecond)
 		l.take(fmt.Sprint(i), at)

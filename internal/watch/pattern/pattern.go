@@ -19,8 +19,8 @@ import (
 
 // Pattern is what the owner wants to be told of. Its parts must all hold.
 type Pattern struct {
-	Name    string   // not empty, of its own among all patterns
-	Sources []string // globs (* and ? fit any characters) of the line's source; empty: all
+	Name    string   `toml:"name,required,unique" check:"line=64"` // not empty, of its own among all patterns
+	Sources []string `toml:"source,one" check:"line=4096"`         // globs (* and ? fit any characters) of the line's source; empty: all
 
 	// Decoder makes fields of a line; empty: there are none. A line that it does
 	// not understand does not match.
@@ -31,19 +31,19 @@ type Pattern struct {
 	//	snort3-csv   alert_csv of Snort 3; without Columns its default ones
 	//	snort3-json  alert_json of Snort 3
 	//	suricata     eve.json; alerts only, unless Where asks for event_type
-	Decoder string
-	Columns []string // of csv, snort and snort3-csv: as many as each line has
+	Decoder string   `toml:"decoder" check:"oneof=json csv snort snort3-csv snort3-json suricata"`
+	Columns []string `toml:"columns,one" check:"line=64"` // of csv, snort and snort3-csv: as many as each line has
 
 	// Match is held against the line; nil: every line. What it may cost is
 	// bounded: one of more than some hundred characters sees less of a line that
 	// is longer than 4 KiB, and one that repeats too much is an error.
-	Match  *regexp.Regexp
-	Ignore []*regexp.Regexp // a line that one of them matches is passed over
-	Where  map[string]Condition
+	Match  *regexp.Regexp   `toml:"match"`
+	Ignore []*regexp.Regexp `toml:"ignore,one"` // a line that one of them matches is passed over
+	Where  Where            `toml:"where"`
 
 	// Severity of the match; nil: that of the alert, which Snort calls priority,
 	// and medium where there is none.
-	Severity *event.Severity
+	Severity *event.Severity `toml:"severity" check:"oneof=low medium high critical"`
 
 	// Title and Text are templates. ${NAME} stands for a named capture of Match,
 	// ${1} for a numbered one, ${0} for all that matched, ${source}, ${line},
@@ -54,20 +54,21 @@ type Pattern struct {
 	// tags.0; with a point in front, as ${.source}, it is one in any case. $$
 	// is a $. A name that can't be is an error of New. Empty: the pattern's name
 	// and the line; of Snort and Suricata, what there is to say of an alert.
-	Title, Text string
+	Title string `toml:"title" check:"nonempty"`
+	Text  string `toml:"text" check:"nonempty"`
 
 	// By is a template for what the threshold counts by, as "${src_ip}"; empty:
 	// all lines alike.
-	By        string
-	Threshold *Threshold // nil: at most one a minute, and how many were left out
+	By        string     `toml:"by" check:"nonempty"`
+	Threshold *Threshold `toml:"threshold"` // nil: at most one a minute, and how many were left out
 
-	Active       []policy.Hours // in Options.Zone; empty: always
-	Destinations []string       // empty: all; handed on as they are
+	Active       []policy.Hours `toml:"active,one"`      // in Options.Zone; empty: always
+	Destinations []string       `toml:"destination,one"` // empty: all; handed on as they are
 
 	// IPField names the capture or field that holds the address to look up.
 	// Empty: the capture named ip, or the source of an alert.
-	IPField string
-	Exec    *Exec
+	IPField string `toml:"ip" check:"nonempty"`
+	Exec    *Exec  `toml:"exec"`
 }
 
 // Threshold has the meaning of Snort's event_filter, in event time. A window
@@ -75,9 +76,10 @@ type Pattern struct {
 //
 // https://www.snort.org/faq/readme-filters
 type Threshold struct {
-	Type    ThresholdType
-	Count   int // 1 to 1,000,000
-	Seconds int // 1 to 31 days
+	Type    ThresholdType `toml:"type,required" check:"oneof=limit threshold both"`
+	Count   int           `toml:"count,required" check:"min=1,max=1000000"`
+	Seconds int           `toml:"seconds,required" check:"min=1,max=2678400"` // 31 days
+	By      string        `toml:"by" check:"nonempty" json:"-"`               // another place for Pattern.By
 }
 
 // ThresholdType says which lines of a window are told.
@@ -93,11 +95,11 @@ const (
 // Condition is what must hold of a field; all that is set must. The zero value
 // wants the field to be there.
 type Condition struct {
-	Equals []string       // one of them
-	Glob   []string       // one of them fits all of it; * and ? fit any characters
-	Match  *regexp.Regexp // somewhere in it
-	Min    *float64       // a number, at least
-	Max    *float64       // a number, at most
+	Equals Scalars        `toml:"equals"`   // one of them
+	Glob   []string       `toml:"glob,one"` // one of them fits all of it; * and ? fit any characters
+	Match  *regexp.Regexp `toml:"match"`    // somewhere in it
+	Min    *float64       `toml:"min"`      // a number, at least
+	Max    *float64       `toml:"max"`      // a number, at most
 }
 
 // Exec is a program to run with each match.
@@ -109,8 +111,8 @@ type Exec struct {
 	// wrote may mean something to the program. So a shell, an interpreter or a
 	// program that runs others takes no templates, and a "-" with which a value
 	// would begin an argument is written \u002d.
-	Command []string
-	Timeout time.Duration // until SIGTERM; 0: 10 s; at most 10 minutes
+	Command []string      `toml:"command,required"`
+	Timeout time.Duration `toml:"timeout" check:"max=10m"` // until SIGTERM; 0: 10 s; at most 10 minutes
 }
 
 // Error is what is wrong with a pattern's setting.

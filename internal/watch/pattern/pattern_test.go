@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 func TestValuesAreOutsideText(t *testing.T) {
 	e := engine(t, Pattern{
 		Name: "p", Match: regexp.MustCompile(`(?s)user (?P<user>.*)`), Title: "${user}", Text: "by ${user}", By: "${user}",
-		Threshold: &Threshold{Limit, 1, 60},
+		Threshold: &Threshold{Type: Limit, Count: 1, Seconds: 60},
 	})
 	for _, row := range []struct{ name, user, want string }{
 		{"a template", "${line} $$ ${user}", "${line} $$ ${user}"},
@@ -190,12 +190,12 @@ func TestNewRefuses(t *testing.T) {
 		"a $ at the end":              {Pattern{Name: "p", Match: ok, Text: "for $"}, "text", "$$"},
 		"an open brace":               {Pattern{Name: "p", Match: ok, Text: "${user"}, "text", "}"},
 		"a field without a decoder":   {Pattern{Name: "p", Match: ok, Text: "${.user}"}, "text", "decoder"},
-		"a count to count by":         {Pattern{Name: "p", Match: ok, By: "${count}", Threshold: &Threshold{Limit, 1, 1}}, "threshold.by", "count"},
+		"a count to count by":         {Pattern{Name: "p", Match: ok, By: "${count}", Threshold: &Threshold{Type: Limit, Count: 1, Seconds: 1}}, "threshold.by", "count"},
 		"by without a threshold":      {Pattern{Name: "p", Match: ok, By: "${user}"}, "threshold.by", "without"},
-		"no type":                     {Pattern{Name: "p", Match: ok, Threshold: &Threshold{"", 1, 1}}, "threshold.type", "limit"},
-		"a count of nothing":          {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Both, 0, 1}}, "threshold.count", "1"},
-		"no seconds":                  {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Both, 1, 0}}, "threshold.seconds", "1"},
-		"half a year":                 {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Both, 1, 1 << 24}}, "threshold.seconds", "31 days"},
+		"no type":                     {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: "", Count: 1, Seconds: 1}}, "threshold.type", "limit"},
+		"a count of nothing":          {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 0, Seconds: 1}}, "threshold.count", "1"},
+		"no seconds":                  {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 1, Seconds: 0}}, "threshold.seconds", "1"},
+		"half a year":                 {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 1, Seconds: 1 << 24}}, "threshold.seconds", "31 days"},
 		"an unknown decoder":          {Pattern{Name: "p", Decoder: "xml"}, "decoder", "suricata"},
 		"csv without columns":         {Pattern{Name: "p", Decoder: "csv", Match: ok}, "columns", "names"},
 		"columns without csv":         {Pattern{Name: "p", Decoder: "json", Match: ok, Columns: []string{"a"}}, "columns", "only csv"},
@@ -346,7 +346,7 @@ func TestDigest(t *testing.T) {
 func TestReplayIsTheSameTwice(t *testing.T) {
 	run := func() (all []Match) {
 		e := engine(t, Pattern{Name: "a", Match: regexp.MustCompile(`(\d)$`)},
-			Pattern{Name: "b", Match: regexp.MustCompile(`(\d)$`), By: "${1}", Threshold: &Threshold{Both, 3, 30}})
+			Pattern{Name: "b", Match: regexp.MustCompile(`(\d)$`), By: "${1}", Threshold: &Threshold{Type: Both, Count: 3, Seconds: 30}})
 		for i := range 500 {
 			at := now.Add(time.Duration(i*i%977) * time.Second)
 			all = append(all, e.Take(text(strings.Repeat("7", i%5+1)), at)...)

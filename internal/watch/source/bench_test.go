@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/journald"
 )
 
 func benchFile(b *testing.B) (path string, lines int) {
@@ -81,7 +83,7 @@ func BenchmarkReader(b *testing.B) {
 func BenchmarkEntry(b *testing.B) {
 	text := []byte(`{"__CURSOR":"` + testCursor + `","__REALTIME_TIMESTAMP":"1795227304123456","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"0123456789abcdef0123456789abcdef","MESSAGE":"Failed password for root from 203.0.113.7 port 51234 ssh2","SYSLOG_IDENTIFIER":"sshd","_COMM":"sshd","_EXE":"/usr/sbin/sshd","_PID":"812","_UID":"0","_HOSTNAME":"db1"}`)
 	for b.Loop() {
-		if _, _, err := parseEntry(text, "journal"); err != nil {
+		if _, _, err := new(journald.Reader).Line(text, "journal"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,38 +9,6 @@ import (
 	"github.com/sshnotify/sshnotify/internal/journald"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
-
-// entryFields are those that journalctl is asked for.
-const entryFields = journald.Fields
-
-var errNoEntry = errors.New("is no entry of the journal")
-
-// parseEntry makes a line of what journalctl wrote, and gives its cursor.
-func parseEntry(b []byte, source string) (line.Line, string, error) {
-	return readEntryOf(new(journald.Reader), b, source)
-}
-
-// readEntryOf is parseEntry behind what a reader has read.
-func readEntryOf(r *journald.Reader, b []byte, source string) (line.Line, string, error) {
-	e, err := journald.Parse(b)
-	cursor := e.Cursor.Only()
-	if err != nil || !validCursor(cursor) {
-		return line.Line{}, "", errNoEntry
-	}
-	l := line.Line{
-		Source: source, Host: e.Host.Only(), Program: e.Name(), PID: e.Process(), Time: e.Time(), Text: oneLine(e.Text()),
-		Entry: &line.Entry{Daemon: r.Writer(e), UID: e.UID.Only(), Exe: e.Exe.Only()},
-	}
-	if l.Entry.Daemon != "" {
-		l.Program = l.Entry.Daemon
-	} else if claim := e.Claim(); claim != "" {
-		l.Entry.Claim, l.Program = claim, "uid "+l.Entry.UID+" as "+claim
-	}
-	if len(l.Text) > line.MaxText {
-		l.Text, l.Cut = strings.Clone(l.Text[:line.MaxText]), true
-	}
-	return l, cursor, nil
-}
 
 // Entries makes lines of entries of the journal that stand in a file.
 type Entries struct{ r journald.Reader }
@@ -52,14 +19,8 @@ func (s *Entries) Line(text, source string) (line.Line, bool) {
 	if !strings.HasPrefix(text, "{") {
 		return line.Line{}, false
 	}
-	l, _, err := readEntryOf(&s.r, []byte(text), source)
-	return l, err == nil
-}
-
-// oneLine keeps an entry one line: in a line of its own, what a stranger sent
-// could look like what the program says.
-func oneLine(s string) string {
-	return strings.ReplaceAll(strings.TrimRight(s, "\r\n"), "\n", " ")
+	l, cursor, err := s.r.Line([]byte(text), source)
+	return l, err == nil && validCursor(cursor)
 }
 
 // It is made when it is first asked for: every login's hook would pay for it.

@@ -79,12 +79,16 @@ func OpenFile(o Options) (Source, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w: it is a %s", path, errNotPlain, kindOf(info.Mode()))
 	}
+	if o.Once {
+		f, err := openPlain(path)
+		if err != nil {
+			return nil, err
+		}
+		return openReader(f, o, kindFile)
+	}
 	s := &file{opt: o, closing: make(chan struct{})}
 	if s.keep, err = newKeeper(o, kindFile); err != nil {
 		return nil, err
-	}
-	if o.Once {
-		return s, s.openOnce()
 	}
 	// A host may be out of inotify instances; looking every now and then
 	// finds the same, later.
@@ -100,36 +104,6 @@ func OpenFile(o Options) (Source, error) {
 		}
 	}
 	return s, nil
-}
-
-func (s *file) openOnce() error {
-	data, err := openAny(s.opt.Path)
-	if err != nil {
-		return err
-	}
-	s.resolved = true
-	f, err := newFollow(s.opt.Name, data, place{Real: s.opt.Path})
-	if err != nil {
-		data.Close()
-		return err
-	}
-	f.still = true
-	s.files = append(s.files, f)
-	s.keep.trouble(true, true, nil)
-	return nil
-}
-
-// openAny opens a plain file, decompressed if it begins as gzip does.
-func openAny(path string) (content, error) {
-	f, err := openPlain(path)
-	if err != nil {
-		return nil, err
-	}
-	if magic, err := readAt(f, 0, 2); err != nil || string(magic) != "\x1f\x8b" {
-		return f, err
-	}
-	f.Close()
-	return openGzip(path)
 }
 
 func (s *file) Name() string   { return s.opt.Name }
@@ -206,7 +180,7 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 	if s.closed {
 		return Batch{}, false, io.EOF
 	}
-	if !s.opt.Once && (now.Sub(s.looked) >= minPoll || s.idle > 0) {
+	if now.Sub(s.looked) >= minPoll || s.idle > 0 {
 		s.look(now)
 	}
 	for i, f := range s.files {
@@ -217,14 +191,12 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 		before := f.split.next
 		err := f.read(&b)
 		switch {
-		case errors.Is(err, errChanged) && !s.opt.Once:
+		case errors.Is(err, errChanged):
 			s.truncated(i, &b)
 			if len(b.Lines) == 0 {
 				return Batch{}, true, nil
 			}
 			return s.give(b), false, nil
-		case err != nil && s.opt.Once:
-			return Batch{}, false, err
 		case err != nil:
 			s.failed(f, err)
 		default:
@@ -246,9 +218,6 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 		if !f.drained() || f.split.next != before {
 			return Batch{}, true, nil // a piece of a long line
 		}
-	}
-	if s.opt.Once {
-		return Batch{}, false, io.EOF
 	}
 	if s.turned && s.keep.allCommitted(s.given) {
 		// Nobody else will: there may be no line for a long time.

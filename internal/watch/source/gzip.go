@@ -2,10 +2,54 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 )
+
+// errTooLarge says that what is packed is more than was wanted.
+var errTooLarge = errors.New("it is too large, the rest is left out")
+
+// Unpack returns the content of r, at most so many bytes of what is compressed by
+// gzip. What is packed otherwise is an error that says how.
+func Unpack(r io.Reader, most int64) (*bufio.Reader, error) {
+	const sniffed = 4096
+	content := bufio.NewReaderSize(r, sniffed)
+	if head, err := content.Peek(2); err == nil && string(head) == gzipMagic {
+		plain, err := gzip.NewReader(content)
+		if err != nil {
+			return nil, err
+		}
+		content = bufio.NewReaderSize(&bounded{plain, most}, sniffed)
+	}
+	head, _ := content.Peek(6)
+	for name, magic := range map[string]string{"xz": "\xfd7zXZ\x00", "zstd": "\x28\xb5\x2f\xfd", "bzip2": "BZh", "gzip twice": gzipMagic} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return nil, fmt.Errorf("it is packed by %s; unpack it, and give it as -", name)
+		}
+	}
+	return content, nil
+}
+
+const gzipMagic = "\x1f\x8b"
+
+// bounded is an error after so many bytes.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
 
 // gzipped gives the content of a compressed file. It is meant to be read
 // forward: to go back it begins again.

@@ -42,8 +42,12 @@ type journal struct {
 
 	mu     sync.Mutex
 	child  *exec.Cmd // nil when none runs
+	out    io.Closer // what it writes into
 	closed bool
 	stderr tail
+
+	started     chan struct{} // closed when the first one was started, or could not be
+	startedOnce sync.Once
 }
 
 // OpenJournal reads the entries that match o.Matches, all if there are none,
@@ -65,7 +69,7 @@ func OpenJournal(o Options) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &journal{stream: st, program: program}
+	s := &journal{stream: st, program: program, started: make(chan struct{})}
 	pos := s.keep.position()
 	s.cursor, s.since = pos.Cursor, pos.Since
 	if s.cursor == "" && s.since == 0 && !o.FromStart {
@@ -75,6 +79,7 @@ func OpenJournal(o Options) (Source, error) {
 		}
 	}
 	s.wg.Go(s.run)
+	<-s.started // with the rights that this process has now
 	return s, nil
 }
 
@@ -92,7 +97,7 @@ func bareExec(err error) error {
 func (s *journal) args(failures int) []string {
 	args := []string{"--output=json", "--all", "--no-pager"}
 	if failures&1 == 0 {
-		args = append(args, "--output-fields="+entryFields)
+		args = append(args, "--output-fields="+journald.Fields)
 	}
 	if !s.opt.Once {
 		args = append(args, "--follow")
@@ -119,6 +124,9 @@ func (s *journal) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	failures, pause := 0, s.opt.poll
+	if s.opt.Once {
+		failures = 1 // there is no second try
+	}
 	for {
 		began := time.Now()
 		n, err := s.runChild(failures)
@@ -157,6 +165,7 @@ func (s *journal) runChild(failures int) (entries int, err error) {
 	s.stderr.reset()
 	cmd.Stderr = &s.stderr
 	cmd.WaitDelay = time.Second
+	defer s.startedOnce.Do(func() { close(s.started) })
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -170,8 +179,9 @@ func (s *journal) runChild(failures int) (entries int, err error) {
 		s.mu.Unlock()
 		return 0, err
 	}
-	s.child = cmd
+	s.child, s.out = cmd, out
 	s.mu.Unlock()
+	s.startedOnce.Do(func() { close(s.started) })
 	if failures == 0 {
 		s.keep.trouble(true, true, nil)
 	}
@@ -180,8 +190,9 @@ func (s *journal) runChild(failures int) (entries int, err error) {
 	s.child = nil
 	kill(cmd)
 	s.mu.Unlock()
+	out.Close()
 	wait := cmd.Wait()
-	if said := s.stderr.last(); said != "" && (wait != nil || entries == 0) {
+	if said := s.stderr.last(); said != "" && (wait != nil || entries == 0 && !s.opt.Once) {
 		return entries, errors.New(said)
 	}
 	if errors.Is(err, io.EOF) {
@@ -197,10 +208,10 @@ func (s *journal) read(out io.Reader) (entries int, err error) {
 	for {
 		text, err := readEntry(r)
 		if text != nil {
-			l, cursor, bad := readEntryOf(&s.writers, text, s.opt.Name)
+			l, cursor, bad := s.writers.Line(text, s.opt.Name)
 			switch {
-			case bad != nil:
-				s.keep.trouble(true, true, bad)
+			case bad != nil || !validCursor(cursor):
+				s.keep.trouble(true, true, journald.ErrNoEntry)
 			case cursor == s.cursor: // the one of the position
 				entries++
 			default:
@@ -266,6 +277,7 @@ func (s *journal) Close() error {
 	s.closed = true
 	if s.child != nil {
 		kill(s.child)
+		s.out.Close() // one of another user's only ends when it writes
 	}
 	s.mu.Unlock()
 	s.once.Do(func() { close(s.done) })

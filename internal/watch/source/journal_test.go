@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sshnotify/sshnotify/internal/journald"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
@@ -53,7 +54,7 @@ func TestEntries(t *testing.T) {
 	} {
 		row.want.Source, row.want.Time, row.want.Entry = "journal", at, &row.by
 		text := `{"__CURSOR":"` + testCursor + `","__REALTIME_TIMESTAMP":"` + fmt.Sprint(at.UnixMicro()) + `",` + row.entry + `}`
-		got, cursor, err := parseEntry([]byte(text), "journal")
+		got, cursor, err := new(journald.Reader).Line([]byte(text), "journal")
 		if err != nil || cursor != testCursor {
 			t.Errorf("%s: %v, cursor %q", row.name, err, cursor)
 		}
@@ -65,9 +66,6 @@ func TestEntries(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "null", "[]", "{}", `{"MESSAGE":"x"}`, `{"__CURSOR":"a b"}`, `{"__CURSOR":"--file=/etc/passwd"}`} {
-		if _, _, err := parseEntry([]byte(bad), ""); !errors.Is(err, errNoEntry) {
-			t.Errorf("%q was taken for an entry: %v", bad, err)
-		}
 		if _, ok := new(Entries).Line(bad, ""); ok {
 			t.Errorf("%q was taken for an entry", bad)
 		}
@@ -80,11 +78,11 @@ func FuzzEntry(f *testing.F) {
 	f.Add([]byte(`{"__CURSOR":"a","MESSAGE":["one",[104]],"__REALTIME_TIMESTAMP":"17000000000"}`))
 	f.Add([]byte(`{"__CURSOR":["a"],"MESSAGE":null,"SYSLOG_IDENTIFIER":"sshd","_UID":"7"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l, cursor, err := parseEntry(b, "journal")
+		l, cursor, err := new(journald.Reader).Line(b, "journal")
 		if err != nil {
 			return
 		}
-		if !validCursor(cursor) || strings.ContainsRune(l.Text, '\n') || len(l.Text) > line.MaxText || l.PID < 0 || l.Source != "journal" {
+		if strings.ContainsRune(l.Text, '\n') || len(l.Text) > line.MaxText || l.PID < 0 || l.Source != "journal" {
 			t.Errorf("%q gave %+v at %q", b, l, cursor)
 		}
 	})
@@ -140,7 +138,7 @@ fi`)
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-	const common = "--output=json --all --no-pager --output-fields=" + entryFields + " --follow --no-tail "
+	const common = "--output=json --all --no-pager --output-fields=" + journald.Fields + " --follow --no-tail "
 	const matches = " -- _COMM=sshd + _COMM=vsftpd"
 	for i, want := range []string{common + "--since=@", common + "--cursor=" + cursorOf(2) + matches, common + "--cursor=" + cursorOf(3) + matches} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {

@@ -3,6 +3,10 @@ package source
 import (
 	"errors"
 	"io"
+	"iter"
+	"math"
+
+	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
 // readerBuffer is what standard input's lines may take before the one who
@@ -17,11 +21,14 @@ type reader struct {
 
 // OpenReader reads r to its end. Nothing is kept of how far it came. Close ends
 // Read, and closes r if it can be closed; a read of r that even so does not end
-// stays behind.
+// stays behind. In a replay (o.Once) r may be compressed by gzip.
 func OpenReader(r io.Reader, o Options) (Source, error) {
-	o = o.named("stdin")
+	return openReader(r, o.named("stdin"), kindStdin)
+}
+
+func openReader(r io.Reader, o Options, kind string) (Source, error) {
 	o.StateDir = ""
-	s, err := newStream(o, kindStdin, readerBuffer)
+	s, err := newStream(o, kind, readerBuffer)
 	if err != nil {
 		return nil, err
 	}
@@ -33,10 +40,16 @@ func OpenReader(r io.Reader, o Options) (Source, error) {
 
 func (s *reader) run() {
 	split := splitter{source: s.opt.Name}
-	err := pump(s.in, &split, func(b Batch) bool {
-		b.from = s.opt.Name + "\x00"
-		return s.queue.put(b, s.done)
-	})
+	in, err := s.in, error(nil)
+	if s.opt.Once {
+		in, err = Unpack(in, math.MaxInt64)
+	}
+	if err == nil {
+		err = pump(in, &split, func(b Batch) bool {
+			b.from = s.opt.Name + "\x00"
+			return s.queue.put(b, s.done)
+		})
+	}
 	if errors.Is(err, io.EOF) {
 		var b Batch
 		if split.flush(&b); len(b.Lines) > 0 {
@@ -47,6 +60,31 @@ func (s *reader) run() {
 		s.keep.trouble(true, false, err)
 	}
 	s.queue.end(err)
+}
+
+// Lines returns the lines of r, and at last its error, if that is not io.EOF.
+func Lines(r io.Reader, name string) iter.Seq2[line.Line, error] {
+	return func(yield func(line.Line, error) bool) {
+		split := splitter{source: name}
+		more := true
+		give := func(b Batch) bool {
+			for _, l := range b.Lines {
+				if more = more && yield(l, nil); !more {
+					break
+				}
+			}
+			return more
+		}
+		if err := pump(r, &split, give); !errors.Is(err, io.EOF) {
+			yield(line.Line{}, err)
+			return
+		}
+		var b Batch
+		if more {
+			split.flush(&b)
+			give(b)
+		}
+	}
 }
 
 // pump splits what r gives and hands on what is complete, until r gives an

@@ -57,6 +57,7 @@ type Options struct {
 	// Matches are the journal's, as journalctl(1) takes them; "+" is its or.
 	Matches     []string
 	JournalArgs []string // more options, such as --namespace=…
+	MachineID   string   // this machine's, for Journal.Open: entries of no other are read; empty: of any
 	Journalctl  string   // the program; "" looks for journalctl in $PATH
 
 	Group  string // a pipe is made for this group to write to; "" is one's own

@@ -16,23 +16,23 @@ var (
 	errNoAnswer    = errors.New("no answer, nothing was changed")
 )
 
-// asker asks a person. A nil asker is nobody to ask.
-type asker struct {
+// prompter asks a person. A nil prompter has nobody to ask.
+type prompter struct {
 	in  io.Reader
 	out io.Writer
 	// hidden reads a line that is not shown as it is typed; nil where all is.
 	hidden func(context.Context) (string, error)
 }
 
-// terminal gives a person to ask if there is one: questions go to standard
+// terminal returns a prompter if there is a person to ask: questions go to standard
 // error, so that standard output can be put into a file.
-func (a *app) terminal() *asker {
+func (a *app) terminal() *prompter {
 	in, ok1 := a.in.(*os.File)
 	out, ok2 := a.err.(*os.File)
 	if !ok1 || !ok2 || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
 		return nil
 	}
-	return &asker{in: in, out: out, hidden: func(ctx context.Context) (string, error) {
+	return &prompter{in: in, out: out, hidden: func(ctx context.Context) (string, error) {
 		was, err := term.GetState(int(in.Fd()))
 		if err != nil {
 			return "", err
@@ -77,7 +77,7 @@ const maxAnswer = 8 << 10
 
 // line asks for a line. It reads no byte beyond it: another reader takes the
 // next answer.
-func (q *asker) line(ctx context.Context, question string) (string, error) {
+func (q *prompter) line(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(q.out, question)
 	return interruptible(ctx, func() (string, error) {
 		var b []byte
@@ -99,7 +99,7 @@ func (q *asker) line(ctx context.Context, question string) (string, error) {
 }
 
 // secret asks for a line that is not shown.
-func (q *asker) secret(ctx context.Context, question string) (string, error) {
+func (q *prompter) secret(ctx context.Context, question string) (string, error) {
 	if q.hidden == nil {
 		return q.line(ctx, question)
 	}
@@ -109,7 +109,7 @@ func (q *asker) secret(ctx context.Context, question string) (string, error) {
 }
 
 // yes asks a question; an empty answer is the usual one.
-func (q *asker) yes(ctx context.Context, question string, usual bool) (bool, error) {
+func (q *prompter) yes(ctx context.Context, question string, usual bool) (bool, error) {
 	choice := " [y/N] "
 	if usual {
 		choice = " [Y/n] "

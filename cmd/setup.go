@@ -72,7 +72,7 @@ func (s *setup) addedFile() string {
 	return filepath.Join(filepath.Dir(s.config), "conf.d", "slack.toml")
 }
 
-// app gives the app of a command that is run with the set-up's settings, or
+// app returns the app of a command that is run with the set-up's settings, or
 // with none where there are none that can be used here.
 func (s *setup) app(a *app) *app {
 	b := *a
@@ -114,7 +114,7 @@ func saysNothing(name string) bool {
 	return true
 }
 
-// settingsFile gives the place of the settings: that of --config, or another.
+// settingsFile returns the place of the settings: that of --config, or another.
 func (o *setter) settingsFile(usual string) (string, error) {
 	if o.app.configFile == "" {
 		return usual, nil
@@ -193,7 +193,7 @@ func sameFile(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// usedShells gives the shell that sshd starts, which /etc/passwd names, or a
+// usedShells returns the shell that sshd starts, which /etc/passwd names, or a
 // name service that only $SHELL can tell of. Where that is none that is known,
 // those count that the home has start-up files of.
 func (o *setter) usedShells(s *setup, login string) []string {
@@ -252,7 +252,7 @@ func (s *setup) userOptions() install.UserOptions {
 	}
 }
 
-// hostTells says whether the host's own set-up tells of logins by SSH.
+// hostTells reports whether the host's own set-up tells of logins by SSH.
 func hostTells(ctx context.Context, h install.Host) bool {
 	f := install.Look(ctx, h)
 	return slices.ContainsFunc(f.Hooks, func(l install.HookLine) bool {

@@ -1,4 +1,4 @@
-package history
+package records
 
 import (
 	"bufio"
@@ -6,9 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"iter"
 	"net/netip"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/history"
 )
 
 // The records of wtmp, see utmp(5), in the two sizes that glibc has on Linux
@@ -33,48 +34,37 @@ var wtmpForms = [...]wtmpForm{
 	{size: 400, sec: 344, usec: 352, addr: 360},
 }
 
-// ReadWtmp reads the logins over the network from a wtmp file, which tells of
-// host, and of those with a terminal only; neither port nor key is in it. What
-// is read is counted in c, which may be nil. Rotated and compressed files are
-// the caller's to open.
-func ReadWtmp(r io.Reader, host string, c *Counts) iter.Seq2[Entry, error] {
-	if c == nil {
-		c = new(Counts)
+// readWtmp reads the logins over the network, of those with a terminal only; neither
+// port nor key is in it.
+func readWtmp(r io.Reader, n *Counts, give func(history.Entry) bool) error {
+	const lookahead = 2 * 384 * 25 // two times as long as it takes until both sizes meet again
+	b := bufio.NewReaderSize(r, lookahead)
+	head, err := b.Peek(lookahead)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	return func(yield func(Entry, error) bool) {
-		const lookahead = 2 * 384 * 25 // two times as long as it takes until both sizes meet again
-		b := bufio.NewReaderSize(r, lookahead)
-		head, err := b.Peek(lookahead)
-		if err != nil && !errors.Is(err, io.EOF) {
-			yield(Entry{}, err)
-			return
+	form := guessForm(head)
+	record := make([]byte, form.size)
+	for {
+		_, err := io.ReadFull(b, record)
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF): // torn by a crash, or being written
+			n.Bad++
+			return nil
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
 		}
-		form := guessForm(head)
-		record := make([]byte, form.size)
-		for {
-			_, err := io.ReadFull(b, record)
-			if errors.Is(err, io.ErrUnexpectedEOF) { // torn by a crash, or being written
-				c.Bad++
-				return
-			}
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			e, ok, bad := form.parse(record, host)
-			switch {
-			case bad:
-				c.Bad++
-			case !ok:
-				c.Other++
-			default:
-				c.Logins++
-				if !yield(e, nil) {
-					return
-				}
+		switch e, ok, bad := form.parse(record); {
+		case bad:
+			n.Bad++
+		case !ok:
+			n.Other++
+		default:
+			n.Logins++
+			if !give(e) {
+				return nil
 			}
 		}
 	}
@@ -108,7 +98,7 @@ func (f wtmpForm) time(r []byte) time.Time {
 	return time.Unix(int64(binary.LittleEndian.Uint32(r[f.sec:])), int64(binary.LittleEndian.Uint32(r[f.usec:]))*1000)
 }
 
-func (f wtmpForm) parse(r []byte, host string) (e Entry, ok, bad bool) {
+func (f wtmpForm) parse(r []byte) (e history.Entry, ok, bad bool) {
 	kind := binary.LittleEndian.Uint16(r[wtmpType:])
 	if kind > lastType {
 		return e, false, true
@@ -127,10 +117,10 @@ func (f wtmpForm) parse(r []byte, host string) (e Entry, ok, bad bool) {
 	if len(user) == 0 || !plausible(at) || binary.LittleEndian.Uint32(r[f.usec:]) >= 1e6 {
 		return e, false, true
 	}
-	return Entry{Time: at, Host: host, User: string(user), Service: "sshd", IP: ip, Source: SourceWtmp}.normal(), true, false
+	return history.Entry{Time: at, User: string(user), Service: "sshd", IP: ip, Source: history.SourceWtmp}, true, false
 }
 
-// remote gives the address of the far end; invalid: there is none. ut_host is
+// remote returns the address of the far end; invalid: there is none. ut_host is
 // asked first, because in ut_addr_v6 an IPv6 address that ends in 96 zeros
 // can't be told from an IPv4 one.
 func remote(addr []byte, host string) netip.Addr {
