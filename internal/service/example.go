@@ -32,8 +32,8 @@ type Example struct {
 // exampleKey stands in for the API key.
 const exampleKey = "example-key"
 
-// exampleTime is when examples are answered.
-var exampleTime = time.Unix(1_800_000_000, 0).UTC()
+// exampleTime is when examples are answered, in seconds since 1970.
+const exampleTime = 1_800_000_000
 
 // Play plays an example through, notes what comes out otherwise than it says, and
 // returns the request and its answer; nil if there is no such request. key is
@@ -73,8 +73,9 @@ func (e *Example) Play(at strictoml.At, key string, d *Description, requests []*
 	for k, v := range e.Headers {
 		resp.Header.Set(k, v)
 	}
-	resp.RetryAfter, _ = outbound.RetryAfter(resp.Header, exampleTime)
-	a := s.Read(r, resp, exampleTime)
+	now := time.Unix(exampleTime, 0).UTC()
+	resp.RetryAfter, _ = outbound.RetryAfter(resp.Header, now)
+	a := s.Read(r, resp, now)
 	if a.Means != e.Means {
 		why := ""
 		if a.Fault != nil {

@@ -150,12 +150,12 @@ type Vocabulary struct {
 // Check notes what is wrong with the description and its requests, which stand at
 // the key "request", and readies them for use.
 func (d *Description) Check(at strictoml.At, v Vocabulary, requests []*Request) {
-	c := checker{at: at, v: v, d: d}
+	c := checker{at: at, v: v, d: d, whole: at.OK()}
 	if d.Version != 1 {
 		at.Fail("form", "form = 1 says which form this file has")
 	}
 	if d.Title == "" {
-		at.Fail("title", "the service's name is missing")
+		c.missing("title", "the service's name is missing")
 	}
 	c.line("title", d.Title, maxProblem)
 	c.line("terms", strings.TrimSpace(d.Terms), maxTerms)
@@ -178,8 +178,8 @@ func (d *Description) Check(at strictoml.At, v Vocabulary, requests []*Request) 
 	names, captured := map[string]bool{}, slices.Clone(v.Values)
 	for i, r := range requests {
 		key := fmt.Sprintf("request.%d", i)
-		if !strictoml.IsName(r.Name) || len(r.Name) > 32 {
-			at.Fail(key+".name", "a name of letters, digits, - and _ is missing")
+		if !strictoml.IsName(r.Name) {
+			c.missing(key+".name", "a name of letters, digits, - and _ is missing")
 		}
 		if names[r.Name] {
 			at.Fail(key+".name", "there is another request of this name")
@@ -200,7 +200,7 @@ func (d *Description) Check(at strictoml.At, v Vocabulary, requests []*Request) 
 			captured = append(captured, name)
 		}
 	}
-	if used != (d.Key != KeyNone) {
+	if c.whole && used != (d.Key != KeyNone) {
 		at.Fail("key", "key is %q, and {key} stands in %s", d.Key, map[bool]string{true: "a request", false: "no request"}[used])
 	}
 }
@@ -210,9 +210,17 @@ const keyName = "key"
 
 // checker finds what is wrong with a description that has no unknown keys.
 type checker struct {
-	at strictoml.At
-	v  Vocabulary
-	d  *Description
+	at    strictoml.At
+	v     Vocabulary
+	d     *Description
+	whole bool // no key is unknown or of the wrong type, so that what is missing is missing
+}
+
+// missing notes what is not there, unless it may be what was misspelt.
+func (c *checker) missing(key, what string) {
+	if c.whole {
+		c.at.Fail(key, "%s", what)
+	}
 }
 
 func (c *checker) line(key, s string, most int) {
@@ -243,7 +251,7 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 		known := append(slices.Clone(base), c.v.Means...)
 		switch {
 		case r.Means == "":
-			c.at.Fail(key+".means", "what it means is missing")
+			c.missing(key+".means", "what it means is missing")
 		case !slices.Contains(known, r.Means):
 			var words []string
 			for _, m := range known {
@@ -322,7 +330,7 @@ func (c *checker) request(key string, r *Request) {
 		c.at.Fail(key, "a GET has no body")
 	}
 	if len(r.Expect) == 0 && r.Answer != Any {
-		c.at.Fail(key+".expect", "which fields show that it is this service's answer?")
+		c.missing(key+".expect", "which fields show that it is this service's answer?")
 	}
 	c.paths(key+".expect", r.Expect)
 	for name, capture := range r.Capture {

@@ -269,10 +269,15 @@ func (c Capture) read(f gjson.Result) string {
 		return strconv.FormatUint(uint64(n), 10)
 	}
 	s, ok := strings.CutPrefix(s, c.After)
-	if !ok || f.Type != gjson.String || !strictoml.IsName(s) {
+	if !ok || f.Type != gjson.String || !isWord(s) {
 		return ""
 	}
 	return s
+}
+
+// isWord reports whether s may be part of a path and of a file's name.
+func isWord(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
 // Number reads the number of an autonomous system, as services write it: 15169,
