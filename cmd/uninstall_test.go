@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // queued leaves an event of alice's in an account's spool.
@@ -119,8 +120,12 @@ func (stub) Send(context.Context, event.Alert) error { return nil }
 func deliverLog(t *testing.T, p *place) func() error {
 	return func() error {
 		a := p.app()
+		db, err := store.Open(databaseFile(p.state()), store.Options{})
+		if err != nil {
+			return err
+		}
 		return deliver.Run(t.Context(), deliver.Job{
-			Spool: spool.Open(spool.Options{Dir: p.spool(), UID: os.Getuid()}), Mode: deliver.Once, StateDir: p.state(),
+			Spool: spool.Open(spool.Options{Dir: p.spool(), UID: os.Getuid()}), Mode: deliver.Once, Store: db, StateDir: p.state(),
 			Load: func() (deliver.Settings, error) {
 				return deliver.Settings{Targets: []deliver.Target{{Dest: stub{}}}, Zone: time.UTC}, nil
 			},

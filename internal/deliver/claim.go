@@ -180,7 +180,7 @@ func (w *worker) take(id, name string) {
 		return
 	}
 	// A dead letter that was taken back has parts; a second report has none.
-	if t := w.ledger.byID[id]; t != nil && !(t.Dead && len(r.Parts) > 0) {
+	if t := w.delivered.byID[id]; t != nil && !(t.Dead && len(r.Parts) > 0) {
 		w.Log.Debug("told before", "id", id)
 		w.remove(name)
 		return

@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Mode says when Run returns.
@@ -76,15 +77,8 @@ type Settings struct {
 	Unusual  bool
 	DigestAt time.Duration
 	Window   time.Duration // of grouping; 0: none
-	Close    func()        // called when these settings are done with; may be nil
 	Zone     *time.Location
 	Runbook  string
-}
-
-func (s Settings) end() {
-	if s.Close != nil {
-		s.Close()
-	}
 }
 
 // Memory remembers logins. It must return soon: the queue waits for it. An
@@ -118,8 +112,9 @@ type Job struct {
 	// Flush: nothing is held for its repeat window, and the digest of usual
 	// logins is made now.
 	Flush    bool
-	StateDir string
-	Hostname string // the kernel's, for sshnotify's own notes
+	Store    *store.DB // Run closes it
+	StateDir string    // where the files of earlier versions are
+	Hostname string    // the kernel's, for sshnotify's own notes
 	// Load gives the settings: once at the start, and again for every value
 	// from Reload. If it fails at the start Run returns its error; later, the
 	// settings before it stay.
@@ -157,7 +152,7 @@ func Run(ctx context.Context, j Job) error {
 	if err != nil {
 		return err
 	}
-	defer func() { set.end() }()
+	defer func() { _ = j.Store.Close() }()
 	idle := 0
 	for {
 		q, err := j.lock(ctx)
@@ -262,7 +257,6 @@ func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, cl
 			j.Log.Error("the new settings are not used", "error", err)
 			j.Alarm(fmt.Sprintf("the new settings are wrong, the old ones stay: %v", err))
 		} else {
-			set.end()
 			*set = s
 			j.Log.Info("settings reloaded")
 		}

@@ -90,7 +90,7 @@ func (w *worker) evaluateLogout(it *item) {
 	login := w.sessions[key(it.e.Session)]
 	switch {
 	case login == nil:
-		w.judgeLogout(it, w.ledger.session(it.e.Session))
+		w.judgeLogout(it, w.delivered.session(it.e.Session))
 	case login.stage != ready:
 		it.stage = behindLogin
 		w.behind[login.e.ID] = append(w.behind[login.e.ID], it)
@@ -98,10 +98,10 @@ func (w *worker) evaluateLogout(it *item) {
 		// Each destination gets it after the login. One that is out of order
 		// keeps it from no other.
 		it.after = login
-		t := w.told(login, false)
+		t := w.deliveredOf(login, false)
 		for _, p := range login.parts {
 			if p.pending() {
-				t.Sent = append(t.Sent, sentTo{Dest: p.Dest})
+				t.Sent = append(t.Sent, Sent{Dest: p.Dest})
 			}
 		}
 		w.judgeLogout(it, t)
@@ -119,7 +119,7 @@ func (w *worker) release(login *item) {
 	}
 }
 
-func (w *worker) judgeLogout(it *item, login *told) {
+func (w *worker) judgeLogout(it *item, login *Delivered) {
 	it.login = login
 	if login != nil {
 		it.verdict = login.Verdict
@@ -191,9 +191,9 @@ func (w *worker) outlet(name string) *outlet {
 	return nil
 }
 
-// told is what is remembered of an item.
-func (w *worker) told(it *item, ignored bool) *told {
-	t := &told{
+// deliveredOf returns what is remembered of an item.
+func (w *worker) deliveredOf(it *item, ignored bool) *Delivered {
+	t := &Delivered{
 		ID: it.e.ID, Time: it.e.Time, At: time.Now().UTC(), Kind: it.e.Kind, Via: it.e.Via, Session: it.e.Session,
 		User: it.e.User, Host: it.e.Host, Service: it.e.Service, IP: addrString(it.e.Remote.IP),
 		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored, Dead: it.dead(), Of: it.of,
@@ -201,7 +201,7 @@ func (w *worker) told(it *item, ignored bool) *told {
 	t.Verdict.Reasons = nil
 	for _, p := range it.parts {
 		if !p.Done.IsZero() {
-			t.Sent = append(t.Sent, sentTo{p.Dest, p.Done})
+			t.Sent = append(t.Sent, Sent{p.Dest, p.Done})
 		}
 	}
 	return t
@@ -223,7 +223,7 @@ func (w *worker) finish(it *item, ignored bool) {
 	}
 	// Remembered before it is removed: the other way round, a kill in between
 	// would let a nested shell tell the login again.
-	if err := w.ledger.add(w.told(it, ignored)); err != nil {
+	if err := w.delivered.add(w.deliveredOf(it, ignored)); err != nil {
 		w.Log.Error("a told event can't be remembered", "id", it.e.ID, "error", err)
 	}
 	if !it.dead() {

@@ -174,7 +174,7 @@ func (w *worker) queueDigest(now, due time.Time) error {
 	}
 	// A kill after it was queued, and before that was written down, leads here
 	// again with the same id.
-	if w.items[d.ID] == nil && !w.ledger.has(d.ID) {
+	if w.items[d.ID] == nil && !w.delivered.has(d.ID) {
 		e := event.Event{
 			ID: d.ID, Kind: event.KindDigest, Time: now, Host: w.set.Host, Via: event.ViaSelf,
 			Digest: &event.Digest{Of: event.KindLogin, Rows: d.Rows, First: d.First, Last: d.Last},

@@ -1,12 +1,13 @@
 package deliver
 
 import (
+	"context"
 	"math/bits"
-	"path/filepath"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -24,11 +25,11 @@ const (
 type outlet struct {
 	Target
 	name     string
-	path     string // of its document in the state folder
-	doc      outletState
-	disk     outletState // doc, as this worker last read or wrote it
-	fresh    []*item     // not in a message yet
-	failed   []*message  // formed, to be tried again
+	db       *store.DB
+	doc      DestinationState
+	disk     DestinationState // doc, as this worker last read or wrote it
+	fresh    []*item          // not in a message yet
+	failed   []*message       // formed, to be tried again
 	inflight *message
 	groups   map[string]group // by groupKey
 	failures int              // how many messages failed in this streak
@@ -38,9 +39,18 @@ type outlet struct {
 	due      bool             // something may be sent without waiting for a retry
 }
 
-// outletState is what other workers, and later ones, must know of a
+// kindDestination is the kind of document that a DestinationState is.
+const kindDestination = "destination"
+
+// ReadDestination returns the state of the destination with a name, the zero
+// value where nothing was ever sent to it.
+func ReadDestination(db *store.DB, name string) (DestinationState, error) {
+	return store.Load[DestinationState](context.Background(), db, kindDestination, name)
+}
+
+// DestinationState is what other workers, and later ones, must know of a
 // destination.
-type outletState struct {
+type DestinationState struct {
 	Pace     state.Hold `json:"pace,omitzero"`    // no message before
 	Limited  state.Hold `json:"limited,omitzero"` // by Retry-After
 	Broken   time.Time  `json:"broken,omitzero"`  // since when; said once
@@ -53,10 +63,9 @@ type group struct {
 	severity event.Severity
 }
 
-func newOutlet(t Target, stateDir string, now time.Time) *outlet {
-	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group), streak: 1}
-	o.path = filepath.Join(stateDir, "destination-"+o.name+".json")
-	o.disk = state.Read[outletState](o.path)
+func newOutlet(t Target, db *store.DB, now time.Time) *outlet {
+	o := &outlet{Target: t, name: t.Dest.Name(), db: db, groups: make(map[string]group), streak: 1}
+	o.disk, _ = ReadDestination(db, o.name) // without it, a pause ends early at worst
 	o.doc = o.disk
 	o.doc.Pace, o.doc.Limited = o.doc.Pace.Rebase(now), o.doc.Limited.Rebase(now)
 	return o
@@ -65,12 +74,16 @@ func newOutlet(t Target, stateDir string, now time.Time) *outlet {
 // save writes what changed about the outlet. Another worker's newer pace or
 // limit is not shortened.
 func (o *outlet) save(now time.Time) error {
-	return state.Update(o.path, func(d *outletState) error {
+	err := store.Update(context.Background(), o.db, kindDestination, o.name, func(d *DestinationState) error {
 		o.doc.Pace = newer(o.doc.Pace, d.Pace, o.disk.Pace, now)
 		o.doc.Limited = newer(o.doc.Limited, d.Limited, o.disk.Limited, now)
-		*d, o.disk = o.doc, o.doc
+		*d = o.doc
 		return nil
 	})
+	if err == nil {
+		o.disk = o.doc
+	}
+	return err
 }
 
 // newer gives the longer one of our hold and the one on the disk, if that is

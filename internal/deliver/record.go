@@ -20,13 +20,13 @@ type item struct {
 	owner   string // whose key it is
 	verdict event.Verdict
 	stage   stage
-	parts   []part    // one for each destination that must get it
-	sorted  bool      // the parts are all there are, from an earlier worker
-	rushed  bool      // its repeat window does not hold it
-	login   *told     // of a logout: its login, if it is known
-	after   *item     // of a logout: its login, if that is still to be told somewhere
-	of      string    // of a witness: the login that it saw, or the witness that it repeats
-	due     time.Time // of a witness: when its login must be here
+	parts   []part     // one for each destination that must get it
+	sorted  bool       // the parts are all there are, from an earlier worker
+	rushed  bool       // its repeat window does not hold it
+	login   *Delivered // of a logout: its login, if it is known
+	after   *item      // of a logout: its login, if that is still to be told somewhere
+	of      string     // of a witness: the login that it saw, or the witness that it repeats
+	due     time.Time  // of a witness: when its login must be here
 }
 
 type stage int

@@ -77,8 +77,8 @@ func (w *worker) endSessions(now time.Time) {
 		return
 	}
 	w.nextLook = now.Add(sessionsEvery)
-	var gone []*told
-	for _, t := range w.ledger.bySession {
+	var gone []*Delivered
+	for _, t := range w.delivered.bySession {
 		if t.Via != event.ViaPAM {
 			continue // a shell reports no logouts at all
 		}
@@ -97,7 +97,7 @@ func (w *worker) endSessions(now time.Time) {
 	}
 	for _, t := range gone {
 		id := event.LogoutID(t.Session)
-		if w.ledger.session(t.Session) == nil || w.items[id] != nil || w.ledger.has(id) {
+		if w.delivered.session(t.Session) == nil || w.items[id] != nil || w.delivered.has(id) {
 			continue
 		}
 		e := event.Event{

@@ -189,12 +189,12 @@ func (w *worker) sayBlocked(err error, now time.Time) {
 	if w.inbox == nil || errors.As(w.inbox, &trouble) {
 		return
 	}
-	path, doc := w.refusals()
+	doc := w.refusals()
 	if now.Sub(doc.InboxSaid).Abs() < deadSaidEvery {
 		return
 	}
 	doc.InboxSaid = now.UTC()
-	w.keepRefusals(path, doc)
+	w.keepRefusals(doc)
 	text := event.Clean(w.inbox.Error(), maxError)
 	w.Alarm("the watcher's inbox can't be read, what it tells waits there: " + text)
 	w.note(nil, now, event.High, "sshnotify can't read its watcher's inbox",

@@ -65,7 +65,7 @@ type gathering struct {
 }
 
 // recallWitnesses takes up what earlier workers knew.
-func recallWitnesses(l *ledger) *witnesses {
+func recallWitnesses(l *deliveryLog) *witnesses {
 	s := &witnesses{
 		logins: map[stretch][]sighting{}, missing: map[stretch][]sighting{},
 		used: map[use]bool{}, crowds: map[string]*gathering{},

@@ -41,11 +41,11 @@ const (
 // the goroutine in run.
 type worker struct {
 	*Job
-	set     Settings
-	q       *spool.Queue
-	items   map[string]*item
-	outlets []*outlet
-	ledger  *ledger
+	set       Settings
+	q         *spool.Queue
+	items     map[string]*item
+	outlets   []*outlet
+	delivered *deliveryLog
 
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
@@ -90,14 +90,21 @@ type finding struct {
 func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 	now := time.Now()
 	j.tidy()
-	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
+	err := j.Store.Migrate(context.Background())
+	if err == nil {
+		err = takeOver(j.Store, j.StateDir)
+	}
 	if err != nil {
-		// Telling a login twice is better than not telling it.
-		j.Log.Error("what was told can't be remembered", "error", err)
-		j.Alarm(fmt.Sprintf("what was told can't be remembered in the state folder, and may be told again: %v", err))
+		j.Log.Warn("the files of an earlier version are not taken over yet", "error", err)
+	}
+	l, err := openDeliveryLog(j.Store, j.Spool.Dir(), now, j.Alive)
+	if err != nil {
+		// Delivering an event twice is better than not at all.
+		j.Log.Error("the database can't be used", "error", err)
+		j.Alarm(fmt.Sprintf("the database can't be used, and what is delivered now may be delivered again: %v", err))
 	}
 	w := &worker{
-		Job: j, set: set, q: q, ledger: l,
+		Job: j, set: set, q: q, delivered: l,
 		items:    make(map[string]*item),
 		lookups:  make(map[netip.Addr][]*item),
 		found:    make(chan finding, maxLookups),
@@ -107,9 +114,10 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 		unread:   make(map[string]*unread),
 	}
 	for _, t := range set.Targets {
-		w.outlets = append(w.outlets, newOutlet(t, j.StateDir, now))
+		w.outlets = append(w.outlets, newOutlet(t, j.Store, now))
 	}
 	w.sent = make(chan outcome, len(w.outlets))
+	w.sayDamaged()
 	w.witnesses = recallWitnesses(l)
 	for _, t := range l.byID {
 		for _, o := range w.outlets {
@@ -119,7 +127,7 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 		}
 	}
 	if err := w.loadCur(h); err != nil {
-		return nil, errors.Join(err, l.close())
+		return nil, err
 	}
 	return w, nil
 }
@@ -140,7 +148,6 @@ func (w *worker) openGroup(o *outlet, key string, at time.Time, s event.Severity
 
 // run is the loop. reload says that the settings should be loaded anew.
 func (w *worker) run(ctx context.Context) (reload bool, err error) {
-	defer func() { err = errors.Join(err, w.ledger.close()) }()
 	changed, every, stopWatching := w.watch()
 	defer stopWatching()
 
@@ -172,7 +179,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		wake = min(wake, w.startSends(sending, time.Now()))
-		if w.Alive != nil && len(w.ledger.bySession) > 0 {
+		if w.Alive != nil && len(w.delivered.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
 		if w.done() {
@@ -208,21 +215,39 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 func (w *worker) sweep(now time.Time) {
 	w.sweepMessages()
 	w.sayRefused(now)
+	if err := w.delivered.flush(); err != nil && !errors.Is(err, errDatabaseRests) {
+		w.Log.Error("delivered events can't be recorded", "error", err)
+	}
+	w.sayDamaged()
 	if now.Before(w.nextSweep) {
 		return
 	}
 	w.nextSweep = now.Add(sweepEvery)
 	w.tidy()
-	if err := w.ledger.prune(now); err != nil {
-		w.Log.Error("the list of told events can't be kept", "error", err)
+	if err := w.delivered.prune(now); err != nil {
+		w.Log.Error("delivered events can't be recorded", "error", err)
 	}
-	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.ledger.has(id) })
+	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.delivered.has(id) })
 	for _, o := range w.outlets {
 		for k, g := range o.groups {
 			if now.Sub(g.at) > w.set.Window {
 				delete(o.groups, k)
 			}
 		}
+	}
+}
+
+// sayDamaged says that the database was damaged, once, and puts into the new one
+// what this worker knows.
+func (w *worker) sayDamaged() {
+	ctx := context.Background()
+	n, err := w.Store.Notice(ctx)
+	if err != nil || n == nil {
+		return
+	}
+	w.Alarm(fmt.Sprintf("the database of logins was damaged and begins anew; the old file is %s: %s", n.Moved, n.Why))
+	if err := errors.Join(w.delivered.rewrite(), w.Store.ClearNotice(ctx)); err != nil {
+		w.Log.Error("the new database can't be used", "error", err)
 	}
 }
 

@@ -4,7 +4,7 @@ DROP TRIGGER IF EXISTS login_dropped;
 DROP INDEX grp_key;
 ALTER TABLE grp DROP COLUMN first;
 ALTER TABLE grp DROP COLUMN last;
-CREATE INDEX grp_key ON grp(b) WHERE kind = 6;
+CREATE INDEX grp_key ON grp(b, a) WHERE kind = 6;
 
 CREATE TRIGGER login_added AFTER INSERT ON login BEGIN
 	UPDATE grp SET n = n+1 WHERE id IN (new.g_host, new.g_user, new.g_user_host, new.g_address,
