@@ -37,7 +37,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	o := doctorOptions{setter: newSetter(a), now: time.Now}
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Is it set up so that it works?",
+		Short: "Check that everything works",
 		Long: long(`doctor checks everything that could keep logins from being reported: the hook and
 its place, the program, settings and secrets, the spool and what waits in it, the
 worker or the service, destinations and providers, disk, clock and host name. A
@@ -64,7 +64,7 @@ address, which costs up to three requests of its quota.`,
 	f := c.Flags()
 	f.BoolVar(&o.whole, "system", false, "check the whole host")
 	f.StringSliceVar(&o.shells, "shell", nil, "check the hook of bash, zsh or fish, may be repeated (default: the login shell)")
-	f.BoolVar(&o.online, "online", false, "reach each destination and provider")
+	f.BoolVar(&o.online, "online", false, "contact each destination and provider")
 	f.BoolVar(&o.json, "json", false, "print a JSON object")
 	return c
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
@@ -148,21 +149,16 @@ func builtinPlace() func(netip.Addr) (network, country string, asn uint32) {
 	}
 }
 
-// The usual logs of those who let people in; the journal has all but vsftpd's.
-var (
-	usualLogs    = []string{"/var/log/auth.log", "/var/log/secure"}
-	usualFTPLogs = []string{"/var/log/vsftpd.log"}
-)
-
-// usualSources are those that need no settings.
+// usualSources are those that need no settings: the journal, or else the system's
+// logs of who is let in, and the logs that daemons write themselves.
 func usualSources(exists func(string) bool, journal bool) []source.Named {
 	var out []source.Named
 	if journal {
 		out = append(out, source.Named{Name: "journal", Type: source.JournalType, Settings: &source.Journal{Match: journald.Matches()}})
 	}
-	logs := usualFTPLogs
+	logs := parse.Logs()
 	if !journal {
-		logs = append(append([]string{}, usualLogs...), usualFTPLogs...)
+		logs = append([]string{"/var/log/auth.log", "/var/log/secure"}, logs...)
 	}
 	for _, path := range logs {
 		if exists(path) {
