@@ -45,16 +45,17 @@ func newDeliverCmd(a *app) *cobra.Command {
 	o := deliverOptions{app: a}
 	c := &cobra.Command{
 		Use:   "deliver",
-		Short: "Send what waits in the spool",
-		Long: long(`deliver looks up and sends what waits in the spool, and stays until all of it
-has arrived, waiting for retries. With --once it makes one attempt at all that
-is due. With --follow it stays for good, for a service manager: SIGHUP reloads
-the settings, SIGTERM ends it after the message under way. One worker works a
-spool at a time. With --flush nothing is held back: repeats go without waiting
-for their window, and the digest of usual logins without waiting for its time. A
-worker that runs already is asked to do so, and waited for. It refuses to run as
-one user for another (real and effective uid or gid apart), and in a state folder
-that is another user's or that others can write in: 1.`,
+		Short: "Deliver the events that wait in the spool",
+		Long: long(`deliver looks up and sends the events that wait in the spool, and runs until all
+of them are delivered, waiting between retries. With --once it makes one attempt
+at everything that is due. With --follow it keeps running, for a service manager:
+SIGHUP reloads the settings, SIGTERM stops it after the current message. A spool
+has one worker at a time. With --flush nothing is held back: repeats don't wait
+for their window, nor usual logins for the daily digest. If a worker is already
+running, it is asked to do so, and deliver waits for it.`,
+			`deliver refuses to run as one user on behalf of another (real and effective uid
+or gid differ), and with a state folder that belongs to another user or that
+others can write to: exit status 1.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
 		Example: `  # send what waits, now, from a timer or by hand
   sshnotify deliver --once
@@ -65,10 +66,10 @@ that is another user's or that others can write in: 1.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work (default: that of the settings)")
-	f.BoolVar(&o.once, "once", false, "make one attempt at all that is due, then go")
-	f.BoolVar(&o.follow, "follow", false, "stay, for a service manager")
-	f.BoolVar(&o.flush, "flush", false, "hold nothing back for a repeat window or the daily digest")
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work on (default: from the settings)")
+	f.BoolVar(&o.once, "once", false, "make one attempt at everything that is due, then exit")
+	f.BoolVar(&o.follow, "follow", false, "keep running, for a service manager")
+	f.BoolVar(&o.flush, "flush", false, "don't hold repeats and usual logins back")
 	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
 	return c
 }
