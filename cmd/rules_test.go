@@ -80,6 +80,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
+		{"internal/service", []string{"os"}, ours("enrich", "internal/channel", "internal/config", "internal/policy", "internal/deliver"), "it describes requests, whoever makes them"},
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
 		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
