@@ -81,6 +81,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config", "internal/policy"), "it renders words, chooses none and sends nothing"},
+		{"internal/service", []string{"os"}, ours("enrich", "internal/channel", "internal/config", "internal/policy", "internal/deliver"), "it describes requests, whoever makes them"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
 		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
 		{"internal/strictoml", nil, append(ours("internal/config", "internal/outbound"), "net/http"), "who watches or judges reads settings with it, and reaches no network"},

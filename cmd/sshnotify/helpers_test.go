@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -20,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/standin"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // alice's address, and what its stand-in says of it: 72, HIGH.
@@ -228,8 +227,16 @@ func (s *site) reconfigure(old, new string) {
 // remembered on disk, over workers.
 func (s *site) forgetPace() {
 	s.t.Helper()
-	err := os.Remove(filepath.Join(s.state, "destination-slack.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	db, err := store.Open(filepath.Join(s.state, store.FileName), store.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Write(s.t.Context(), store.BatchLimit, func(t *store.Tx) error {
+		_, err := t.Exec(`DELETE FROM state WHERE kind = 'destination'`)
+		return err
+	})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
