@@ -280,7 +280,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	w.Covered = newCovers(s.Dir(), log).covered
 	w.Account = func(uid int) string { name, _ := login.Host{Root: "/", UID: uid}.Account(); return name }
 	store := &watchStore{dir: dir, log: log}
-	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
+	if w.Attacks, w.Pending, err = store.load(attackOptions(c)); err != nil {
 		return false, err
 	}
 	public := newPublisher(c, dir, w.Place, log)

@@ -19,7 +19,7 @@ import (
 // want it; nil where they don't.
 type publisher struct {
 	c     publish.Settings
-	book  *publish.Book
+	book  *publish.Pending
 	place func(netip.Addr) (network, country string, asn uint32)
 	ours  func(user string) bool // an account of this host
 	log   *slog.Logger

@@ -68,8 +68,8 @@ const (
 	shareEvery  = time.Minute
 )
 
-func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.Book, error) {
-	book := state.Read[watch.Book](filepath.Join(s.dir, bookFile))
+func (s *watchStore) load(o attack.Options) (*attack.Engine, *watch.PendingDigest, error) {
+	book := state.Read[watch.PendingDigest](filepath.Join(s.dir, bookFile))
 	f, err := state.Open(filepath.Join(s.dir, attacksFile), os.O_RDONLY)
 	if err == nil {
 		defer f.Close()
@@ -92,7 +92,7 @@ func (s *watchStore) save(w *watch.Watcher) error {
 	e := w.Attacks
 	// The book first: an attack that ended is then in it, and where a kill comes
 	// between the two, in the engine as well, and is entered once.
-	if err := state.Write(filepath.Join(s.dir, bookFile), *w.Book); err != nil {
+	if err := state.Write(filepath.Join(s.dir, bookFile), *w.Pending); err != nil {
 		return err
 	}
 	t, err := renameio.NewPendingFile(filepath.Join(s.dir, attacksFile), renameio.WithPermissions(0o600), renameio.WithTempDir(s.dir))

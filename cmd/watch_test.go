@@ -287,7 +287,7 @@ func TestWatchStore(t *testing.T) {
 		engine.Take(parse.Result{Outcome: parse.Failure, Time: at, IP: netip.MustParseAddr("203.0.113.7"), User: "root", Service: "sshd", Count: 1})
 	}
 	book.Due = at
-	w := &watch.Watcher{Attacks: engine, Book: book}
+	w := &watch.Watcher{Attacks: engine, Pending: book}
 	if err := s.save(w); err != nil {
 		t.Fatal(err)
 	}
@@ -332,10 +332,10 @@ func TestWatchStoreKeepsTheBookFirst(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, attacksFile, "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.save(&watch.Watcher{Attacks: engine, Book: book}); err == nil {
+	if err := s.save(&watch.Watcher{Attacks: engine, Pending: book}); err == nil {
 		t.Error("the engine was not kept, and that is no error")
 	}
-	if b := state.Read[watch.Book](filepath.Join(dir, bookFile)); b.More != 7 {
+	if b := state.Read[watch.PendingDigest](filepath.Join(dir, bookFile)); b.More != 7 {
 		t.Errorf("the book: %+v", b)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/glob"
 )
 
 // matcher holds one login against rules.
 type matcher struct {
 	in      Input
 	s       Settings
-	new     news
+	new     newness
 	when    time.Time // on the wall
 	explain bool      // put into words what does not match
 	ok      bool      // so far
@@ -22,7 +23,7 @@ type matcher struct {
 }
 
 func newMatcher(in Input, s Settings, explain bool) *matcher {
-	return &matcher{in: in, s: s, new: newsOf(in), when: in.Event.Time.In(s.zone()), explain: explain}
+	return &matcher{in: in, s: s, new: newnessOf(in), when: in.Event.Time.In(s.zone()), explain: explain}
 }
 
 func (s Settings) zone() *time.Location {
@@ -37,7 +38,7 @@ func (m *matcher) match(r *Rule) bool {
 	e, f, known := m.in.Event, m.in.Facts, m.in.Memory.Known
 	text := func(got string) func() string { return func() string { return got } }
 	globs := func(got string) func(string) bool {
-		return func(p string) bool { return got != "" && glob(p, got) }
+		return func(p string) bool { return got != "" && glob.Match(p, got) }
 	}
 
 	m.ok, m.misses = true, nil
@@ -105,7 +106,7 @@ func (m *matcher) miss(key, want, got string) {
 
 func (m *matcher) inGroup(group string) bool {
 	user := m.in.Event.User
-	return user != "" && slices.ContainsFunc(m.s.Groups[group], func(p string) bool { return glob(p, user) })
+	return user != "" && slices.ContainsFunc(m.s.Groups[group], func(p string) bool { return glob.Match(p, user) })
 }
 
 func (m *matcher) inNetwork(n RuleNetwork) bool {
@@ -143,7 +144,7 @@ func (m *matcher) labels() string {
 
 func (m *matcher) hasLabel(l Label) bool {
 	v, ok := m.in.Event.Labels[l.Key]
-	return ok && glob(l.Value, v)
+	return ok && glob.Match(l.Value, v)
 }
 
 func (m *matcher) key() string {
@@ -164,11 +165,11 @@ func (m *matcher) hasMethod(pattern string) bool {
 	if all == "" {
 		return false
 	}
-	if glob(pattern, all) {
+	if glob.Match(pattern, all) {
 		return true
 	}
 	for one := range strings.SplitSeq(all, ",") {
-		if glob(pattern, one) {
+		if glob.Match(pattern, one) {
 			return true
 		}
 	}
@@ -189,7 +190,7 @@ func (m *matcher) risk(r *Rule) {
 
 func (m *matcher) clock() string { return m.when.Format("Mon 15:04 MST") }
 
-// score gives a provider's opinion, where it is one: a low score beside a word
+// score returns a provider's opinion, where it is one: a low score beside a word
 // for "unknown" is none, whatever is low here.
 func score(f event.Facts, s Settings) (n int, known bool) {
 	r := f.Risk

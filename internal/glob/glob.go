@@ -1,10 +1,11 @@
-package policy
+// Package glob owns the patterns with * and ? that the settings take.
+package glob
 
 import "unicode/utf8"
 
-// glob reports whether a pattern with * (any characters) and ? (one) fits all
+// Match reports whether a pattern with * (any characters) and ? (one) fits all
 // of s. It takes no more than len(pattern)·len(s) steps, whatever both are.
-func glob(pattern, s string) bool {
+func Match(pattern, s string) bool {
 	star, from := -1, 0 // the last *, and where in s it was tried to end
 	p, i := 0, 0
 	for i < len(s) {
