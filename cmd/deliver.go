@@ -176,7 +176,7 @@ func silentHint(spoolDir string) string {
 	return "see who it is: fuser -v " + lock + "; and let it go on: fuser -k -CONT " + lock + "; or end it: fuser -k " + lock
 }
 
-// anyWaiting gives deliver.ErrWaiting if an event is in the spool.
+// anyWaiting returns deliver.ErrWaiting if an event is in the spool.
 func anyWaiting(s *spool.Spool) error {
 	files, err := s.Waiting()
 	if err != nil {
@@ -274,7 +274,7 @@ func ownState(dir string) error {
 		fmt.Sprintf("ls -ld %s, which uid %d should own, and: chmod go-w %[1]s", shellQuoted(dir), os.Geteuid()))
 }
 
-// hangups gives a value for each SIGHUP, for as long as the process lives.
+// hangups returns a value for each SIGHUP, for as long as the process lives.
 func hangups() <-chan struct{} {
 	sig := make(chan os.Signal, 1)
 	signal.Notify(sig, syscall.SIGHUP)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/channel"
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/history"
@@ -135,11 +134,13 @@ func (o *doctorOptions) isSystem() bool {
 func (x examined) checks() []doctor.Check {
 	c := x.settings
 	queue := spool.Open(spool.For(x.spool, x.host.UID))
-	always := func(run func(context.Context, *doctor.Report)) doctor.Check { return doctor.Check{Run: run} }
-	set := func(run func(context.Context, *doctor.Report)) doctor.Check {
-		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
+	toLog, reached := len(c.Destinations) == 0, []string{channel.LogType} // without destinations
+	if !toLog {
+		reached = nil
 	}
-	toLog := slices.ContainsFunc(c.Destinations, func(d config.Destination) bool { return d.Type == channel.LogType })
+	for _, d := range c.Destinations {
+		toLog, reached = toLog || d.Type == channel.LogType, append(reached, d.Name)
+	}
 	var watched []doctor.Check
 	if sources := x.watchedSources(); len(sources) > 0 {
 		watched = []doctor.Check{
@@ -156,16 +157,16 @@ func (x examined) checks() []doctor.Check {
 					r.Warn("other hooks", "sshnotify uninstall", "the host's set-up reports this account's logins too: each makes two messages")
 				}
 			}},
-			always(x.settingsCheck),
+			{Run: x.settingsCheck},
 			doctor.Folders(x.spool, x.state, hook.Patience),
 			deliver.QueueCheck(queue, silentHint(x.spool)),
-			set(x.destinations),
-			always(x.providers),
+			deliver.DestinationsCheck(databaseFile(x.state), reached),
+			{Run: x.providers},
 			history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
 		}, watched, []doctor.Check{
 			doctor.HostName(c.Host),
 			doctor.Clock(),
-			doctor.SystemLog(toLog || len(c.Destinations) == 0, len(c.Destinations) == 0 && x.there && x.broken == nil),
+			doctor.SystemLog(toLog, len(c.Destinations) == 0 && x.there && x.broken == nil),
 		},
 		x.channelChecks(),
 		[]doctor.Check{{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.online}},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -64,10 +65,12 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 // there, and among what was delivered. It returns what it has when ctx
 // ends.
 func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *sighting {
-	db, err := lookInto(s.state)
-	if err == nil {
-		defer db.Close()
-	}
+	var db *store.DB // there is none before the first worker
+	defer func() {
+		if db != nil {
+			db.Close()
+		}
+	}()
 	queue := queueOptions{app: s.app(o.app), spoolDir: s.spool}
 	var seen *sighting
 	note := func(id, user, ip string, at time.Time) {
@@ -93,8 +96,13 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *
 				}
 			}
 		}
+		if db == nil {
+			if opened, err := lookInto(s.state); err == nil {
+				db = opened
+			}
+		}
 		var delivered []*deliver.Delivered
-		if err == nil {
+		if db != nil {
 			delivered, _ = deliver.ReadDelivered(context.WithoutCancel(ctx), db, "", start.Truncate(time.Millisecond))
 		}
 		for _, t := range delivered {

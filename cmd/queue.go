@@ -106,7 +106,7 @@ type entry struct {
 // maxContent is how much of a foreign file is shown, in characters.
 const maxContent = 1000
 
-// open gives the spool, and reads what is in it: the oldest event first. What
+// open returns the spool, and reads what is in it: the oldest event first. What
 // can be read comes with an error, too.
 func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	c, err := o.app.settings()
@@ -305,7 +305,7 @@ func clock(t, now time.Time) string {
 	return t.Format("15:04")
 }
 
-// find gives the one file that an id, or the beginning of one, names.
+// find returns the one file that an id, or the beginning of one, names.
 func find(all []entry, name string) (entry, error) {
 	var found []entry
 	prefix := strings.ToUpper(name)
@@ -317,7 +317,7 @@ func find(all []entry, name string) (entry, error) {
 		switch {
 		case at < 0:
 			found = append(found, e)
-		case len(e.Parts) > 0:
+		case len(e.Deliveries) > 0:
 			// A second report of a login that waits already: the first has a record.
 			found[at] = e
 		}

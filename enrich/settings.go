@@ -3,10 +3,10 @@ package enrich
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
@@ -80,23 +80,12 @@ type serviceSettings struct {
 // Validate asks for what the service can't do without.
 func (s *serviceSettings) Validate(at strictoml.At) {
 	if s.URL != "" {
-		if err := checkBase(s.URL); err != nil {
+		if err := service.CheckBaseURL(s.URL); err != nil {
 			at.Fail("url", "%s", err)
 		}
 	} else if s.file != nil && s.file.Service().NeedsURL && !at.Has("url") {
 		at.Fail("", "url is missing").Hint = `url = "https://…", ` + s.file.Service().URLHint
 	}
-}
-
-// checkBase takes the URL that others begin with.
-func checkBase(url string) error {
-	if err := outbound.CheckURL(url); err != nil {
-		return err
-	}
-	if strings.ContainsAny(url, "?#") {
-		return errors.New("the URL must end before any ? or #")
-	}
-	return nil
 }
 
 // Open makes the provider.
@@ -134,9 +123,9 @@ type describedSettings struct {
 
 // Open reads the file and makes the provider.
 func (s *describedSettings) Open(env Env) (Provider, error) {
-	b, err := state.ReadRegular(s.File, maxServiceFile)
+	b, err := state.ReadRegular(s.File, service.MaxFile)
 	if errors.Is(err, state.ErrTooLarge) {
-		err = fmt.Errorf("%s: larger than %d KiB, which no description of a service is", s.File, maxServiceFile>>10)
+		err = fmt.Errorf("%s: larger than %d KiB, which no description of a service is", s.File, service.MaxFile>>10)
 	}
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ type Settings struct {
 	// Public are the names of the targets that others read: they get nothing but
 	// what is meant for them.
 	Public []string
-	// Enrich gives the facts about an address; it must not fail, must return
+	// Enrich returns the facts about an address; it must not fail, must return
 	// soon after its own time limit, and is called concurrently. Nil: nothing
 	// is looked up.
 	Enrich        func(context.Context, netip.Addr) event.Facts
@@ -66,7 +66,7 @@ type Settings struct {
 	Memory        Memory            // nil: nothing is remembered
 	Host          string            // replaces the event's, when set
 	Labels        map[string]string // of this host
-	// Owner gives whose key a login was made with, empty where nobody knows;
+	// Owner returns whose key a login was made with, empty where nobody knows;
 	// KnownKeys says that there is a list of owners at all. Nil: nobody's.
 	Owner        func(event.Event) string
 	KnownKeys    bool
@@ -85,12 +85,12 @@ type Settings struct {
 // error means that it does not know, or has not kept something, and must never
 // keep an event from being told. It is used by one goroutine.
 type Memory interface {
-	// Recall gives what is remembered of logins before this one.
+	// Recall returns what is remembered of logins before this one.
 	Recall(event.Event, event.Facts) (event.Memory, error)
 	// Remember keeps a login. A usual one is to be told in the daily digest.
 	// Keeping one twice is keeping it once.
 	Remember(event.Event, event.Facts, event.Verdict, bool) error
-	// Digest gives the rows of the usual logins before a time that no digest had
+	// Digest returns the rows of the usual logins before a time that no digest had
 	// yet, and the id of the digest that is to tell them, which stays the same
 	// until Digested. No rows: there is nothing to tell.
 	Digest(before time.Time) (Digest, error)
@@ -115,7 +115,7 @@ type Job struct {
 	Store    *store.DB // Run closes it
 	StateDir string    // where the files of earlier versions are
 	Hostname string    // the kernel's, for sshnotify's own notes
-	// Load gives the settings: once at the start, and again for every value
+	// Load returns the settings: once at the start, and again for every value
 	// from Reload. If it fails at the start Run returns its error; later, the
 	// settings before it stay.
 	Load   func() (Settings, error)
@@ -127,7 +127,7 @@ type Job struct {
 	Status func(Status) // told around a reload; may be nil
 	Log    *slog.Logger
 	Alarm  func(string) // says a thing out loud in the system log; may not block long
-	// NewWatcher gives a channel that gets a value when something may be new in
+	// NewWatcher returns a channel that gets a value when something may be new in
 	// the folders; nil, or an error, leaves the slow poll.
 	NewWatcher func(dirs []string) (<-chan struct{}, func(), error)
 	// Alive tells whether a session's sshd still runs, and whether that is sure.
@@ -143,7 +143,7 @@ const maxIdle = 3
 // Run works the queue as the mode says. It returns nil when nothing is left or
 // the context ended (a message under way is finished first, within
 // sendTimeout), ErrWaiting when something is left, spool.ErrLocked when
-// another worker is at it.
+// another worker is already running.
 func Run(ctx context.Context, j Job) error {
 	if j.room == 0 {
 		j.room = maxItems
@@ -232,7 +232,7 @@ func (j *Job) ready() {
 // says how many events are left, and how many files were claimed.
 func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, claimed int, err error) {
 	first := true
-	var h hurry
+	var h retryNow
 	for {
 		w, err := newWorker(j, q, *set, h)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // Holds are the repeat windows that are open, by group key and destination.
-type Holds map[string]map[string]group
+type Holds map[string]map[string]repeatWindow
 
 // ReadHolds returns the windows of what was delivered lately of a spool. Without
 // a database that can be read there are none.
@@ -24,10 +24,10 @@ func ReadHolds(ctx context.Context, db *store.DB, spoolDir string, window time.D
 				continue
 			}
 			if h[t.Group] == nil {
-				h[t.Group] = map[string]group{}
+				h[t.Group] = map[string]repeatWindow{}
 			}
 			if g, ok := h[t.Group][s.Dest]; !ok || s.At.After(g.at) {
-				h[t.Group][s.Dest] = group{s.At.Add(window), t.Verdict.Severity}
+				h[t.Group][s.Dest] = repeatWindow{s.At.Add(window), t.Verdict.Severity}
 			}
 		}
 	}
@@ -42,8 +42,8 @@ func (h Holds) Until(r Record) time.Time {
 		if n := r.Event.Note(); n != nil && n.Severity > g.severity || r.Verdict.Severity > g.severity {
 			continue // worse than what was told
 		}
-		waits := len(r.Parts) == 0
-		for _, p := range r.Parts {
+		waits := len(r.Deliveries) == 0
+		for _, p := range r.Deliveries {
 			waits = waits || p.Dest == dest && p.pending() && p.Since.IsZero()
 		}
 		if waits && g.at.After(until) {

@@ -30,9 +30,9 @@ const (
 	maxItems = 20_000
 	// maxLookups is how many addresses are looked up at the same time.
 	maxLookups = 8
-	// settleExtra is what a backlog waits for its look-ups beyond their own
+	// lookupGraceExtra is what a backlog waits for its look-ups beyond their own
 	// limit, so that the high ones among it are known and can go first.
-	settleExtra = 500 * time.Millisecond
+	lookupGraceExtra = 500 * time.Millisecond
 	// sendTimeout bounds one attempt at one destination.
 	sendTimeout = 20 * time.Second
 )
@@ -44,7 +44,7 @@ type worker struct {
 	set       Settings
 	q         *spool.Queue
 	items     map[string]*item
-	outlets   []*outlet
+	queues    []*destQueue
 	delivered *deliveryLog
 
 	sessions     map[event.Session]*item // logins among the items
@@ -58,7 +58,7 @@ type worker struct {
 	blocked     time.Time          // since when one of them is so; zero: neither is
 	saidBlocked string             // what was logged of it
 	reload      bool               // somebody asked for another try, with settings that may be mended
-	asked       hurry              // of whoever asked
+	asked       retryNow           // of whoever asked
 	unread      map[string]*unread // files of cur/ that could not be read, and are tried again
 	unsure      time.Time          // until when nothing new is sent, because a message can't be read; zero: it is
 	lookups     map[netip.Addr][]*item
@@ -66,7 +66,7 @@ type worker struct {
 	running     int // look-ups
 	found       chan finding
 	sent        chan outcome
-	settle      time.Time          // until when a backlog waits for its look-ups; zero: it does not
+	lookupGrace time.Time          // until when a backlog waits for its look-ups; zero: it does not
 	behind      map[string][]*item // logouts that wait for the login with this id
 	refused     *refusalsDoc       // as on disk; nil: not read
 	newer       map[string]bool    // events of a newer sshnotify that were reported
@@ -74,8 +74,8 @@ type worker struct {
 	nextSweep   time.Time
 	beaten      time.Time // when it last showed that it lives
 
-	forgetfulUntil, forgetfulSaid time.Time // of the memory
-	nextDigest                    time.Time
+	historyDownUntil, historyDownSaid time.Time // of the memory
+	nextDigest                        time.Time
 
 	witnesses *witnesses
 }
@@ -87,7 +87,7 @@ type finding struct {
 }
 
 // newWorker takes up what is in cur/. h makes due at once what was put off.
-func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
+func newWorker(j *Job, q *spool.Queue, set Settings, h retryNow) (*worker, error) {
 	now := time.Now()
 	j.tidy()
 	err := j.Store.Migrate(context.Background())
@@ -114,15 +114,15 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 		unread:   make(map[string]*unread),
 	}
 	for _, t := range set.Targets {
-		w.outlets = append(w.outlets, newOutlet(t, j.Store, now))
+		w.queues = append(w.queues, newDestQueue(t, j.Store, now))
 	}
-	w.sent = make(chan outcome, len(w.outlets))
+	w.sent = make(chan outcome, len(w.queues))
 	w.sayDamaged()
 	w.witnesses = recallWitnesses(l)
 	for _, t := range l.byID {
-		for _, o := range w.outlets {
+		for _, o := range w.queues {
 			if at, ok := t.sentTo(o.name); ok {
-				w.openGroup(o, t.Group, at, t.Verdict.Severity)
+				w.openWindow(o, t.Group, at, t.Verdict.Severity)
 			}
 		}
 	}
@@ -132,17 +132,17 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 	return w, nil
 }
 
-// openGroup takes up a group that an earlier worker opened. One that began
+// openWindow takes up a group that an earlier worker opened. One that began
 // later than it can have was written before the clock was set back: if only a
 // little, it begins now, and else it is no group any more, so that a worker that
 // is started every minute does not begin it every minute.
-func (w *worker) openGroup(o *outlet, key string, at time.Time, s event.Severity) {
+func (w *worker) openWindow(o *destQueue, key string, at time.Time, s event.Severity) {
 	now := time.Now()
 	if at.Sub(now) <= w.set.Window {
 		if at.After(now) {
 			at = now
 		}
-		o.openGroup(key, at, s)
+		o.openWindow(key, at, s)
 	}
 }
 
@@ -196,7 +196,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 		case f := <-w.found:
 			w.learn(f)
 		case o := <-w.sent:
-			w.settleSend(o)
+			w.finishSend(o)
 		case <-changed:
 			err = w.claimAll()
 		case <-poll.C:
@@ -228,10 +228,10 @@ func (w *worker) sweep(now time.Time) {
 		w.Log.Error("delivered events can't be recorded", "error", err)
 	}
 	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.delivered.has(id) })
-	for _, o := range w.outlets {
-		for k, g := range o.groups {
+	for _, o := range w.queues {
+		for k, g := range o.windows {
 			if now.Sub(g.at) > w.set.Window {
-				delete(o.groups, k)
+				delete(o.windows, k)
 			}
 		}
 	}
@@ -280,7 +280,7 @@ func (w *worker) done() bool {
 	if w.Mode == Follow || w.running > 0 || len(w.lookupQueue) > 0 {
 		return false
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		if o.inflight != nil {
 			return false
 		}
@@ -294,7 +294,7 @@ func (w *worker) done() bool {
 	if w.Mode != Once {
 		return false
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		if o.due {
 			return false
 		}

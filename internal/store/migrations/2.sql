@@ -28,9 +28,3 @@ CREATE INDEX delivered_at ON delivered(at);
 -- state holds small JSON documents: the pace and pauses of a destination, the
 -- quota of a provider, what was reported about a spool.
 CREATE TABLE state(kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(kind, name)) WITHOUT ROWID;
-
--- cache holds the answers of providers.
-CREATE TABLE cache(
-	provider TEXT NOT NULL, key TEXT NOT NULL, stored INTEGER NOT NULL, answer BLOB NOT NULL,
-	PRIMARY KEY(provider, key)) WITHOUT ROWID;
-CREATE INDEX cache_stored ON cache(provider, stored);
