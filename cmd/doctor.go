@@ -148,7 +148,7 @@ func (x examined) checks() []doctor.Check {
 	if sources := x.watchedSources(); len(sources) > 0 {
 		watched = []doctor.Check{
 			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
-			watch.Check(watchDir(c, x.state), sources, hasJournal()),
+			watch.Check(watchDir(c, x.state), sources, source.HasJournal()),
 		}
 	}
 	return slices.Concat(
@@ -200,7 +200,7 @@ func (x examined) watchedSources() []source.Named {
 	if len(c.Sources) > 0 {
 		return c.Sources
 	}
-	return liveSources()
+	return source.Live()
 }
 
 // providers reports how each provider stands.
