@@ -1,4 +1,5 @@
-// Package glob owns the patterns with * and ? that the settings take.
+// Package glob matches texts with patterns of * and ?. It takes no longer for any
+// pattern than for the worst text, so that patterns may be anybody's.
 package glob
 
 import "unicode/utf8"

@@ -22,3 +22,11 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+// TestMatchOfManyStars: a pattern that would make a matcher that tries everything
+// never end.
+func TestMatchOfManyStars(t *testing.T) {
+	if Match(strings.Repeat("a*", 1000)+"b", strings.Repeat("a", 10_000)) {
+		t.Error("it matches")
+	}
+}

@@ -44,7 +44,7 @@ func (c *condition) holds(value string, there bool) bool {
 	switch {
 	case !there,
 		len(c.equals) > 0 && !slices.Contains(c.equals, value),
-		len(c.globs) > 0 && !anyMatches(c.globs, value),
+		len(c.globs) > 0 && !slices.ContainsFunc(c.globs, func(p string) bool { return glob.Match(p, value) }),
 		c.match != nil && !c.match.matches(value):
 		return false
 	}
@@ -53,8 +53,4 @@ func (c *condition) holds(value string, there bool) bool {
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	return err == nil && (c.min == nil || n >= *c.min) && (c.max == nil || n <= *c.max)
-}
-
-func anyMatches(globs []string, s string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool { return glob.Match(g, s) })
 }
