@@ -145,7 +145,7 @@ func (x examined) checks() []doctor.Check {
 	if sources := x.watchedSources(); len(sources) > 0 {
 		watched = []doctor.Check{
 			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
-			watch.Check(watchDir(c, x.state), sources, hasJournal()),
+			watch.Check(watchDir(c, x.state), sources, source.HasJournal()),
 		}
 	}
 	return slices.Concat(
@@ -197,5 +197,5 @@ func (x examined) watchedSources() []source.Named {
 	if len(c.Sources) > 0 {
 		return c.Sources
 	}
-	return liveSources()
+	return source.Live()
 }
