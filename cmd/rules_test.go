@@ -125,7 +125,7 @@ func TestCallRules(t *testing.T) {
 		uses []string // package.name
 		why  string
 	}{
-		{[]string{"internal/policy", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
+		{[]string{"internal/policy", "internal/message", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
 			"the same event must give the same verdict and words, today and replayed"},
 		{[]string{"internal/channel"}, []string{"time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"},
 			"waiting is outbound's for an instant and the spool's for long"},
