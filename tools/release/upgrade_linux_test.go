@@ -76,7 +76,9 @@ func TestUpgradedHost(t *testing.T) {
 	}
 
 	// The older line is not lost, and install brings it up to date as well.
-	g.write("etc/pam.d/common-session", strings.Replace(g.read("etc/pam.d/common-session"), "/usr/libexec/sshnotify/hook", "/usr/bin/sshnotify hook", 1), 0o644)
+	for _, file := range []string{"etc/pam.d/common-session", "var/lib/pam/session"} {
+		g.write(file, strings.Replace(g.read(file), "/usr/libexec/sshnotify/hook", "/usr/bin/sshnotify hook", 1), 0o644)
+	}
 	g.login()
 	g.told(5)
 	if failed := g.doctor(); len(failed) > 0 {
