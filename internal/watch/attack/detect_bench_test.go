@@ -9,7 +9,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
-	"github.com/sshnotify/sshnotify/internal/watch/parse/loggen"
+	"github.com/sshnotify/sshnotify/tools/loggen"
 )
 
 // replay reads a made log, and returns what was found and how many attempts of whom.
