@@ -111,6 +111,9 @@ func TestImportRules(t *testing.T) {
 		if path != module+"/cmd" && slices.Contains(direct, module+"/internal/config") {
 			t.Errorf("%s imports internal/config: only cmd may, the rest gets values", path)
 		}
+		if slices.Contains(direct, module+"/internal/standin") {
+			t.Errorf("%s imports internal/standin: only tests may", path)
+		}
 	}
 	if way(graph, module+"/cmd", "net/http") == nil { // or none of the above could fail
 		t.Error("cmd is not linked with net/http")
