@@ -341,7 +341,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	return again, nil
 }
 
-// uidOf gives the number of a user whom the password file names.
+// uidOf returns the number of a user whom the password file names.
 func uidOf(name string) (string, bool) {
 	u, ok := install.Live().UserByName(name)
 	return strconv.Itoa(u.UID), ok
