@@ -135,6 +135,17 @@ func forged(r event.Remote) string {
 	return join("SSH_CONNECTION was forged", said+saw)
 }
 
+// missed says what it means that the hook did not report a session. Somebody
+// may have kept it from doing so, which is worst where the session is root's, or
+// where it came from outside.
+func missed(e event.Event) reason {
+	r := reason{weight: event.High, text: "the login hook did not report this session, only the system log shows it"}
+	if event.Became(e.Service) && e.User != "root" {
+		r.weight = event.Medium
+	}
+	return r
+}
+
 // join puts a colon between two texts, where there are two.
 func join(a, b string) string {
 	if b == "" {
