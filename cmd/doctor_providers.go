@@ -23,10 +23,16 @@ const oldData = 180 * 24 * time.Hour
 // makes facts unknown, and no alert late by more than its time-out.
 func (x examined) providers(ctx context.Context, r *doctor.Report) {
 	client := newClient(x.settings, x.settings.Enrich.Timeout)
+	db, err := lookInto(x.state)
+	if err != nil {
+		r.Fail("providers", "", "%v", err)
+		return
+	}
+	defer db.Close()
 	local := false
 	for _, p := range x.settings.Providers {
 		name := "provider " + p.Name
-		made, err := newProvider(p, client, x.state)
+		made, err := newProvider(p, client, x.state, db)
 		if err != nil {
 			r.Fail(name, r.Command("config check"), "%v", err)
 			continue
@@ -140,5 +146,5 @@ func (x examined) quota(r *doctor.Report, name string, q enrich.QuotaState) {
 // askAbout makes a provider for one look-up that leaves no trace: the state
 // folder is the service's.
 func askAbout(p config.Provider, client *outbound.Client) (enrich.Provider, error) {
-	return newProvider(p, client, "")
+	return newProvider(p, client, "", nil)
 }

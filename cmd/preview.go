@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -57,7 +58,12 @@ func (o *previewOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lookups, err := engine(c, a.stateDir(c))
+	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	lookups, err := engine(c, a.stateDir(c), db)
 	if err != nil {
 		return err
 	}
