@@ -33,7 +33,7 @@ const (
 	maxRefused = 1000
 )
 
-// Foreign gives the foreign things that were met since the last call, each that
+// Foreign returns the foreign things that were met since the last call, each that
 // was left where it is once in a Queue's life.
 func (q *Queue) Foreign() []Foreign {
 	f := q.foreign

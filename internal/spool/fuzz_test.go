@@ -90,14 +90,3 @@ func FuzzSummary(f *testing.F) {
 		}
 	})
 }
-
-func FuzzPasswd(f *testing.F) {
-	f.Add([]byte("root:x:0:0:root:/root:/bin/sh\nsshnotify:x:998:997::/:/bin/false\n"))
-	f.Add([]byte("sshnotify:x:-1:4294967296"))
-	f.Add([]byte("sshnotify:::\r\n::::"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if uid, gid, ok := findUser(b, serviceUser); uid < 0 || gid < 0 || !ok && uid+gid != 0 {
-			t.Errorf("%q gives %d, %d, %v", b, uid, gid, ok)
-		}
-	})
-}

@@ -35,7 +35,7 @@ type Queue struct {
 	troublesKept bool               // they are on disk as they are here
 }
 
-// List gives the names in cur/, sorted: claimed events and requests, those of
+// List returns the names in cur/, sorted: claimed events and requests, those of
 // dead workers included.
 func (q *Queue) List() ([]string, error) {
 	if q.lock == nil {
@@ -49,7 +49,7 @@ func (q *Queue) List() ([]string, error) {
 	return names, err
 }
 
-// Failed gives the names in failed/, sorted.
+// Failed returns the names in failed/, sorted.
 func (q *Queue) Failed() ([]string, error) {
 	failed, err := q.failed()
 	if err != nil {
@@ -59,7 +59,7 @@ func (q *Queue) Failed() ([]string, error) {
 	return q.names(failed, InFailed)
 }
 
-// Read gives a file of cur/: ErrForeign if it is not a regular file of at most
+// Read returns a file of cur/: ErrForeign if it is not a regular file of at most
 // MaxRead bytes; a *TroubleError if it can't be read now, and another error
 // where that has been so for a day. It never blocks.
 func (q *Queue) Read(name string) ([]byte, error) {
@@ -70,7 +70,7 @@ func (q *Queue) Read(name string) ([]byte, error) {
 	return b, q.bear(InCur, name, err)
 }
 
-// ReadFailed gives a file of failed/, as Read does.
+// ReadFailed returns a file of failed/, as Read does.
 func (q *Queue) ReadFailed(name string) ([]byte, error) {
 	if err := q.check("read", name); err != nil {
 		return nil, err
@@ -261,7 +261,7 @@ func (q *Queue) failed() (folder, error) {
 	return q.s.sub(q.dir, failedName)
 }
 
-// names gives the files that a worker may have written, sorted, and reports
+// names returns the files that a worker may have written, sorted, and reports
 // what else there is.
 func (q *Queue) names(d folder, in Folder) (names []string, err error) {
 	err = d.each(func(e fs.DirEntry) bool {

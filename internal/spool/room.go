@@ -66,7 +66,7 @@ func checkRoom(root, tmp, ready folder, most limits, size int) error {
 // second, and seconds from a cold disk.
 const sampleSize = 256
 
-// measure counts the entries of a folder, most of them at most, and gives their
+// measure counts the entries of a folder, most of them at most, and returns their
 // size together, estimated where there are more than sampleSize.
 func measure(d folder, most int) (sum summary, err error) {
 	step, asked := 1, 0
@@ -154,7 +154,7 @@ func parseSummary(b []byte) (summary, bool) {
 	return summary{int(count), int64(bytes)}, true
 }
 
-// readSummary gives nothing where there is no summary. It is the one thing that
+// readSummary returns nothing where there is no summary. It is the one thing that
 // a hook, which may be root, reads of what the service wrote: that may lie (and
 // so fill the queue, which the service could do anyhow), and can do no more.
 func readSummary(root folder) summary {
@@ -165,7 +165,7 @@ func readSummary(root folder) summary {
 
 func writeSummary(cur folder, s summary) { writeNote(cur, summaryName, s.encode()) }
 
-// readNote gives a file of exactly size bytes and its time of change (Unix time
+// readNote returns a file of exactly size bytes and its time of change (Unix time
 // in ns), or nil.
 func readNote(d folder, name string, size int) (b []byte, at int64) {
 	f, err := d.open(name, unix.O_RDONLY, 0)

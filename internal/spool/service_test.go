@@ -19,7 +19,7 @@ import (
 // process to be them.
 const serviceID = 63_123
 
-// hostTree makes a host's spool as install does, and gives its options as the
+// hostTree makes a host's spool as install does, and returns its options as the
 // hook sees them.
 func hostTree(t *testing.T) Options {
 	t.Helper()
@@ -41,7 +41,7 @@ func hostTree(t *testing.T) Options {
 	return o
 }
 
-// look gives owner, group and mode of all that is in a folder, but for the
+// look returns owner, group and mode of all that is in a folder, but for the
 // names of events.
 func look(t *testing.T, dir string) map[string]string {
 	t.Helper()

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -156,7 +157,7 @@ func (d *Folder) Check(name string) error {
 	return nil
 }
 
-// ReadFile gives a file of at most limit bytes.
+// ReadFile returns a file of at most limit bytes.
 func (d *Folder) ReadFile(name string, limit int64) ([]byte, error) {
 	f, err := d.Open(name, os.O_RDONLY)
 	if err != nil {
@@ -216,6 +217,33 @@ func (d *Folder) Remove(name string) error {
 
 // lockPoll is how often a lock that somebody holds is tried.
 const lockPoll = 5 * time.Millisecond
+
+// Lock waits for the lock that a file of the folder stands for, until ctx ends.
+// The lock is given up by unlock, and with the process.
+func (d *Folder) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := d.Open(name, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			f.Close()
+			return nil, d.fail("lock", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+}
 
 const (
 	tempPrefix = ".tmp-"

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,7 +67,7 @@ func TestWhatStandsInTheWay(t *testing.T) {
 			path := filepath.Join(dir, "counter.json")
 			put(path)
 			if name != "another user's file" {
-				put(path + ".other")
+				put(path + ".lock")
 			}
 			done := make(chan struct{})
 			go func() {
@@ -75,6 +76,7 @@ func TestWhatStandsInTheWay(t *testing.T) {
 					t.Errorf("read as %d", got.N)
 				}
 				for what, err := range map[string]error{
+					"update":  Update(path, func(c *counter) error { c.N++; return nil }),
 					"write":   Write(path, counter{N: 1}),
 					"replace": Replace(path, []byte("x")),
 					"check":   Check(path),
@@ -110,7 +112,7 @@ func TestWhatStandsInTheWay(t *testing.T) {
 			if moved, err := Tidy(dir); err != nil || len(moved) != want {
 				t.Errorf("moved aside: %q, %v", moved, err)
 			}
-			if err := Write(path, counter{N: 1}); err != nil || Read[counter](path).N != 1 {
+			if err := Update(path, func(c *counter) error { c.N++; return nil }); err != nil || Read[counter](path).N != 1 {
 				t.Errorf("it can't begin anew: %v, %+v", err, Read[counter](path))
 			}
 			if moved, err := Tidy(dir); err != nil || len(moved) != 0 {
@@ -206,6 +208,24 @@ func TestTidyLeavesOtherNames(t *testing.T) {
 	}
 }
 
+func TestLockWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made", "x.lock")
+	unlock, err := Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := Lock(soon, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a lock that is held gives %v", err)
+	}
+	unlock()
+	if unlock, err = Lock(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
 func TestReadRegular(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "service.toml")
@@ -230,16 +250,18 @@ func TestReadRegular(t *testing.T) {
 	}
 }
 
-func ExampleWrite() {
+func ExampleUpdate() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "seen.json")
-	if err := Write(path, []string{"alice"}); err != nil {
-		panic(err)
+	path := filepath.Join(dir, "quota.json")
+	for range 3 {
+		if err := Update(path, func(n *int) error { *n++; return nil }); err != nil {
+			panic(err)
+		}
 	}
-	fmt.Println(Read[[]string](path), Read[[]string](path+".missing"))
-	// Output: [alice] []
+	fmt.Println(Read[int](path))
+	// Output: 3
 }

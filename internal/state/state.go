@@ -1,6 +1,7 @@
 // Package state owns the state folder: how its files are opened, and the small
-// JSON documents of those who have no database, such as the watcher. Each is a
-// file of its own, replaced as a whole.
+// JSON documents that several processes of sshnotify share, such as quotas,
+// holds, and the pace of a destination. Each document is a file of its own,
+// changed under a lock and replaced as a whole.
 //
 // It must never hold what may not be lost: a document that is missing or torn
 // is read as empty. Nor may it follow a link in a state folder, wait for what
@@ -8,8 +9,10 @@
 package state
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -18,6 +21,11 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// lockTimeout bounds the wait for another process that changes the same
+// document. A change takes milliseconds, so that only a stopped process can
+// reach it.
+const lockTimeout = 2 * time.Second
 
 // Read gives the document at path, or the zero value where there is none that
 // can be read as one.
@@ -28,6 +36,36 @@ func Read[T any](path string) T {
 		return zero
 	}
 	return doc
+}
+
+// Update lets change alter the document at path, which other processes may
+// alter at the same time, and writes it back unless change returns an error,
+// which Update then returns. It makes the folder if it is missing.
+func Update[T any](path string, change func(*T) error) error {
+	d, err := MakeFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	name := filepath.Base(path)
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	unlock, err := d.Lock(ctx, name+".lock")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: locked by another process for %v", path, lockTimeout)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var doc T
+	if b, err := d.ReadFile(name, maxDocument); err == nil && json.Unmarshal(b, &doc) != nil {
+		doc = *new(T) // torn, and perhaps half read
+	}
+	if err := change(&doc); err != nil {
+		return err
+	}
+	return d.write(name, doc)
 }
 
 // Write replaces the document at path as a whole.
@@ -131,6 +169,17 @@ func Check(path string) error {
 	}
 	defer d.Close()
 	return d.Check(filepath.Base(path))
+}
+
+// Lock waits for the lock that the file at path stands for, as Folder.Lock
+// does. It makes the folder if it is missing.
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
+	d, err := MakeFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Lock(ctx, filepath.Base(path))
 }
 
 // Remove deletes the document at path. That there is none is no error.

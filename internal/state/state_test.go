@@ -1,13 +1,47 @@
 package state
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
 
 type counter struct{ N int }
+
+func TestUpdateCountsEveryChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made", "counter.json")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				if err := Update(path, func(c *counter) error { c.N++; return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := Read[counter](path); got.N != 40 {
+		t.Errorf("40 changes gave %d", got.N)
+	}
+}
+
+func TestUpdateThatFailsChangesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "counter.json")
+	if err := Write(path, counter{N: 7}); err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("refused")
+	if err := Update(path, func(c *counter) error { c.N = 8; return refused }); !errors.Is(err, refused) {
+		t.Errorf("got %v, want the change's own error", err)
+	}
+	if got := Read[counter](path); got.N != 7 {
+		t.Errorf("a refused change left %d", got.N)
+	}
+}
 
 func TestTornDocumentIsEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "counter.json")

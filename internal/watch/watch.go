@@ -355,7 +355,7 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 		q.since = w.came
 	} else if !q.said && w.came.Sub(q.since) >= silentAfter {
 		q.said = true
-		w.Log.Warn("lines come, and for an hour none was understood: sshnotify watch --explain LINE", "source", name)
+		w.Log.Warn("receiving lines, but none parsed for an hour: sshnotify watch --explain LINE", "source", name)
 	}
 }
 

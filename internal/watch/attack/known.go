@@ -105,7 +105,7 @@ type Known struct {
 	Attackers []Attacker `json:"attackers"` // by network, each once
 }
 
-// Known gives the attackers of the last 30 days.
+// Known returns the attackers of the last 30 days.
 func (g *Engine) Known() Known {
 	out := Known{V: 1, Time: at(g.clock), Attackers: []Attacker{}}
 	for _, a := range g.known.list {

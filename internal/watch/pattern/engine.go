@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/glob"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
@@ -220,7 +221,7 @@ func (e *Engine) of(source string) []*compiled {
 		return all
 	}
 	for _, c := range e.patterns {
-		if len(c.sources) == 0 || anyMatches(c.sources, source) {
+		if len(c.Sources) == 0 || slices.ContainsFunc(c.Sources, func(p string) bool { return glob.Match(p, source) }) {
 			all = append(all, c)
 		}
 	}

@@ -173,7 +173,7 @@ func (s *file) status() Status {
 	return st
 }
 
-// step gives lines, or says whether to look again at once.
+// step returns lines, or says whether to look again at once.
 func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

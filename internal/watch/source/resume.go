@@ -92,7 +92,7 @@ func (s *file) find(p place, since time.Time) (*follow, rotated, error) {
 const clockSlack = 20 * time.Millisecond
 
 // unread opens the oldest of what was rotated after since and is neither being
-// read nor was read, and gives nil if there is none.
+// read nor was read, and returns nil if there is none.
 func (s *file) unread(since time.Time) (content, rotated) {
 	path := resolve(s.opt.Path)
 	all := newerThan(path, since.Add(-clockSlack))

@@ -146,7 +146,7 @@ func candidates(p place, path string) []rotated {
 	return append(all, renamed(p, filepath.Dir(p.Real))...)
 }
 
-// renamed gives p's file if it has any other name in dir.
+// renamed returns p's file if it has any other name in dir.
 func renamed(p place, dir string) []rotated {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -164,7 +164,7 @@ func renamed(p place, dir string) []rotated {
 	return nil
 }
 
-// resolve gives path without symbolic links, or path where there is nothing.
+// resolve returns path without symbolic links, or path where there is nothing.
 func resolve(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
