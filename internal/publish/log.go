@@ -66,7 +66,7 @@ func (e errRefused) Error() string { return string(e) }
 // errHour is that there were enough for this hour.
 var errHour = errors.New("as many as wanted were published")
 
-// Skipped gives how many Admit has refused since the last call because PerHour
+// Skipped returns how many Admit has refused since the last call because PerHour
 // were published already, for somebody to say so.
 func (l *Log) Skipped() int { return int(l.skipped.Swap(0)) }
 
@@ -123,7 +123,7 @@ func (l *Log) Admit(now time.Time, e Entry) (ok bool, why string) {
 	return true, ""
 }
 
-// Entries gives what was published in the last seven days, the newest first,
+// Entries returns what was published in the last seven days, the newest first,
 // made harmless. Names are left out if they are not to be told any more.
 func (l *Log) Entries(now time.Time) []Entry {
 	d := state.Read[document](l.o.Path)

@@ -137,7 +137,7 @@ func (c *claim) copyDropped(ready folder) error {
 		case len(c.names)+len(copied) >= c.limit:
 			c.more = true
 			return false
-		case seen == dropMost || q.sum.count >= dropRoom:
+		case seen == dropMost || q.count >= dropRoom:
 			return false // the next look goes on
 		default:
 			seen++
@@ -208,7 +208,7 @@ func (q *Queue) copyOne(ready folder, name string) (d dropped, ok bool, err erro
 	if err := q.store(q.cur, to, data); err != nil {
 		return d, false, err
 	}
-	q.added(to)
+	q.count++
 	return d, true, nil
 }
 

@@ -184,7 +184,7 @@ func (p *Parser) Parse(l line.Line) Result {
 	return r.Result
 }
 
-// count gives a reading its number of attempts, less those that were counted on
+// count returns a reading its number of attempts, less those that were counted on
 // an earlier line of the same attempt.
 func (p *Parser) count(r *reading, times int) {
 	switch r.Outcome {
