@@ -13,13 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // lockTimeout bounds the wait for another process that changes the same
@@ -126,39 +123,6 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	}
 	defer d.Close()
 	return d.ReadFile(filepath.Base(path), limit)
-}
-
-// ReadRegular gives a file of at most limit bytes that the settings name: links
-// are followed, and it may be anybody's, but what is not a regular file is
-// ErrForeign, and is not waited for.
-func ReadRegular(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
-	}
-	if err != nil {
-		return nil, err
-	}
-	// It may be another file by now, for which opening must not wait.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
-	}
-	var b []byte
-	if err == nil {
-		b, err = io.ReadAll(io.LimitReader(f, limit+1))
-	}
-	if err == nil && int64(len(b)) > limit {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // Check looks at the file at path as Folder.Check does.
