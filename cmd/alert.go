@@ -32,25 +32,25 @@ func newAlertCmd(a *app) *cobra.Command {
 	o := alertOptions{app: a, severity: event.Medium}
 	c := &cobra.Command{
 		Use:   "alert MESSAGE",
-		Short: "Queue a message of one's own",
-		Long: long(`alert puts a message of one's own into the spool, to be told like a login: it
-survives an outage, and arrives at every destination whose min_severity it
-reaches. A MESSAGE of - is read from standard input. What it prints is the
-short form of the event's id, which sshnotify queue takes.`,
+		Short: "Queue a message of your own",
+		Long: long(`alert puts a message of your own into the spool. It is delivered like a login: it
+survives an outage, and goes to every destination whose min_severity it reaches.
+If MESSAGE is -, it is read from standard input. alert prints the short form of
+the event's id, which sshnotify queue accepts.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify alert --severity high --title "Backup failed" "db1: no space left on /srv"
 
-  # a result of a cron job
+  # the output of a cron job
   df -h / | sshnotify alert --severity low -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args[0]) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to write to (default: that of the settings)")
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to write to (default: from the settings)")
 	f.TextVar(&o.severity, "severity", event.Medium, "low, medium, high or critical")
 	f.StringVar(&o.title, "title", "", "the message's `TITLE`")
-	f.StringVar(&o.ip, "ip", "", "an `ADDRESS` that the message is about, to be looked up")
-	f.BoolVar(&o.noWorker, "no-worker", false, "start no worker: a service delivers")
+	f.StringVar(&o.ip, "ip", "", "look up the `ADDRESS` that the message is about")
+	f.BoolVar(&o.noWorker, "no-worker", false, "don't start a worker: a service delivers")
 	return c
 }
 

@@ -11,8 +11,8 @@ import (
 func newConfigCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Look at the settings",
-		Long:  long("config looks at the settings file.", exits(exitDone, exitUsage, exitSettings)),
+		Short: "Check the settings",
+		Long:  long("config checks the settings.", exits(exitDone, exitUsage, exitSettings)),
 		Example: `  sshnotify config check
   sudo sshnotify config check --config /etc/sshnotify/config.toml`,
 		Args: noCommand,
@@ -20,9 +20,9 @@ func newConfigCmd(a *app) *cobra.Command {
 	}
 	c.AddCommand(&cobra.Command{
 		Use:   "check",
-		Short: "Is the settings file right?",
-		Long: long(`check reads the settings file and all of conf.d beside it, and says what is
-wrong, with line, column and key. It asks no network.`,
+		Short: "Check the settings file",
+		Long: long(`check reads the settings file and everything in conf.d beside it, and lists what
+is wrong, with line, column and key. It uses no network.`,
 			exits(exitDone, exitUsage, exitSettings)),
 		Example: `  sshnotify config check
   sshnotify config check --config new.toml && sudo install -m 640 -g sshnotify new.toml /etc/sshnotify/config.toml`,

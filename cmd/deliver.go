@@ -24,9 +24,11 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -43,16 +45,17 @@ func newDeliverCmd(a *app) *cobra.Command {
 	o := deliverOptions{app: a}
 	c := &cobra.Command{
 		Use:   "deliver",
-		Short: "Send what waits in the spool",
-		Long: long(`deliver looks up and sends what waits in the spool, and stays until all of it
-has arrived, waiting for retries. With --once it makes one attempt at all that
-is due. With --follow it stays for good, for a service manager: SIGHUP reloads
-the settings, SIGTERM ends it after the message under way. One worker works a
-spool at a time. With --flush nothing is held back: repeats go without waiting
-for their window, and the digest of usual logins without waiting for its time. A
-worker that runs already is asked to do so, and waited for. It refuses to run as
-one user for another (real and effective uid or gid apart), and in a state folder
-that is another user's or that others can write in: 1.`,
+		Short: "Deliver the events that wait in the spool",
+		Long: long(`deliver looks up and sends the events that wait in the spool, and runs until all
+of them are delivered, waiting between retries. With --once it makes one attempt
+at everything that is due. With --follow it keeps running, for a service manager:
+SIGHUP reloads the settings, SIGTERM stops it after the current message. A spool
+has one worker at a time. With --flush nothing is held back: repeats don't wait
+for their window, nor usual logins for the daily digest. If a worker is already
+running, it is asked to do so, and deliver waits for it.`,
+			`deliver refuses to run as one user on behalf of another (real and effective uid
+or gid differ), and with a state folder that belongs to another user or that
+others can write to: exit status 1.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
 		Example: `  # send what waits, now, from a timer or by hand
   sshnotify deliver --once
@@ -63,10 +66,10 @@ that is another user's or that others can write in: 1.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work (default: that of the settings)")
-	f.BoolVar(&o.once, "once", false, "make one attempt at all that is due, then go")
-	f.BoolVar(&o.follow, "follow", false, "stay, for a service manager")
-	f.BoolVar(&o.flush, "flush", false, "hold nothing back for a repeat window or the daily digest")
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work on (default: from the settings)")
+	f.BoolVar(&o.once, "once", false, "make one attempt at everything that is due, then exit")
+	f.BoolVar(&o.follow, "follow", false, "keep running, for a service manager")
+	f.BoolVar(&o.flush, "flush", false, "don't hold repeats and usual logins back")
 	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
 	return c
 }
@@ -77,7 +80,7 @@ const gcPercent = 25
 
 func (o *deliverOptions) run(ctx context.Context) error {
 	if o.once && o.follow {
-		return &usageError{errors.New("--once and --follow can't both be meant")}
+		return &usageError{errors.New("--once and --follow are mutually exclusive")}
 	}
 	debug.SetGCPercent(gcPercent)
 	c, err := o.app.settings()
@@ -88,7 +91,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return err
 	}
 	if o.flush && o.follow {
-		return &usageError{errors.New("--flush and --follow can't both be meant")}
+		return &usageError{errors.New("--flush and --follow are mutually exclusive")}
 	}
 	if o.flush {
 		// Before this process becomes the service, which may ask nothing of itself.
@@ -116,7 +119,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return withHint(fmt.Errorf("another worker has the queue of %s, and has shown no life for %v: it may be stopped", job.Spool.Dir(), silence.Round(time.Second)),
 			silentHint(job.Spool.Dir()))
 	}
-	job.Log.Info("another worker is at it")
+	job.Log.Info("another worker is already running")
 	if !o.once {
 		return nil
 	}
@@ -173,7 +176,7 @@ func silentHint(spoolDir string) string {
 	return "see who it is: fuser -v " + lock + "; and let it go on: fuser -k -CONT " + lock + "; or end it: fuser -k " + lock
 }
 
-// anyWaiting gives deliver.ErrWaiting if an event is in the spool.
+// anyWaiting returns deliver.ErrWaiting if an event is in the spool.
 func anyWaiting(s *spool.Spool) error {
 	files, err := s.Waiting()
 	if err != nil {
@@ -204,9 +207,13 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	if o.syslog {
 		log = slog.New(slog.NewTextHandler(syslogLines{sys}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: noTime}))
 	}
+	db, err := store.Open(databaseFile(stateDir), store.Options{})
+	if err != nil {
+		return deliver.Job{}, err
+	}
 	name, _ := os.Hostname() // without one, a note of our own names no host
 	j := deliver.Job{
-		Spool: s, Flush: o.flush, StateDir: stateDir, Hostname: name, Log: log,
+		Spool: s, Flush: o.flush, Store: db, StateDir: stateDir, Hostname: name, Log: log,
 		Alarm: func(text string) {
 			if err := sys.Send(syslog.Warning, text); err != nil && !o.syslog {
 				log.Warn(text)
@@ -225,7 +232,11 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			c = fresh
 		}
 		first = false
-		return workerSettings(c, stateDir)
+		set, err := workerSettings(c, stateDir)
+		if err == nil && c.History.Enabled {
+			set.Memory = &memory{history.New(db, c.History.Options(c.Zone()))}
+		}
+		return set, err
 	}
 	switch {
 	case o.once:
@@ -263,7 +274,7 @@ func ownState(dir string) error {
 		fmt.Sprintf("ls -ld %s, which uid %d should own, and: chmod go-w %[1]s", shellQuoted(dir), os.Geteuid()))
 }
 
-// hangups gives a value for each SIGHUP, for as long as the process lives.
+// hangups returns a value for each SIGHUP, for as long as the process lives.
 func hangups() <-chan struct{} {
 	sig := make(chan os.Signal, 1)
 	signal.Notify(sig, syscall.SIGHUP)

@@ -14,12 +14,13 @@ import (
 
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/channel"
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/watch"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 type doctorOptions struct {
@@ -36,7 +37,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	o := doctorOptions{setter: newSetter(a), now: time.Now}
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Is it set up so that it works?",
+		Short: "Check that everything works",
 		Long: long(`doctor checks everything that could keep logins from being reported: the hook and
 its place, the program, settings and secrets, the spool and what waits in it, the
 worker or the service, destinations and providers, disk, clock and host name. A
@@ -63,7 +64,7 @@ address, which costs up to three requests of its quota.`,
 	f := c.Flags()
 	f.BoolVar(&o.whole, "system", false, "check the whole host")
 	f.StringSliceVar(&o.shells, "shell", nil, "check the hook of bash, zsh or fish, may be repeated (default: the login shell)")
-	f.BoolVar(&o.online, "online", false, "reach each destination and provider")
+	f.BoolVar(&o.online, "online", false, "contact each destination and provider")
 	f.BoolVar(&o.json, "json", false, "print a JSON object")
 	return c
 }
@@ -133,11 +134,20 @@ func (o *doctorOptions) isSystem() bool {
 func (x examined) checks() []doctor.Check {
 	c := x.settings
 	queue := spool.Open(spool.For(x.spool, x.host.UID))
-	always := func(run func(context.Context, *doctor.Report)) doctor.Check { return doctor.Check{Run: run} }
-	set := func(run func(context.Context, *doctor.Report)) doctor.Check {
-		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
+	toLog, reached := len(c.Destinations) == 0, []string{channel.LogType} // without destinations
+	if !toLog {
+		reached = nil
 	}
-	toLog := slices.ContainsFunc(c.Destinations, func(d config.Destination) bool { return d.Type == channel.LogType })
+	for _, d := range c.Destinations {
+		toLog, reached = toLog || d.Type == channel.LogType, append(reached, d.Name)
+	}
+	var watched []doctor.Check
+	if sources := x.watchedSources(); len(sources) > 0 {
+		watched = []doctor.Check{
+			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
+			watch.Check(watchDir(c, x.state), sources, hasJournal()),
+		}
+	}
 	return slices.Concat(
 		install.HostChecks(x.host, x.places()),
 		install.AccountChecks(x.host, x.userOptions()),
@@ -147,16 +157,16 @@ func (x examined) checks() []doctor.Check {
 					r.Warn("other hooks", "sshnotify uninstall", "the host's set-up reports this account's logins too: each makes two messages")
 				}
 			}},
-			always(x.settingsCheck),
+			{Run: x.settingsCheck},
 			doctor.Folders(x.spool, x.state, hook.Patience),
 			deliver.QueueCheck(queue, silentHint(x.spool)),
-			set(x.destinations),
-			always(x.providers),
-			history.Check(historyFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
-			always(x.watched),
+			deliver.DestinationsCheck(databaseFile(x.state), reached),
+			{Run: x.providers},
+			history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
+		}, watched, []doctor.Check{
 			doctor.HostName(c.Host),
 			doctor.Clock(),
-			doctor.SystemLog(toLog || len(c.Destinations) == 0, len(c.Destinations) == 0 && x.there && x.broken == nil),
+			doctor.SystemLog(toLog, len(c.Destinations) == 0 && x.there && x.broken == nil),
 		},
 		x.channelChecks(),
 		[]doctor.Check{{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.online}},
@@ -175,4 +185,17 @@ func (x examined) channelChecks() (all []doctor.Check) {
 		}
 	}
 	return all
+}
+
+// watchedSources returns the sources of the watcher, none where nobody watches.
+func (x examined) watchedSources() []source.Named {
+	c := x.settings
+	// The package makes the folder, whether somebody watches or not.
+	if _, err := os.Stat(filepath.Join(watchDir(c, x.state), "sources")); err != nil && len(c.Sources)+len(c.Patterns) == 0 {
+		return nil
+	}
+	if len(c.Sources) > 0 {
+		return c.Sources
+	}
+	return liveSources()
 }

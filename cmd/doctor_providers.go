@@ -19,7 +19,7 @@ import (
 // oldData is the age from which a database of the owner's should be replaced.
 const oldData = 180 * 24 * time.Hour
 
-// providers says how each stood at its last look-up. A provider that fails
+// providers reports how each stood at its last look-up. A provider that fails
 // makes facts unknown, and no alert late by more than its time-out.
 func (x examined) providers(ctx context.Context, r *doctor.Report) {
 	client := newClient(x.settings, x.settings.Enrich.Timeout)
@@ -103,7 +103,7 @@ func orNothing(err error) error {
 	return err
 }
 
-// quota says what is left of each span that has a limit.
+// quota reports what is left of each span that has a limit.
 func (x examined) quota(r *doctor.Report, name string, q enrich.QuotaState) {
 	var used []string
 	nearly, up := false, false

@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/standin"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // doctor runs the command and gives what it found, by the checks' names; of
@@ -52,6 +53,19 @@ func (p *place) doctor(change func(*doctorOptions)) (map[string]doctor.Result, e
 func TestDoctor(t *testing.T) {
 	doc := func(p *place, name, text string) {
 		if err := os.WriteFile(filepath.Join(p.state(), name), []byte(text), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	destination := func(p *place, text string) {
+		db, err := store.Open(databaseFile(p.state()), store.Options{})
+		if err == nil {
+			defer db.Close()
+			err = db.Write(p.t.Context(), time.Minute, func(t *store.Tx) error {
+				_, err := t.Exec(`INSERT INTO state(kind, name, value) VALUES ('destination', 'slack', ?)`, text)
+				return err
+			})
+		}
+		if err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -110,11 +124,11 @@ func TestDoctor(t *testing.T) {
 		"nobody works the queue":   {func(p *place) { p.old(20*time.Minute, "new") }, "worker", doctor.Warn, "deliver --once"},
 		"an event waits for a day": {func(p *place) { p.old(25*time.Hour, "new") }, "queue", doctor.Fail, "the oldest for 25h"},
 		"a dead letter":            {func(p *place) { p.old(time.Minute, "failed") }, "dead letters", doctor.Fail, "queue retry"},
-		"a broken destination": {func(p *place) { doc(p, "destination-slack.json", `{"broken":"2026-11-20T01:02:03Z"}`) },
+		"a broken destination": {func(p *place) { destination(p, `{"broken":"2026-11-20T01:02:03Z"}`) },
 			"destination slack", doctor.Fail, "2026-11-20 01:02 UTC"},
-		"a limited destination": {func(p *place) { doc(p, "destination-slack.json", `{"limited":`+hold+`}`) },
+		"a limited destination": {func(p *place) { destination(p, `{"limited":`+hold+`}`) },
 			"destination slack", doctor.Warn, "left alone"},
-		"a torn document":              {func(p *place) { doc(p, "destination-slack.json", `{"bro`) }, "destination slack", doctor.OK, "not known"},
+		"a torn document":              {func(p *place) { destination(p, `{"bro`) }, "destination slack", doctor.OK, "not known"},
 		"a provider":                   {asked(200, 0), "provider threatjammer", doctor.OK, "0 of 5000 requests of a month"},
 		"a refused key":                {asked(401, 1), "provider threatjammer", doctor.Fail, "key"},
 		"a used up quota":              {asked(429, 1), "provider threatjammer", doctor.Warn, "quota"},

@@ -26,9 +26,9 @@ const (
 var exitMeaning = map[int]string{
 	exitDone:     "done",
 	exitFailed:   "failed",
-	exitUsage:    "the command line is wrong",
-	exitAgain:    "something waits for a later attempt",
-	exitSettings: "the settings are wrong, or a named settings file is missing",
+	exitUsage:    "wrong usage",
+	exitAgain:    "events are pending; try again later",
+	exitSettings: "wrong settings, or a named settings file is missing",
 }
 
 // usageError is a command line that can't be meant.

@@ -38,16 +38,15 @@ func newHistoryCmd(a *app) *cobra.Command {
 	o := historyList{app: a, now: time.Now}
 	c := &cobra.Command{
 		Use:   "history",
-		Short: "List the logins that are remembered",
-		Long: long(`history lists the logins that the memory holds, the newest first. They are
-remembered for history.keep. An ordinary user sees the own memory, root the
-host's.`,
-			`A time is how long ago (30d, 12h, 1d12h), a date (2026-11-01: its first
-moment), or a time as in RFC 3339 (2026-11-01T08:00:00Z). Times without a zone
-are in that of the settings, as are the times of the table.`,
-			`--key takes a fingerprint, or the name of somebody of [people] for all keys of
-theirs. Logins of wtmp have neither key nor method, and what was imported has
-no severity.`,
+		Short: "List earlier logins",
+		Long: long(`history lists the logins that are remembered, newest first. They are kept for
+history.keep. Ordinary users see their own history, root sees the host's.`,
+			`A time is how long ago (30d, 12h, 1d12h), a date (2026-11-01: the start of that
+day), or an RFC 3339 time (2026-11-01T08:00:00Z). Times without a zone are in
+the settings' time zone, as are the times in the table.`,
+			`--key takes a fingerprint, or the name of a person in the settings for all of
+their keys. Logins from wtmp have neither key nor method, and imported logins
+have no severity.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify history --user alice --since 30d
   sshnotify history --ip 203.0.113.0/24 --limit 0
@@ -63,7 +62,7 @@ no severity.`,
 	f.StringVar(&o.since, "since", "", "only logins at this `TIME` or later")
 	f.StringVar(&o.until, "until", "", "only logins before this `TIME`")
 	f.IntVar(&o.limit, "limit", 50, "show the newest `N`; 0: all")
-	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	f.BoolVar(&o.json, "json", false, "print a JSON object per line")
 	c.AddCommand(newHistoryImportCmd(a), newHistoryForgetCmd(a))
 	return c
 }
@@ -210,7 +209,7 @@ func newestFirst(lists []iter.Seq2[history.Entry, error]) iter.Seq2[history.Entr
 // recall opens the memory to look at it, as the user who owns it. Without one
 // the error is fs.ErrNotExist.
 func (a *app) recall(c config.Config) (*history.DB, error) {
-	path := historyFile(a.stateDir(c))
+	path := databaseFile(a.stateDir(c))
 	// SQLite's own errors would not say whether it is a matter of rights.
 	f, err := state.Open(path, os.O_RDONLY)
 	if err != nil {

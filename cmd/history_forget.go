@@ -30,12 +30,12 @@ func newHistoryForgetCmd(a *app) *cobra.Command {
 	o := historyForget{app: a, now: time.Now}
 	c := &cobra.Command{
 		Use:   "forget {--user NAME | --ip ADDRESS | --before TIME}",
-		Short: "Forget logins, of a person or an address",
-		Long: long(`forget drops logins from the memory for good, and leaves no trace of them in its
-file: those that all the flags match, of which at least one is needed. It says
-how many, and asks first; where there is nobody to ask, --yes is needed. Damaged
-files that were moved aside are removed too, since nothing can be taken out of
-them.`,
+		Short: "Forget the logins of a user or an address",
+		Long: long(`forget removes logins from the history for good, and leaves no trace of them in
+its file: those that match all the flags, of which at least one is required. It
+prints how many there are and asks first; without a terminal, --yes is required.
+Damaged databases that were moved aside are removed too, since nothing can be
+taken out of them.`,
 			`What waits in the queue, dead letters and messages that were sent are not
 touched: sshnotify queue drop removes the first two. Nor are wtmp and the logs,
 from which an import would bring the logins back, and backups. Answers of
@@ -102,7 +102,7 @@ func (o *historyForget) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if db, err = history.Open(historyFile(a.stateDir(c)), c.History.Options(c.Zone())); err != nil {
+	if db, err = history.Open(databaseFile(a.stateDir(c)), c.History.Options(c.Zone())); err != nil {
 		return err
 	}
 	defer db.Close()

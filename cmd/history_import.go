@@ -54,18 +54,18 @@ func newHistoryImportCmd(a *app) *cobra.Command {
 	var o importFlags
 	c := &cobra.Command{
 		Use:   "import [FILE…]",
-		Short: "Remember the logins that wtmp, the journal and auth.log tell of",
-		Long: long(`import fills the memory with earlier logins, so that it knows on the first day
-who usually comes from where. Without a FILE it takes what is there of
+		Short: "Import earlier logins from wtmp, the journal and auth.log",
+		Long: long(`import adds earlier logins to the history, so that it knows on the first day who
+usually comes from where. Without a FILE it reads whatever exists of
 /var/log/wtmp, the journal, /var/log/auth.log and /var/log/secure, and of their
-older parts, compressed by gzip or not. What a FILE is, is told from its
-content: records of wtmp, the output of journalctl -o json, or a syslog file;
-"-" is standard input.`,
-			`Again adds nothing, and a login that several records tell of is remembered once.
-Logins that are older than history.keep are left out, as are, in a memory of an
-account's own, those of other users. Network and country come from the built-in
-database; nobody is asked, and nothing is told. Interrupted, it keeps what it
-has; the same again does the rest.`,
+rotated parts, gzipped or not. The kind of a FILE is recognized from its
+content: wtmp records, the output of journalctl -o json, or a syslog file; "-" is
+standard input.`,
+			`Importing again adds nothing, and a login that is in several records is imported
+once. Logins older than history.keep are skipped; so are, in the history of an
+account, those of other users. Network and country come from the built-in
+database: no service is asked, and no message is sent. If interrupted, import
+keeps what it has so far; run it again to finish.`,
 			`Anybody on this host may write to auth.log in sshd's name, with logger(1), and so
 make an address look known. The journal knows who wrote, and only what sshd's own
 program wrote is believed; so without a FILE, auth.log and secure count only for
@@ -158,7 +158,7 @@ func (o *historyImport) run(ctx context.Context, args []string) error {
 		}
 		opts := c.History.Options(c.Zone())
 		opts.CacheKiB = importCache
-		if db, err = history.Open(historyFile(a.stateDir(c)), opts); err != nil {
+		if db, err = history.Open(databaseFile(a.stateDir(c)), opts); err != nil {
 			return err
 		}
 		defer db.Close()

@@ -56,7 +56,7 @@ func (p *place) imports(o *historyImport, args ...string) ([]imported, error) {
 // remembered gives what the memory holds, the newest first.
 func (p *place) remembered() []history.Entry {
 	p.t.Helper()
-	db, err := history.Open(p.historyFile(), history.Options{ReadOnly: true})
+	db, err := history.Open(p.databaseFile(), history.Options{ReadOnly: true})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -290,12 +290,12 @@ func TestImport(t *testing.T) {
 				t.Errorf("it says %q", p.out.String())
 			}
 			if o.dryRun {
-				if fileExists(p.historyFile()) {
+				if fileExists(p.databaseFile()) {
 					t.Error("a memory was made")
 				}
 				return
 			}
-			if !fileExists(p.historyFile()) && row.left == 0 {
+			if !fileExists(p.databaseFile()) && row.left == 0 {
 				return
 			}
 			all := p.remembered()

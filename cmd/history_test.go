@@ -53,11 +53,11 @@ func (p *place) runs(code int, args ...string) {
 	}
 }
 
-func (p *place) historyFile() string { return filepath.Join(p.home, "state/history.db") }
+func (p *place) databaseFile() string { return filepath.Join(p.home, "state/history.db") }
 
 func (p *place) remember(entries ...history.Entry) {
 	p.t.Helper()
-	db, err := history.Open(p.historyFile(), history.Options{})
+	db, err := history.Open(p.databaseFile(), history.Options{})
 	if err != nil {
 		p.t.Fatal(err)
 	}

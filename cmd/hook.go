@@ -12,15 +12,15 @@ func newHookCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hook",
 		Short: "Put one login or logout into the spool (run by PAM or a shell)",
-		Long: long(`hook reads one login or logout from the environment that pam_exec or a login
-shell gives it, writes it to the spool, and returns: it waits for no network,
-reads no settings, resolves no name and prints nothing. What goes wrong is said
-in the system log. Unless --no-worker is given it starts a worker in the
-background if none runs; --config FILE is handed to it.
+		Long: long(`hook reads one login or logout from the environment set by pam_exec or a login
+shell, writes it to the spool, and returns. It never waits for a network, reads
+no settings, resolves no names and prints nothing; errors go to the system log.
+If no worker is running it starts one in the background, unless --no-worker is
+given; --config FILE is passed on to that worker.
 
 Packages install the same as a small program of its own,
 /usr/libexec/sshnotify/hook, which starts faster and takes the same flags.`,
-			"EXIT STATUS\n  0   always: a login must not fail because it can't be told"),
+			"EXIT STATUS\n  0   always: a login must not fail because it can't be reported"),
 		Example: `  # in /etc/pam.d/sshd, before any pam_env line
   session optional pam_exec.so quiet /usr/bin/sshnotify hook --no-worker`,
 		Args: cobra.ArbitraryArgs,
@@ -37,9 +37,9 @@ Packages install the same as a small program of its own,
 	}
 	// For the help text alone: hook.Parse reads them.
 	f := c.Flags()
-	f.String("spool", "", "spool `DIR` to write to (default: the host's for root, one's own otherwise)")
-	f.StringSlice("services", []string{"sshd"}, "PAM services to tell of")
-	f.Bool("no-worker", false, "start no worker: a service delivers")
+	f.String("spool", "", "spool `DIR` to write to (default: the host's for root, otherwise the user's own)")
+	f.StringSlice("services", []string{"sshd"}, "PAM services to report")
+	f.Bool("no-worker", false, "don't start a worker: a service delivers")
 	return c
 }
 

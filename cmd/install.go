@@ -36,19 +36,18 @@ func newInstallCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "Set up an account, or with --system the whole host",
-		Long: long(`install sets up the account of whoever runs it: it writes settings, puts the
-hook into the start-up files of the shell, and has what an ended worker left
-sent by a timer or by cron. With --system it sets up the host: the hook in PAM,
-a service with a user of its own, and the settings in /etc/sshnotify.`,
-			`It says what it changes, a line each, and sshnotify uninstall takes just that
-out again. Settings that are there already stay as they are, and installing
-twice is the same as once. On a terminal it asks for the webhook URL; without
-one nothing is asked.`,
-			`With --system --watch a second service is put in, for sshnotify watch, with a
-user of its own that may read logs, and no network. It stays when the host is
-installed anew without --watch; uninstall takes it out.`,
-			`At the end it waits for a login from another window, and says what it saw: on a
-terminal for two minutes, elsewhere with --wait only.`,
+		Long: long(`install sets up the account of whoever runs it: it writes the settings, adds the
+hook to the shell's start-up files, and a timer or cron job for what a worker
+left behind. With --system it sets up the whole host: the hook in PAM, a service
+with a user of its own, and the settings in /etc/sshnotify.`,
+			`It prints a line for each thing it changes, and sshnotify uninstall takes just
+that out again. Existing settings are kept, and installing twice is the same as
+once. On a terminal it asks for the webhook URL; otherwise it asks nothing.`,
+			`With --system --watch it adds a second service, for sshnotify watch, with a user
+of its own that may read logs, and no network. Installing again without --watch
+keeps it; uninstall takes it out.`,
+			`At the end it waits for a login from another window, and prints what it saw: for
+two minutes on a terminal, otherwise only with --wait.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify install
   sshnotify install --webhook-url-file - <slack.url
@@ -67,15 +66,15 @@ terminal for two minutes, elsewhere with --wait only.`,
 	}
 	f := c.Flags()
 	o.addFlags(f, "set up the whole host")
-	f.StringVar(&o.webhookURL, "webhook-url", "", "Slack's webhook `URL`; others can read it in the process list")
+	f.StringVar(&o.webhookURL, "webhook-url", "", "Slack's webhook `URL`; others can see it in the process list")
 	f.StringVar(&o.webhookFile, "webhook-url-file", "", "read the webhook URL from `FILE`, or from standard input if that is -")
 	f.StringSliceVar(&o.shells, "shell", nil, "bash, zsh or fish, may be repeated (default: the login shell)")
-	f.StringSliceVar(&o.services, "services", nil, "with --system: PAM services to tell of: sshd, sudo, su, login (default sshd)")
-	f.BoolVar(&o.watchLogs, "watch", false, "with --system: also watch logs, by a service of its own")
+	f.StringSliceVar(&o.services, "services", nil, "with --system: PAM services to report: sshd, sudo, su, login (default sshd)")
+	f.BoolVar(&o.watchLogs, "watch", false, "with --system: add a service that watches logs")
 	f.BoolVar(&o.test, "test", false, "send a test message before anything is changed")
 	f.BoolVar(&o.noTest, "no-test", false, "send no test message")
-	f.DurationVar(&o.wait, "wait", 0, "wait so long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
-	f.BoolVar(&o.noWait, "no-wait", false, "do not wait for a login")
+	f.DurationVar(&o.wait, "wait", 0, "wait this long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
+	f.BoolVar(&o.noWait, "no-wait", false, "don't wait for a login")
 	return c
 }
 
@@ -264,7 +263,7 @@ func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter)
 	if s.image() || o.json || s.there && !s.settings.History.Enabled {
 		return
 	}
-	if _, err := os.Lstat(historyFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(databaseFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
 		return // it remembers already
 	}
 	words := []string{"history", "import", "--config", s.config}

@@ -1,17 +1,13 @@
 package cmd
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -21,62 +17,11 @@ const (
 
 // sighting is a login that came while install waited.
 type sighting struct {
-	ID   string     `json:"id"`
-	User string     `json:"user"`
-	IP   string     `json:"ip,omitempty"`
-	Time time.Time  `json:"time"`
-	Told []delivery `json:"told,omitempty"`
-}
-
-// delivery says when a destination got an event.
-type delivery struct {
-	Dest string    `json:"dest"`
-	At   time.Time `json:"at"`
-}
-
-// toldLine is what is read here of the worker's list of told events.
-type toldLine struct {
-	ID   string     `json:"id"`
-	Time time.Time  `json:"time"`
-	Kind event.Kind `json:"kind"`
-	User string     `json:"user"`
-	IP   string     `json:"ip"`
-	Sent []delivery `json:"sent"`
-}
-
-// toldReader reads what workers add to their lists in a state folder.
-type toldReader struct {
-	dir  string
-	read map[string]int64 // bytes, by file
-}
-
-// next returns the lines that are new since the last call.
-func (r *toldReader) next() []toldLine {
-	files, _ := filepath.Glob(filepath.Join(r.dir, "told-*.jsonl"))
-	var out []toldLine
-	for _, name := range files {
-		f, err := state.Open(name, os.O_RDONLY)
-		if err != nil {
-			continue
-		}
-		if fi, err := f.Stat(); err == nil && fi.Size() < r.read[name] {
-			r.read[name] = 0 // it was written anew, without what is old
-		}
-		b, _ := io.ReadAll(io.NewSectionReader(f, r.read[name], 1<<30))
-		f.Close()
-		for line := range bytes.Lines(b) {
-			var t toldLine
-			err := json.Unmarshal(line, &t)
-			if err != nil && line[len(line)-1] != '\n' {
-				break // it is being written
-			}
-			r.read[name] += int64(len(line))
-			if err == nil && event.ValidID(t.ID) {
-				out = append(out, t)
-			}
-		}
-	}
-	return out
+	ID   string         `json:"id"`
+	User string         `json:"user"`
+	IP   string         `json:"ip,omitempty"`
+	Time time.Time      `json:"time"`
+	Told []deliver.Sent `json:"told,omitempty"`
 }
 
 // await waits for a login, where that is wanted, and says what it saw.
@@ -117,10 +62,15 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 }
 
 // watch looks for the first login since start: in the spool as soon as it is
-// there, and in the list of what was told. It returns what it has when ctx
+// there, and among what was delivered. It returns what it has when ctx
 // ends.
 func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *sighting {
-	told := &toldReader{dir: s.state, read: map[string]int64{}}
+	var db *store.DB // there is none before the first worker
+	defer func() {
+		if db != nil {
+			db.Close()
+		}
+	}()
 	queue := queueOptions{app: s.app(o.app), spoolDir: s.spool}
 	var seen *sighting
 	note := func(id, user, ip string, at time.Time) {
@@ -146,7 +96,16 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *
 				}
 			}
 		}
-		for _, t := range told.next() {
+		if db == nil {
+			if opened, err := lookInto(s.state); err == nil {
+				db = opened
+			}
+		}
+		var delivered []*deliver.Delivered
+		if db != nil {
+			delivered, _ = deliver.ReadDelivered(context.WithoutCancel(ctx), db, "", start.Truncate(time.Millisecond))
+		}
+		for _, t := range delivered {
 			if seen == nil && isNew(t.Kind, t.Time) {
 				note(t.ID, t.User, t.IP, t.Time)
 			}

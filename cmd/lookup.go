@@ -27,18 +27,18 @@ func newLookupCmd(a *app) *cobra.Command {
 	o := lookupOptions{app: a}
 	c := &cobra.Command{
 		Use:   "lookup IP…",
-		Short: "Show what the providers say of an address",
-		Long: long(`lookup asks the providers of the settings about addresses, and shows what each
-says, beside the built-in database. Answers are kept for enrich.cache_ttl and
-count against the providers' quotas, as those of logins do. An address that is
-not public is asked of nobody.`,
+		Short: "Show what the providers know about an address",
+		Long: long(`lookup asks the providers in the settings about addresses, and shows each one's
+answer beside the built-in database's. Answers are cached for enrich.cache_ttl
+and count against the providers' quotas, as those for logins do. Non-public
+addresses are never looked up.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify lookup 203.0.113.7 2001:db8::7
   sshnotify lookup --json 203.0.113.7 | jq .risk`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
 	}
-	c.Flags().BoolVar(&o.json, "json", false, "print a JSON object a line, one for each address and provider")
+	c.Flags().BoolVar(&o.json, "json", false, "print a JSON object per line, one for each address and provider")
 	return c
 }
 

@@ -18,13 +18,13 @@ func newManCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "man [COMMAND...]",
 		Short: "Print a manual page",
-		Long: long(`man prints the manual page of sshnotify, or of one of its commands, in the form
-that man(1) reads. Packages bring the pages along; this is for whoever has the
-program alone.`, exits(exitDone, exitFailed, exitUsage)),
+		Long: long(`man prints the manual page of sshnotify, or of one of its commands, as man(1)
+reads it. Packages contain the pages; this is for those who have only the
+program.`, exits(exitDone, exitFailed, exitUsage)),
 		Example: `  sshnotify man | man -l -
   sshnotify man queue retry | man -l -
 
-  # all of them, where man looks for a user's own
+  # all of them, for one user
   sshnotify man --dir ~/.local/share/man/man1`,
 		Args: cobra.ArbitraryArgs, // a command's name, looked for below
 		RunE: func(c *cobra.Command, args []string) error {

@@ -3,52 +3,31 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
-	"github.com/sshnotify/sshnotify/internal/syslog"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // memory is the worker's view of the history: what is usual is what the daily
-// digest shall tell.
-type memory struct {
-	db    *history.DB
-	alarm func(string)
-	fine  bool // the last use was; a new file's notice comes after one that was not
+// digest shall report.
+type memory struct{ db *history.DB }
+
+// databaseFile is the worker's database in a state folder.
+func databaseFile(stateDir string) string { return filepath.Join(stateDir, store.FileName) }
+
+// lookInto opens the database of a state folder to read it. The folder may be
+// another user's.
+func lookInto(stateDir string) (*store.DB, error) {
+	return store.Open(databaseFile(stateDir), store.Options{ReadOnly: true})
 }
-
-func historyFile(stateDir string) string { return filepath.Join(stateDir, "history.db") }
-
-func newMemory(c config.Config, stateDir string) (*memory, error) {
-	db, err := history.Open(historyFile(stateDir), c.History.Options(c.Zone()))
-	if err != nil {
-		return nil, err
-	}
-	sys := syslog.New()
-	return &memory{db: db, alarm: func(text string) { _ = sys.Send(syslog.Warning, text) }}, nil
-}
-
-func (m *memory) close() { m.db.Close() }
 
 // Recall implements deliver.Memory; the history has limits of its own for time.
 func (m *memory) Recall(e event.Event, f event.Facts) (event.Memory, error) {
-	ctx := context.Background()
-	mem, err := m.db.Recall(ctx, history.EntryOf(e, f, event.Verdict{}))
-	if err == nil && !m.fine {
-		m.fine = true
-		if n, err := m.db.Notice(ctx); err == nil && n != nil {
-			m.alarm(fmt.Sprintf("the memory of logins was damaged and begins anew; the old file is %s: %s", n.Moved, n.Why))
-			err = m.db.ClearNotice(ctx)
-			m.fine = err == nil
-		}
-	}
-	m.fine = m.fine && err == nil
-	return mem, err
+	return m.db.Recall(context.Background(), history.EntryOf(e, f, event.Verdict{}))
 }
 
 // Remember implements deliver.Memory.

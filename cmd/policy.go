@@ -23,10 +23,9 @@ import (
 
 func newPolicyCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "policy",
-		Short: "Try out what decides about a login",
-		Long: long(`policy has what is about severity, reasons and rules: what a login would be
-taken for.`, exits(exitDone, exitUsage)),
+		Use:     "policy",
+		Short:   "Show how logins are judged",
+		Long:    long(`policy shows how logins are judged: severity, reasons and rules.`, exits(exitDone, exitUsage)),
 		Example: "  sshnotify policy test --user root --ip 203.0.113.7",
 		Args:    noCommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -51,11 +50,10 @@ func newPolicyTestCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "test",
 		Short: "Show how a login would be judged, and why",
-		Long: long(`test judges a login that did not happen, with the settings, the look-ups and the
-memory of earlier logins as they are now: severity, destinations, each reason
-with the severity that it asks for, and which rule spoke, with what was in the
-way of those before it. Nothing is sent or remembered. Look-ups count against
-the providers' quotas.`,
+		Long: long(`test judges a made-up login with the current settings, look-ups and history. It
+prints the severity, the destinations, each reason with the severity that it asks
+for, and which rule matched, with what kept the rules before it from matching.
+Nothing is sent or remembered. Look-ups count against the providers' quotas.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify policy test --user root --ip 203.0.113.7
   sshnotify policy test --user alice --ip 192.0.2.10 --at 2026-11-21T03:00 --key alice`,
@@ -67,7 +65,7 @@ the providers' quotas.`,
 	f.StringVar(&o.ip, "ip", "203.0.113.7", "`ADDRESS` that the login comes from")
 	f.StringVar(&o.at, "at", "", "`TIME` of the login: 15:04, or 2006-01-02T15:04, in the settings' time zone (default now)")
 	f.StringVar(&o.key, "key", "", "`KEY` used: a fingerprint, or a person of [people]")
-	f.StringVar(&o.method, "method", "", "how they proved who they are: publickey, password, … (default publickey with --key)")
+	f.StringVar(&o.method, "method", "", "how they authenticate: publickey, password, … (default publickey with --key)")
 	f.StringVar(&o.service, "service", "sshd", "PAM `SERVICE`")
 	f.StringVar(&o.host, "host", "", "`HOST` logged in to (default this one)")
 	f.BoolVar(&o.json, "json", false, "print a JSON object")
@@ -100,7 +98,6 @@ func (o *policyOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer set.Close()
 	in := policy.Input{Event: e, Facts: set.Enrich(ctx, e.Remote.IP), Owner: set.Owner(e), KnownKeys: set.KnownKeys}
 	if in.Memory, err = recallOnly(ctx, c, stateDir, in); err != nil {
 		fmt.Fprintf(a.err, "sshnotify: warning: the memory of logins can't be read: %v\n", err)
@@ -125,7 +122,7 @@ func recallOnly(ctx context.Context, c config.Config, stateDir string, in policy
 	}
 	o := c.History.Options(c.Zone())
 	o.ReadOnly = true
-	db, err := history.Open(historyFile(stateDir), o)
+	db, err := history.Open(databaseFile(stateDir), o)
 	if err != nil {
 		return event.Memory{}, err
 	}

@@ -33,11 +33,11 @@ func newQueueCmd(a *app) *cobra.Command {
 	o := queueOptions{app: a}
 	c := &cobra.Command{
 		Use:   "queue",
-		Short: "List what waits in the spool, and what was given up",
-		Long: long(`queue lists the events that wait, the dead letters, and files that are no events
-of ours. Each is named by its id, or by as much of its beginning as is clear; a
-message's "ref" is one. An event that repeats one that was told is held until
-its window ends (group.window); retry sends it at once.`,
+		Short: "List pending events and dead letters",
+		Long: long(`queue lists pending events, dead letters, and unexpected files in the spool. Each
+has an id; any unambiguous prefix of it will do, such as the "ref" of a message.
+An event that repeats one already delivered is held until the end of its window
+(group.window); retry sends it at once.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify queue
   sshnotify queue show 7K3F
@@ -47,37 +47,37 @@ its window ends (group.window); retry sends it at once.`,
 		RunE: func(*cobra.Command, []string) error { return o.list() },
 	}
 	f := c.PersistentFlags()
-	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to look at (default: that of the settings)")
-	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to look at (default: from the settings)")
+	f.BoolVar(&o.json, "json", false, "print a JSON object per line")
 	list := &cobra.Command{
-		Use: "list", Short: "List what waits, and what was given up",
+		Use: "list", Short: "List pending events and dead letters",
 		Long:    long("list is what queue does without a subcommand.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue list --json",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return o.list() },
 	}
 	show := &cobra.Command{
-		Use: "show ID", Short: "Show all that is known of an event",
-		Long:    long("show prints an event as it is stored, and how far it is with each destination.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Use: "show ID", Short: "Show everything about an event",
+		Long:    long("show prints an event as it is stored, and its state at each destination.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue show 7K3F",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(_ *cobra.Command, args []string) error { return o.show(args[0]) },
 	}
 	retry := &cobra.Command{
-		Use: "retry [ID…]", Short: "Try again now, dead letters too",
-		Long: long(`retry makes waiting events due at once, also those that are held for their repeat
-window, and takes dead letters back. Without an ID it means all. A worker that
-runs is asked to do it; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Use: "retry [ID…]", Short: "Try again now, dead letters included",
+		Long: long(`retry makes pending events due now, including those held for their repeat window,
+and requeues dead letters. Without an ID it means all of them. If a worker is
+running, it is asked to do so; otherwise one is started.`, exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue retry 7K3F",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.request(c.Context(), deliver.OpRetry, args)
 		},
 	}
-	retry.Flags().BoolVar(&o.noWorker, "no-worker", false, "start no worker: a service delivers")
+	retry.Flags().BoolVar(&o.noWorker, "no-worker", false, "don't start a worker: a service delivers")
 	drop := &cobra.Command{
-		Use: "drop ID…", Short: "Remove events without telling them",
-		Long:    long("drop removes events from the spool, waiting or given up, and files that are no\nevents, and tells nobody.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Use: "drop ID…", Short: "Remove events without delivering them",
+		Long:    long("drop removes pending events, dead letters and unexpected files from the spool.\nThey are not delivered.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue drop 7K3F 9QXA",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return o.request(c.Context(), deliver.OpDrop, args) },
@@ -106,7 +106,7 @@ type entry struct {
 // maxContent is how much of a foreign file is shown, in characters.
 const maxContent = 1000
 
-// open gives the spool, and reads what is in it: the oldest event first. What
+// open returns the spool, and reads what is in it: the oldest event first. What
 // can be read comes with an error, too.
 func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	c, err := o.app.settings()
@@ -120,7 +120,11 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 		err = strangeErr
 	}
 	now := time.Now()
-	holds := deliver.ReadHolds(o.app.stateDir(c), s.Dir(), c.Group.Window, now)
+	holds := deliver.Holds{}
+	if db, err := lookInto(o.app.stateDir(c)); err == nil {
+		holds = deliver.ReadHolds(context.Background(), db, s.Dir(), c.Group.Window, now)
+		db.Close()
+	}
 	var all []entry
 	for _, f := range append(files, strange...) {
 		if f.IsWorkers() {
@@ -301,7 +305,7 @@ func clock(t, now time.Time) string {
 	return t.Format("15:04")
 }
 
-// find gives the one file that an id, or the beginning of one, names.
+// find returns the one file that an id, or the beginning of one, names.
 func find(all []entry, name string) (entry, error) {
 	var found []entry
 	prefix := strings.ToUpper(name)
@@ -313,7 +317,7 @@ func find(all []entry, name string) (entry, error) {
 		switch {
 		case at < 0:
 			found = append(found, e)
-		case len(e.Parts) > 0:
+		case len(e.Deliveries) > 0:
 			// A second report of a login that waits already: the first has a record.
 			found[at] = e
 		}

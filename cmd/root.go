@@ -74,10 +74,10 @@ func newRootCmd(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sshnotify",
 		Short: "Tell of SSH logins in Slack: who, from where, how risky",
-		Long: long(`sshnotify tells, in Slack, about every SSH login to this machine: who, from
+		Long: long(`sshnotify tells you in Slack about every SSH login to this machine: who, from
 where, and how risky. A hook (pam_exec, or a line in ~/.bashrc) writes each
-login to a spool and returns at once; a worker looks the address up and sends
-the message, and tries again until it has arrived.`,
+login to a spool and returns at once; a worker looks up the address, sends the
+message, and retries until it is delivered.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain, exitSettings)),
 		Example: `  # see it work, with nothing set up
   sshnotify demo

@@ -29,9 +29,9 @@ func newChanger(a *app) changer { return changer{setter: newSetter(a), ask: a.te
 // addFlags adds the flags that both have; system says what --system does.
 func (c *changer) addFlags(f *pflag.FlagSet, system string) {
 	f.BoolVar(&c.system, "system", false, system)
-	f.StringVar(&c.root, "root", "", "work on the image of a host in `DIR`; none of its commands is run")
+	f.StringVar(&c.root, "root", "", "work on a host image in `DIR`; none of its commands is run")
 	f.BoolVar(&c.dryRun, "dry-run", false, "show every change as a unified diff, and change nothing")
-	f.BoolVar(&c.json, "json", false, "print a JSON object with what was changed")
+	f.BoolVar(&c.json, "json", false, "print what was changed as a JSON object")
 	f.BoolVar(&c.yes, "yes", false, "ask nothing")
 }
 

@@ -20,8 +20,8 @@ func newTestCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test",
 		Short: "Send a sample to each destination now",
-		Long: long(`test sends a sample message to each destination of the settings, past the spool
-and whatever its min_severity, and says how each answered, a line each.`,
+		Long: long(`test sends a sample message to each destination in the settings right away,
+bypassing the spool and min_severity, and prints a line with each one's answer.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify test
   sudo sshnotify test --config /etc/sshnotify/config.toml`,

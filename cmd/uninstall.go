@@ -31,14 +31,14 @@ func newUninstallCmd(a *app) *cobra.Command {
 	o.deliver = o.deliverOnce
 	c := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take out what install put in",
-		Long: long(`uninstall takes out of the account, or with --system out of the host, just what
-install put in. What its owner has changed since stays, and so do settings,
-history and the queue, unless --purge is given. Events that wait are delivered
-first, as far as they can be, and so is what is held for its repeat window or
-the daily digest. Those that can't be are named with the reason: without --purge
-they stay, and the exit status is 75; --purge throws them away after a question,
-or with --yes, and changes nothing where nobody can be asked: 1.`,
+		Short: "Undo install",
+		Long: long(`uninstall removes from the account, or with --system from the host, just what
+install put in. What you have changed since is kept, and so are settings, history
+and queue unless --purge is given. Pending events are delivered first, including
+those held for their repeat window or the daily digest. Those that can't be
+delivered are listed with the reason: without --purge they are kept, and the exit
+status is 75; --purge discards them after asking, or with --yes. Without a
+terminal to ask on, it changes nothing, and the exit status is 1.`,
 			exits(exitDone, exitFailed, exitUsage, exitAgain)),
 		Example: `  sshnotify uninstall --dry-run
   sshnotify uninstall --purge
@@ -52,8 +52,8 @@ or with --yes, and changes nothing where nobody can be asked: 1.`,
 		},
 	}
 	f := c.Flags()
-	o.addFlags(f, "take it out of the whole host")
-	f.BoolVar(&o.purge, "purge", false, "take out settings, history and the queue too")
+	o.addFlags(f, "remove it from the whole host")
+	f.BoolVar(&o.purge, "purge", false, "remove settings, history and queue too")
 	return c
 }
 

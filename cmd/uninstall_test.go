@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // queued leaves an event of alice's in an account's spool.
@@ -93,13 +94,18 @@ func TestInstallWaitsForALogin(t *testing.T) {
 	}
 
 	log := deliverLog(t, p)
-	if err := log(); err != nil {
-		t.Fatal(err)
-	}
+	// The database comes while it waits: there is none before the first worker.
+	done := make(chan error, 1)
+	o.wait = time.Minute
+	time.AfterFunc(50*time.Millisecond, func() { done <- log() })
 	seen, err = o.await(t.Context(), s, nil, start)
 	if err != nil || seen == nil || seen.ID != e.ID || len(seen.Told) != 1 || seen.Told[0].Dest != "stub" {
 		t.Errorf("a login that was told: %+v, %v", seen, err)
 	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	wait(&o)
 	if !strings.Contains(p.out.String(), "seen: login of alice") || !strings.Contains(p.out.String(), "told: stub had it") {
 		t.Errorf("it is not said:\n%s", p.out.String())
 	}
@@ -117,10 +123,14 @@ func (stub) Send(context.Context, event.Alert) error { return nil }
 
 // deliverLog runs a worker at the account's spool.
 func deliverLog(t *testing.T, p *place) func() error {
+	a := p.app()
 	return func() error {
-		a := p.app()
+		db, err := store.Open(databaseFile(p.state()), store.Options{})
+		if err != nil {
+			return err
+		}
 		return deliver.Run(t.Context(), deliver.Job{
-			Spool: spool.Open(spool.Options{Dir: p.spool(), UID: os.Getuid()}), Mode: deliver.Once, StateDir: p.state(),
+			Spool: spool.Open(spool.Options{Dir: p.spool(), UID: os.Getuid()}), Mode: deliver.Once, Store: db, StateDir: p.state(),
 			Load: func() (deliver.Settings, error) {
 				return deliver.Settings{Targets: []deliver.Target{{Dest: stub{}}}, Zone: time.UTC}, nil
 			},

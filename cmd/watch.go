@@ -48,32 +48,33 @@ func newWatchCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch",
 		Short: "Watch logs, the journal and pipes for attacks and patterns",
-		Long: long(`watch reads what the settings name ([source.NAME]; without any, the journal if
-there is one, else the usual logs) and queues an alert when somebody gets in after
-failures, at once, and for attacks: in the daily digest, or with watch.notify =
-"each" when one begins and when it ends. Lines that a [[pattern]] matches are told
-too. It stays, for a service manager: SIGHUP reloads the settings, SIGTERM ends it.
-It blocks nobody.`,
-			`The service's watcher can't read the settings, which may hold secrets. Before it
-is started, root has --write-settings check them and write what it needs, which
---settings reads.`,
-			`With --replay it reads a file once, in the time of its lines, queues nothing, and
-prints the alerts that it would have raised, attacks each by itself; at the end
-what became of the lines. With --explain it says what it makes of one line. Both
-take entries of the journal, too, as journalctl -o json writes them.`,
-			`Anybody on a host can write lines in any daemon's name into auth.log, secure or
-messages, with logger(1). Of the journal's entries only those are believed that
-the daemon's own program wrote, as the kernel says: with systemd, read the journal.`,
+		Long: long(`watch reads the sources in the settings ([source.NAME]; without any, the journal
+if there is one, else the usual logs). It queues an alert at once when somebody
+gets in after failures. Attacks are reported in the daily digest, or with
+watch.notify = "each" when one starts and when it ends. Lines that match a
+[[pattern]] are reported, too. It keeps running, for a service manager: SIGHUP
+reloads the settings, SIGTERM stops it. It blocks nobody.`,
+			`The watcher's service can't read the settings, since they may hold secrets.
+Before it starts, root checks them with --write-settings, which writes the part
+that the watcher needs; --settings reads that.`,
+			`With --replay it reads a file once, by the time stamps of its lines, queues
+nothing, and prints the alerts that it would have raised, each attack separately;
+at the end it prints what became of the lines. With --explain it prints what it
+makes of one line. Both also accept journal entries, as written by
+journalctl -o json.`,
+			`Any user can write lines in any daemon's name to auth.log, secure or messages,
+with logger(1). Journal entries are believed only if the kernel says that the
+daemon's own program wrote them: with systemd, read the journal.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
-		Example: `  # what would it have told of the last week?
+		Example: `  # what would it have reported last week?
   sudo sshnotify watch --replay /var/log/auth.log.1
 
   sshnotify watch --explain "$(tail -n 1 /var/log/auth.log)"
 
-  # only of what the kernel says that the daemons wrote
+  # only what the daemons wrote, as the kernel says
   sudo journalctl -o json --since -7d | sshnotify watch --replay -
 
-  # what another program writes
+  # the output of another program
   tcpdump -l port 23 | sshnotify watch --stdin
 
   # what sshnotify-watch.service runs, the first line as root
@@ -105,14 +106,14 @@ the daemon's own program wrote, as the kernel says: with systemd, read the journ
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to queue into (default: that of the settings)")
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to write to (default: from the settings)")
 	f.StringVar(&o.replay, "replay", "", "read `FILE` once (- for standard input) and print what it would have raised")
-	f.StringVar(&o.explain, "explain", "", "say what is made of a `LINE`")
-	f.BoolVar(&o.json, "json", false, "print JSON, an object a line")
-	f.BoolVar(&o.stdin, "stdin", false, "watch standard input, and nothing else, until its end")
-	f.StringVar(&o.settingsFile, "settings", "", "watch what `FILE` says, which --write-settings wrote, and read no settings")
-	f.StringVar(&o.writeTo, "write-settings", "", "check the settings, write what watching needs of them to `FILE`, without any secret, and end")
-	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: the commonest forms of lines that were not understood")
+	f.StringVar(&o.explain, "explain", "", "print what is made of a `LINE`")
+	f.BoolVar(&o.json, "json", false, "print a JSON object per line")
+	f.BoolVar(&o.stdin, "stdin", false, "watch standard input only, until its end")
+	f.StringVar(&o.settingsFile, "settings", "", "read `FILE`, written by --write-settings, instead of the settings")
+	f.StringVar(&o.writeTo, "write-settings", "", "check the settings, write the part that watch needs to `FILE`, without secrets, and exit")
+	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: also print the most common lines that were not recognized")
 	return c
 }
 

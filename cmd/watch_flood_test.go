@@ -14,8 +14,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
-	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // floodOf is a log of somebody who tries five times, of so many others who try
@@ -105,14 +105,11 @@ func TestDoctorOfAFlood(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if c.flood.Any() {
-				if err := state.Write(filepath.Join(dir, floodFile), c.flood); err != nil {
+				if err := state.Write(filepath.Join(dir, watch.FloodFile), c.flood); err != nil {
 					t.Fatal(err)
 				}
 			}
-			x, r := examined{setup: &setup{}, app: &app{}}, &doctor.Report{Target: doctor.Target{Now: now}}
-			x.settings.Watch.StateDir = dir
-			x.settings.Sources = []source.Named{{Name: "auth", Type: source.FileType, Settings: &source.File{Path: filepath.Join(dir, "log")}}}
-			x.watched(t.Context(), r)
+			r := doctor.Run(t.Context(), doctor.Target{Now: now}, []doctor.Check{watch.Check(dir, nil, false)})
 			var got []doctor.Result
 			for _, r := range r.Results {
 				if r.Name == "flood" {

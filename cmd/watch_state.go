@@ -24,6 +24,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
@@ -63,8 +64,6 @@ type watchStore struct {
 const (
 	attacksFile = "attacks.jsonl"
 	bookFile    = "book.json"
-	statsFile   = "stats.json" // for doctor
-	floodFile   = "flood.json" // for doctor
 	knownFile   = "known.json" // for the worker, which raises the risk by it
 	shareEvery  = time.Minute
 )
@@ -107,11 +106,11 @@ func (s *watchStore) save(w *watch.Watcher) error {
 	if err := t.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
-	if err := state.Write(filepath.Join(s.dir, statsFile), w.Stats()); err != nil {
+	if err := state.Write(filepath.Join(s.dir, watch.StatsFile), w.Stats()); err != nil {
 		return err
 	}
 	if f := e.Flood(); f.Any() {
-		if err := state.Write(filepath.Join(s.dir, floodFile), f); err != nil {
+		if err := state.Write(filepath.Join(s.dir, watch.FloodFile), f); err != nil {
 			return err
 		}
 	}
@@ -150,21 +149,16 @@ func builtinPlace() func(netip.Addr) (network, country string, asn uint32) {
 	}
 }
 
-// The usual logs of those who let people in; the journal has all but vsftpd's.
-var (
-	usualLogs    = []string{"/var/log/auth.log", "/var/log/secure"}
-	usualFTPLogs = []string{"/var/log/vsftpd.log"}
-)
-
-// usualSources are those that need no settings.
+// usualSources are those that need no settings: the journal, or else the system's
+// logs of who is let in, and the logs that daemons write themselves.
 func usualSources(exists func(string) bool, journal bool) []source.Named {
 	var out []source.Named
 	if journal {
 		out = append(out, source.Named{Name: "journal", Type: source.JournalType, Settings: &source.Journal{Match: journald.Matches()}})
 	}
-	logs := usualFTPLogs
+	logs := parse.Logs()
 	if !journal {
-		logs = append(append([]string{}, usualLogs...), usualFTPLogs...)
+		logs = append([]string{"/var/log/auth.log", "/var/log/secure"}, logs...)
 	}
 	for _, path := range logs {
 		if exists(path) {

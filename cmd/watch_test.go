@@ -291,7 +291,7 @@ func TestWatchStore(t *testing.T) {
 	if err := s.save(w); err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]fs.FileMode{attacksFile: 0o600, bookFile: 0o600, statsFile: 0o600, knownFile: 0o644} {
+	for name, mode := range map[string]fs.FileMode{attacksFile: 0o600, bookFile: 0o600, watch.StatsFile: 0o600, knownFile: 0o644} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != mode {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}

@@ -101,8 +101,8 @@ func destinations(c config.Config) (out []deliver.Target, err error) {
 	return out, nil
 }
 
-// workerSettings turns the settings file into what the worker needs. The
-// memory is opened when it is first asked; Close ends it.
+// workerSettings turns the settings file into what the worker needs, but for the
+// memory of logins.
 func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) {
 	targets, err := destinations(c)
 	if err != nil {
@@ -112,7 +112,7 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 	if err != nil {
 		return deliver.Settings{}, err
 	}
-	set := deliver.Settings{
+	return deliver.Settings{
 		Targets:       targets,
 		Public:        c.Publish.Destinations,
 		Enrich:        func(ctx context.Context, ip netip.Addr) event.Facts { return lookups.Lookup(ctx, ip) },
@@ -129,15 +129,7 @@ func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) 
 		Window:        c.Group.Window,
 		Zone:          c.Zone(),
 		Runbook:       c.Links.Runbook,
-	}
-	if c.History.Enabled {
-		m, err := newMemory(c, stateDir)
-		if err != nil {
-			return deliver.Settings{}, err
-		}
-		set.Memory, set.Close = m, m.close
-	}
-	return set, nil
+	}, nil
 }
 
 // newOwners returns whose keys the settings and the accounts' own files name.

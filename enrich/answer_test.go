@@ -2,58 +2,27 @@ package enrich
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/service"
 )
 
-func answerFrom(status int, body string) answer {
-	return answer{status: status, root: gjson.Parse(body)}
-}
-
-func TestFaultOf(t *testing.T) {
-	for _, tc := range []struct{ name, body, want string }{
-		{"sound", `{"a":{"b":[1,{"c":2},{"c":3}]},"b":"\"{[","d":{}}`, ""},
-		{"a list", `[{"a":1},{"a":2}]`, ""},
-		{"null", `null`, ""},
-		{"a field twice", `{"score":0,"score":90}`, "JSON with a field that is there twice"},
-		{"a field twice, deeper", `[{"x":{"score":0,"a":[],"score":90}}]`, "JSON with a field that is there twice"},
-		{"a field twice, once escaped", `{"score":0,"\u0073core":90}`, "JSON with a field that is there twice"},
-		{"a field called like a value", `{"a":"b","b":"a"}`, ""},
-		{"64 deep", strings.Repeat("[", 64) + strings.Repeat("]", 64), ""},
-		{"65 deep", strings.Repeat("[", 65) + strings.Repeat("]", 65), "JSON nested too deep"},
-		{"a million deep", strings.Repeat("[", 1_000_000), "JSON nested too deep"},
-		{"brackets in a text", `"` + strings.Repeat("[", 1000) + `"`, ""},
-		{"a text left open", `{"a":"`, "broken JSON"},
-		{"NaN", `{"score":NaN}`, "broken JSON"},
-		{"a control character", "{\"a\":\"\x01\"}", "broken JSON"},
-		{"empty", "", "broken JSON"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if got := faultOf([]byte(tc.body)); got != tc.want {
-				t.Errorf("%q, want %q", got, tc.want)
-			}
-		})
+// answerFrom returns the answer to a request, which must be good where req is nil.
+func answerFrom(t testing.TB, file *ServiceFile, req *requestForm, body string) *service.Answer {
+	t.Helper()
+	if file == nil {
+		file = &ServiceFile{}
+		req = &requestForm{Request: service.Request{Answer: service.Any}}
 	}
-}
-
-func TestASNOf(t *testing.T) {
-	for _, tc := range []struct {
-		value, after string
-		want         uint32
-	}{
-		{`15169`, "", 15169}, {`"15169"`, "", 15169}, {`"AS15169"`, "", 15169}, {`"AS15169 Google LLC"`, "", 15169},
-		{`4294967295`, "", 4294967295}, {`4294967296`, "", 0}, {`0`, "", 0}, {`-1`, "", 0}, {`1.5`, "", 0}, {`1e3`, "", 0},
-		{`"ASX"`, "", 0}, {`"AS"`, "", 0}, {`""`, "", 0}, {`"Google 15169"`, "", 0}, {`null`, "", 0}, {`["AS7"]`, "", 0},
-		{`"/v1/asn/7"`, "/v1/asn/", 7}, {`"AS7"`, "/v1/asn/", 0}, {`7`, "/v1/asn/", 0},
-	} {
-		if got := asnOf(gjson.Parse(tc.value), tc.after); got != tc.want {
-			t.Errorf("%s after %q: %d, want %d", tc.value, tc.after, got, tc.want)
-		}
-	}
+	s := &service.Service{Description: &file.form.Description}
+	return s.Read(&req.Request, &outbound.Response{Status: 200, Header: http.Header{"Content-Type": {jsonType}}, Body: []byte(body)}, time.Time{})
 }
 
 func TestScales(t *testing.T) {
@@ -118,7 +87,7 @@ func TestPoint(t *testing.T) {
 		{`{"lat":true,"lon":[1]}`, nil},
 		{`{"lat":1,"lon":1,"km":-5}`, &event.Point{Lat: 1, Lon: 1}},
 	} {
-		got := answerFrom(200, tc.body).point(form)
+		got := pointOf(answerFrom(t, nil, nil, tc.body), form)
 		if (got == nil) != (tc.want == nil) || got != nil && *got != *tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.body, got, tc.want)
 		}
@@ -148,9 +117,9 @@ func FuzzServiceAnswer(f *testing.F) {
 	f.Add(1, 200, []byte(`{"scores":{"overall":{"total":-0}},"as_num":"AS4294967296 \u202e"}`))
 	f.Add(2, 200, []byte(`[null,[],{"type":null}]`))
 	providers := make([]*httpProvider, len(names))
-	fakes := make([]*service, len(names))
+	fakes := make([]*fakeService, len(names))
 	for i, name := range names {
-		fakes[i] = &service{}
+		fakes[i] = &fakeService{}
 		providers[i] = newService(f, name, fakes[i], "", HTTPOptions{})
 	}
 	f.Fuzz(func(t *testing.T, which, status int, b []byte) {

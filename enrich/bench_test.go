@@ -20,7 +20,7 @@ func BenchmarkParseService(b *testing.B) {
 
 // A look-up whose answer is kept.
 func BenchmarkCachedLookup(b *testing.B) {
-	s := &service{good: serviceBody(b, "abuseipdb-good")}
+	s := &fakeService{good: serviceBody(b, "abuseipdb-good")}
 	dir := b.TempDir()
 	e := New(Options{Providers: []Provider{newService(b, "abuseipdb", s, dir, HTTPOptions{})}, CacheTTL: time.Hour, StateDir: dir})
 	e.Lookup(b.Context(), publicIP)
@@ -33,15 +33,11 @@ func BenchmarkCachedLookup(b *testing.B) {
 func BenchmarkReadAnswer(b *testing.B) {
 	for _, name := range []string{"abuseipdb", "crowdsec", "virustotal"} {
 		b.Run(name, func(b *testing.B) {
-			s := &service{good: serviceBody(b, name+"-good")}
+			s := &fakeService{good: serviceBody(b, name+"-good")}
 			p := newService(b, name, s, "", HTTPOptions{})
-			body := []byte(s.good)
+			form := &p.file.form.Requests[0]
 			for b.Loop() {
-				if why := faultOf(body); why != "" {
-					b.Fatal(why)
-				}
-				pt := &part{p: p, form: &p.file.form.Requests[0]}
-				if _, err := answerFrom(200, s.good).read(pt); err != nil {
+				if _, err := form.read(answerFrom(b, p.file, form, s.good)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/service"
 )
 
 // ProviderError is why a provider did not say something.
@@ -20,7 +22,7 @@ type ProviderError struct {
 	Err     error     // what the network said; may be nil
 
 	effect effect
-	means  string // of the answer, as in a service's file; empty: none that it knows
+	means  service.Means // of the answer, as in a service's file; empty: none that it knows
 }
 
 // effect is what an answer means for the requests that follow.

@@ -47,9 +47,9 @@ const lowBand = 34
 
 const testKey = "tja_0123456789abcdefghijABCDEFGHIJ012345"
 
-// service is a Threat Jammer as strict as the real one. It is used as a
+// fakeService is a Threat Jammer as strict as the real one. It is used as a
 // RoundTripper, so that a bubble's clock goes on while it is slow.
-type service struct {
+type fakeService struct {
 	good      string        // answers everything, of any service; empty: Threat Jammer
 	perMinute int           // 0: 10
 	latency   time.Duration // before each answer
@@ -62,14 +62,14 @@ type service struct {
 	bodies map[string]string // by part, for 200; from the examples where missing
 }
 
-func (s *service) paths() []string {
+func (s *fakeService) paths() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.asked)
 }
 
 // count says how many requests were made for a part.
-func (s *service) count(part string) (n int) {
+func (s *fakeService) count(part string) (n int) {
 	for _, p := range s.paths() {
 		if s.good != "" || partOf(p) == part {
 			n++
@@ -90,7 +90,7 @@ func partOf(path string) string {
 	return ""
 }
 
-func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *fakeService) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.URL.Path)
 	s.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || r.Header.Get("Accept") != "application/json" || r.URL.RawQuery != "" {
 		s.fail(w, http.StatusBadRequest, "Bad request", "not as documented")
 		return
@@ -169,14 +169,14 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(b)
 }
 
-func (s *service) fail(w http.ResponseWriter, status int, title, detail string) {
+func (s *fakeService) fail(w http.ResponseWriter, status int, title, detail string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"title": title, "detail": detail, "type:": "https://example.com/docs"})
 }
 
 // take counts a request; what it returns is the wait, if there were too many.
-func (s *service) take(now time.Time) time.Duration {
+func (s *fakeService) take(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.perMinute
@@ -259,7 +259,7 @@ func (*flood) Close() error { return nil }
 var errConnection = errors.New("connection reset")
 
 // newThreatJammer makes the provider for a fake service.
-func newThreatJammer(t testing.TB, s *service, stateDir string) *httpProvider {
+func newThreatJammer(t testing.TB, s *fakeService, stateDir string) *httpProvider {
 	t.Helper()
 	return newThreatJammerAs(t, s, stateDir, testKey, HTTPOptions{})
 }
@@ -270,7 +270,7 @@ func threatJammerAt(c *outbound.Client, baseURL string, key outbound.Secret, sta
 	return NewHTTP(c, o)
 }
 
-func newThreatJammerAs(t testing.TB, s *service, stateDir, key string, o HTTPOptions) *httpProvider {
+func newThreatJammerAs(t testing.TB, s *fakeService, stateDir, key string, o HTTPOptions) *httpProvider {
 	t.Helper()
 	p, err := threatJammerAt(outbound.New(outbound.Options{Transport: s}), "https://tj.example.com", outbound.NewSecret(key), stateDir, o)
 	if err != nil {
@@ -281,7 +281,7 @@ func newThreatJammerAs(t testing.TB, s *service, stateDir, key string, o HTTPOpt
 
 // newEngine makes an engine with Threat Jammer alone, keeping answers for an
 // hour in stateDir.
-func newEngine(t testing.TB, s *service, stateDir string) *Engine {
+func newEngine(t testing.TB, s *fakeService, stateDir string) *Engine {
 	t.Helper()
 	return New(Options{Providers: []Provider{newThreatJammer(t, s, stateDir)}, CacheTTL: time.Hour, StateDir: stateDir})
 }

@@ -5,10 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/service"
 )
 
 // HTTPOptions say which service is asked, and as whom.
@@ -34,14 +33,11 @@ type HTTPOptions struct {
 
 // httpProvider asks one service as its file says.
 type httpProvider struct {
-	name   string
-	file   *ServiceFile
-	client *outbound.Client
-	base   string // without "/" at its end
-	host   string
-	key    outbound.Secret
-	source string // tells services apart in the cache
-	ledger *ledger
+	name    string
+	file    *ServiceFile
+	service *service.Service
+	source  string // tells services apart in the cache
+	ledger  *ledger
 }
 
 // NewHTTP makes the provider for a service that a file describes.
@@ -58,25 +54,16 @@ func NewHTTP(c *outbound.Client, o HTTPOptions) (Provider, error) {
 	if !isFileName(o.Name) {
 		return nil, fmt.Errorf("the name %q is not made of letters, digits, - and _ alone", event.Clean(o.Name, 64))
 	}
-	base, err := url.Parse(cmp.Or(o.BaseURL, s.DefaultURL))
-	if err := outbound.CheckURL(cmp.Or(o.BaseURL, s.DefaultURL)); err != nil {
-		return nil, err
-	}
-	if err != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
-		return nil, errors.New("the URL must end before any ? or #")
-	}
-	if err := checkKey(s, o.Key); err != nil {
+	asked, err := service.New(o.Name, &o.Service.form.Description, c, o.BaseURL, o.Key)
+	if err != nil {
 		return nil, err
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &httpProvider{
-		name: o.Name, file: o.Service, client: c, key: o.Key,
-		base: strings.TrimRight(cmp.Or(o.BaseURL, s.DefaultURL), "/"), host: base.Host,
-	}
-	p.source = fingerprint(p.base, o.Service.digest)
-	p.ledger = &ledger{owner: fingerprint(p.base, o.Key.Reveal()), now: o.Now, limits: Limits{
+	p := &httpProvider{name: o.Name, file: o.Service, service: asked}
+	p.source = fingerprint(asked.BaseURL, o.Service.digest)
+	p.ledger = &ledger{owner: fingerprint(asked.BaseURL, o.Key.Reveal()), now: o.Now, limits: Limits{
 		limit(o.PerMinute, s.Quota.PerMinute), limit(o.PerDay, s.Quota.PerDay),
 		limit(o.PerWeek, s.Quota.PerWeek), limit(o.PerMonth, s.Quota.PerMonth),
 	}}
@@ -84,20 +71,6 @@ func NewHTTP(c *outbound.Client, o HTTPOptions) (Provider, error) {
 		p.ledger.path = filepath.Join(o.StateDir, "provider-"+o.Name+".json")
 	}
 	return p, nil
-}
-
-func checkKey(s Service, key outbound.Secret) error {
-	switch {
-	case key.IsZero() && s.NeedsKey:
-		return errors.New("no API key")
-	case !key.IsZero() && !s.TakesKey:
-		return fmt.Errorf("%s takes no API key", s.Title)
-	case strings.ContainsFunc(key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("the API key contains a space or a character that no key has")
-	case key.Reveal() == "." || key.Reveal() == "..":
-		return errors.New("that is no API key")
-	}
-	return nil
 }
 
 func limit(own, files int) int {
@@ -122,7 +95,7 @@ func (p *httpProvider) GivesRisk() bool  { return p.file.givesRisk() }
 func (p *httpProvider) Service() Service { return p.file.Service() }
 
 // cacheTTL is the longest that an answer is kept; 0: as long as any other.
-func (p *httpProvider) cacheTTL() time.Duration { return p.file.form.ttl }
+func (p *httpProvider) cacheTTL() time.Duration { return p.file.form.CacheTTL }
 
 func (p *httpProvider) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
 	facts, _, err := p.lookup(ctx, ip, nil)

@@ -1,14 +1,32 @@
 package enrich
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/service"
+)
+
+// What a message says in place of a score.
+const (
+	problemTimeout       = "timed out"
+	problemCancelled     = "cancelled"
+	problemQuota         = "quota used up"
+	problemDown          = "service down"
+	problemTLS           = "no secure connection"
+	problemNotUnderstood = "answer not understood"
+	problemNotKnown      = "not known there"
+	problemNoScore       = "no score given"
+	problemIPv4Only      = "knows IPv4 only"
 )
 
 // part is one of the requests of a look-up, and what came of it.
@@ -20,7 +38,7 @@ type part struct {
 	done  chan struct{} // closed when nothing more comes of it
 
 	key     string            // in the cache
-	values  map[string]string // for the placeholders
+	values  map[string]string // for the placeholders, but for the key
 	cached  bool              // no need to ask
 	refused *ProviderError    // may not be asked now
 	value   kept
@@ -36,18 +54,18 @@ type kept struct {
 }
 
 type no struct {
-	Means   string `json:"means"` // meansUnknown, meansRefused
-	Status  int    `json:"status"`
-	Problem string `json:"problem"`
-	Hint    string `json:"hint,omitempty"`
-	Title   string `json:"title,omitempty"`
-	Detail  string `json:"detail,omitempty"`
-	Type    string `json:"type,omitempty"`
+	Means   service.Means `json:"means"` // meansUnknown, service.Refused
+	Status  int           `json:"status"`
+	Problem string        `json:"problem"`
+	Hint    string        `json:"hint,omitempty"`
+	Title   string        `json:"title,omitempty"`
+	Detail  string        `json:"detail,omitempty"`
+	Type    string        `json:"type,omitempty"`
 }
 
 // open looks into the cache for a part.
 func (p *part) open(ip netip.Addr, captured map[string]string) {
-	p.values = map[string]string{"ip": ip.String(), "key": p.p.key.Reveal()}
+	p.values = map[string]string{placeholderIP: ip.String()}
 	id := []string{p.form.Name}
 	if p.form.asksIP {
 		id = append(id, ip.String())
@@ -138,19 +156,23 @@ func (p *part) ask(ctx context.Context) (err *ProviderError) {
 		}
 	}()
 	a, err := p.get(ctx)
+	var wait time.Duration
+	if a != nil {
+		wait = a.Wait
+	}
 	if err == nil {
 		var k kept
-		if k, err = a.read(p); err == nil {
+		if k, err = p.form.read(a); err == nil {
 			p.p.ledger.tell(p.form.Name, nil, 0)
 			p.keep(k)
 			return nil
 		}
 	}
 	ledgerPart := p.form.Name
-	if err.means == meansKey {
+	if err.means == service.NoKey {
 		ledgerPart = "" // the key itself is wrong, whatever it is used for
 	}
-	err.Until = p.p.ledger.tell(ledgerPart, err, a.retryAfter)
+	err.Until = p.p.ledger.tell(ledgerPart, err, wait)
 	err = p.p.explain(err)
 	if err.isNo() {
 		p.keep(kept{No: &no{
@@ -167,7 +189,7 @@ func (p *part) keep(k kept) {
 }
 
 // isNo reports whether the service understood the question and had no answer.
-func (e *ProviderError) isNo() bool { return e.means == meansUnknown || e.means == meansRefused }
+func (e *ProviderError) isNo() bool { return e.means == meansUnknown || e.means == service.Refused }
 
 // joinErrors says each trouble once, the most important first. That a place or
 // a name is not known is none.
@@ -190,4 +212,136 @@ func joinErrors(parts []*part) error {
 		said[e.Problem] = true
 	}
 	return out
+}
+
+// get makes one request. An answer that can't be used comes with an error.
+func (p *part) get(ctx context.Context) (*service.Answer, *ProviderError) {
+	name := p.form.Name
+	a, err := p.p.service.Do(ctx, &p.form.Request, p.values)
+	if err != nil {
+		return nil, noAnswer(name, err)
+	}
+	e := &ProviderError{Part: name, Status: a.Status, Title: a.Title, Detail: a.Detail, Type: a.Type, means: a.Means}
+	if a.Reply != nil {
+		e.Hint, e.Problem = p.p.expand(a.Reply.Hint), a.Reply.Problem
+	}
+	switch a.Means {
+	case service.Good, meansUnseen:
+		return a, nil
+	case meansUnknown, service.Refused:
+		e.effect = effectUp
+	case service.NoKey, service.Plan:
+		e.effect = effectRefused
+	case service.Quota:
+		e.effect = effectQuota
+	case service.Down:
+		e.effect = effectDown
+		if a.Status/100 == 3 {
+			e.Problem = fmt.Sprintf("redirected elsewhere (%d)", a.Status)
+			if a.RedirectHost != "" {
+				e.Err = errors.New("leads to " + a.RedirectHost)
+			}
+		}
+		e.Problem = cmp.Or(e.Problem, problemDown)
+	default:
+		why := "no answer of this service"
+		if a.Fault != nil {
+			why = a.Fault.Error()
+		}
+		return a, notUnderstood(name, a.Status, why)
+	}
+	return a, e
+}
+
+// noAnswer explains a request that nobody answered.
+func noAnswer(part string, err error) *ProviderError {
+	e := &ProviderError{Part: part, Problem: problemDown, Err: err, effect: effectDown}
+	if oe, ok := errors.AsType[*outbound.Error](err); ok {
+		switch oe.Kind {
+		case outbound.Canceled:
+			e.Problem, e.effect = problemCancelled, effectNone
+		case outbound.Timeout:
+			e.Problem = problemTimeout
+		case outbound.TLS:
+			e.Problem = problemTLS
+		case outbound.Invalid:
+			e.Problem, e.effect = "not asked", effectNone
+		}
+	}
+	return e
+}
+
+// noTime explains a request that was not made because ctx had ended.
+func noTime(part string, err error) *ProviderError {
+	e := &ProviderError{Part: part, Problem: problemTimeout, Err: err}
+	if errors.Is(err, context.Canceled) {
+		e.Problem = problemCancelled
+	}
+	return e
+}
+
+func notUnderstood(part string, status int, why string) *ProviderError {
+	return &ProviderError{Part: part, Status: status, Problem: problemNotUnderstood, Err: errors.New(why), effect: effectDown}
+}
+
+// explain says in a few words what is wrong, and what to do about it. A refusal
+// by the ledger is explained like the answer that it remembers.
+func (p *httpProvider) explain(e *ProviderError) *ProviderError {
+	next := ""
+	if !e.Until.IsZero() {
+		next = "; next try at " + e.Until.Format("2006-01-02 15:04:05 MST")
+	}
+	hint := ""
+	switch e.means {
+	case service.Refused:
+		e.Problem = withStatus(cmp.Or(e.Problem, "taken for no public address"), e.Status)
+		e.Hint = cmp.Or(e.Hint, "the service answers for public addresses only")
+		return e
+	case meansUnknown:
+		e.Problem = cmp.Or(e.Problem, problemNotKnown)
+		return e
+	case service.NoKey:
+		e.Problem = withStatus(cmp.Or(e.Problem, "key refused"), e.Status)
+		hint = "check api_key: " + p.service.Host() + " does not take it"
+	case service.Plan:
+		e.Problem = withStatus(cmp.Or(e.Problem, "not in the key's plan"), e.Status)
+		hint = "the plan of this API key is too low for it"
+		if p.service.Key.IsZero() {
+			hint = "it may need an API key"
+		}
+	case service.Quota:
+		e.Problem = problemQuota
+	}
+	switch e.Problem {
+	case problemQuota:
+		hint = "a longer enrich.cache_ttl, or a larger plan, makes the quota last longer"
+	case problemTimeout:
+		hint = "see whether " + p.service.Host() + " can be reached from here, or raise enrich.timeout"
+	case problemTLS:
+		hint = "see who answers at " + p.service.Host()
+	case problemDown:
+		hint = "see whether " + p.service.Host() + " can be reached from here"
+	case problemNotUnderstood:
+		hint = "check url: what answers at " + p.service.Host() + " does not speak the API of " + p.Title()
+	}
+	if e.Status/100 == 3 {
+		hint = "no redirect is followed; correct url, or remove the provider"
+	}
+	if e.Hint = cmp.Or(e.Hint, hint); e.Hint != "" {
+		e.Hint += next
+	}
+	return e
+}
+
+// expand puts the host into a hint.
+func (p *httpProvider) expand(hint string) string {
+	return strings.ReplaceAll(hint, "{host}", p.service.Host())
+}
+
+// withStatus adds a status that says something.
+func withStatus(problem string, status int) string {
+	if status == http.StatusOK {
+		return problem
+	}
+	return fmt.Sprintf("%s (%d)", problem, status)
 }

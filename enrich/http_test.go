@@ -16,7 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
-func newServiceEngine(t testing.TB, name string, s *service, dir string, o HTTPOptions) *Engine {
+func newServiceEngine(t testing.TB, name string, s *fakeService, dir string, o HTTPOptions) *Engine {
 	t.Helper()
 	return New(Options{Providers: []Provider{newService(t, name, s, dir, o)}, CacheTTL: time.Hour, StateDir: dir})
 }
@@ -36,7 +36,7 @@ func TestStaleAnswer(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, dir := &service{good: serviceBody(t, "abuseipdb-good")}, t.TempDir()
+				s, dir := &fakeService{good: serviceBody(t, "abuseipdb-good")}, t.TempDir()
 				e := newServiceEngine(t, "abuseipdb", s, dir, HTTPOptions{})
 				got := time.Now().UTC()
 				fresh := e.Lookup(t.Context(), publicIP)
@@ -73,7 +73,7 @@ func TestStaleAnswer(t *testing.T) {
 // An understood no is an answer, and an old yes does not go before it.
 func TestStaleAnswerGivesWayToANo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{good: serviceBody(t, "virustotal-good")}, t.TempDir()
+		s, dir := &fakeService{good: serviceBody(t, "virustotal-good")}, t.TempDir()
 		e := newServiceEngine(t, "virustotal", s, dir, HTTPOptions{})
 		e.Lookup(t.Context(), publicIP)
 		time.Sleep(2 * time.Hour)
@@ -87,7 +87,7 @@ func TestStaleAnswerGivesWayToANo(t *testing.T) {
 // Decisions come and go: they are kept for a minute, whatever the settings say.
 func TestServiceCacheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{good: serviceBody(t, "crowdsec-lapi-good")}, t.TempDir()
+		s, dir := &fakeService{good: serviceBody(t, "crowdsec-lapi-good")}, t.TempDir()
 		e := newServiceEngine(t, "crowdsec-lapi", s, dir, HTTPOptions{})
 		for _, wait := range []time.Duration{0, 59 * time.Second, 2 * time.Second} {
 			time.Sleep(wait)
@@ -101,7 +101,7 @@ func TestServiceCacheTTL(t *testing.T) {
 
 // A service's file that was changed reads the answers anew.
 func TestServiceFileHasItsOwnCache(t *testing.T) {
-	s, dir := &service{good: `{"score":50}`}, t.TempDir()
+	s, dir := &fakeService{good: `{"score":50}`}, t.TempDir()
 	for i, text := range []string{example, example, strings.Replace(example, "[0, 100]", "[0, 50]", 1)} {
 		f, err := ParseService("own", []byte(text))
 		if err != nil {
@@ -122,7 +122,7 @@ func TestServiceFileHasItsOwnCache(t *testing.T) {
 // Two hundred workers' look-ups of twenty addresses make one request an address.
 func TestServiceManyLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{good: serviceBody(t, "abuseipdb-good"), latency: 80 * time.Millisecond}
+		s := &fakeService{good: serviceBody(t, "abuseipdb-good"), latency: 80 * time.Millisecond}
 		e := newServiceEngine(t, "abuseipdb", s, t.TempDir(), HTTPOptions{})
 		var wg sync.WaitGroup
 		for i := range 200 {
@@ -215,7 +215,7 @@ func TestQuotasOverDays(t *testing.T) {
 
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{good: serviceBody(t, "virustotal-good")}, t.TempDir()
+		s, dir := &fakeService{good: serviceBody(t, "virustotal-good")}, t.TempDir()
 		o := HTTPOptions{PerMinute: 4, PerDay: 500}
 		p := newService(t, "virustotal", s, dir, o)
 		for i := range 5 {
@@ -304,7 +304,7 @@ range = [0, 10]
 		{"nothing", `{"id":null,"as":1}`, "/one/203.0.113.7", unknownRisk("Chain", problemNoScore)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &service{}
+			s := &fakeService{}
 			s.script = func(_ string, r *http.Request) (*http.Response, error) {
 				switch {
 				case strings.HasPrefix(r.URL.Path, "/one/"):
@@ -352,7 +352,7 @@ expect = ["id"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, dir := &service{good: `{"id":"x-` + testKey + `"}`}, t.TempDir()
+	s, dir := &fakeService{good: `{"id":"x-` + testKey + `"}`}, t.TempDir()
 	p, err := NewHTTP(outbound.New(outbound.Options{Transport: s}), HTTPOptions{Service: f, Key: outbound.NewSecret(testKey), StateDir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -414,7 +414,7 @@ missing = 0
 		{"false", 200, `false`, unknownRisk("Lists", problemNotUnderstood)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p, err := NewHTTP(outbound.New(outbound.Options{Transport: &service{script: always(tc.status, jsonType, tc.body)}}), HTTPOptions{Service: f})
+			p, err := NewHTTP(outbound.New(outbound.Options{Transport: &fakeService{script: always(tc.status, jsonType, tc.body)}}), HTTPOptions{Service: f})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/state"
 )
 
@@ -59,11 +60,11 @@ type account struct {
 
 // refusal is an answer that refused the key, in the words that it is told by.
 type refusal struct {
-	Status  int        `json:"status"`
-	Means   string     `json:"means,omitempty"`
-	Problem string     `json:"problem,omitempty"`
-	Hint    string     `json:"hint,omitempty"`
-	Hold    state.Hold `json:"hold"`
+	Status  int           `json:"status"`
+	Means   service.Means `json:"means,omitempty"`
+	Problem string        `json:"problem,omitempty"`
+	Hint    string        `json:"hint,omitempty"`
+	Hold    state.Hold    `json:"hold"`
 }
 
 // ask takes a request out of the quota for each of parts, the most important
@@ -105,7 +106,7 @@ func (l *ledger) refuse(a *account, now time.Time, part string) *ProviderError {
 		}
 	}
 	if left := a.Quota.Left(now); left > 0 {
-		return no(left, ProviderError{Status: http.StatusTooManyRequests, means: meansQuota})
+		return no(left, ProviderError{Status: http.StatusTooManyRequests, means: service.Quota})
 	}
 	if left := a.Down.Left(now); left > 0 {
 		return no(left, ProviderError{Problem: problemDown, Err: errors.New("it failed too often, at last: " + a.Why)})

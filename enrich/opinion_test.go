@@ -45,7 +45,7 @@ path = "/{ip}"
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := NewHTTP(outbound.New(outbound.Options{Transport: &service{script: always(200, jsonType, row.body)}}), HTTPOptions{Service: f})
+			p, err := NewHTTP(outbound.New(outbound.Options{Transport: &fakeService{script: always(200, jsonType, row.body)}}), HTTPOptions{Service: f})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,6 +31,18 @@ func serviceBody(t testing.TB, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// allServices returns what there is to know of the shipped services.
+func allServices(t testing.TB) (all []Service) {
+	for _, name := range serviceNames() {
+		f, err := shippedService(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f.Service())
+	}
+	return all
+}
+
 // newService makes the provider of a shipped service, without a quota.
 func newService(t testing.TB, name string, rt http.RoundTripper, stateDir string, o HTTPOptions) *httpProvider {
 	t.Helper()
@@ -64,7 +76,7 @@ func TestServices(t *testing.T) {
 		}
 	}
 	var needURL, free, noRisk, ipv4 []string
-	for _, s := range Services() {
+	for _, s := range allServices(t) {
 		if s.Title == "" || !strings.HasPrefix(s.Home, "https://") {
 			t.Errorf("%+v", s)
 		}
@@ -235,7 +247,7 @@ func TestServiceAnswers(t *testing.T) {
 				status = 200
 			}
 			synctest.Test(t, func(t *testing.T) {
-				s := &service{script: always(status, jsonType, serviceBody(t, tc.service+"-"+tc.body))}
+				s := &fakeService{script: always(status, jsonType, serviceBody(t, tc.service+"-"+tc.body))}
 				got, err := newService(t, tc.service, s, "", HTTPOptions{}).Lookup(t.Context(), publicIP)
 				if diff := cmp.Diff(tc.want, got); diff != "" {
 					t.Error(diff)
@@ -258,22 +270,22 @@ func TestServiceAnswers(t *testing.T) {
 }
 
 func TestServicesSuite(t *testing.T) {
-	for _, s := range Services() {
+	for _, s := range allServices(t) {
 		if s.Name == "threatjammer" {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			good := serviceBody(t, s.Name+"-good")
 			p := newService(t, s.Name, nil, "", HTTPOptions{})
-			all := slices.DeleteFunc(situationsOfAll(good, wrongTypes(good, p), p.host), func(one situation) bool {
+			all := slices.DeleteFunc(situationsOfAll(good, wrongTypes(good, p), p.service.Host()), func(one situation) bool {
 				return !s.TakesKey && strings.Contains(one.name, "the key comes back")
 			})
 			// Threat Jammer's passes show what processes share on disk; here all share
 			// one provider, which is quicker.
 			var mu sync.Mutex
-			providers := make(map[*service]Provider)
+			providers := make(map[*fakeService]Provider)
 			testProvider(t, subject{main: p.mainPart(), givesRisk: s.GivesRisk, good: good,
-				make: func(t testing.TB, fake *service, dir string) Provider {
+				make: func(t testing.TB, fake *fakeService, dir string) Provider {
 					mu.Lock()
 					defer mu.Unlock()
 					if providers[fake] == nil {
@@ -340,7 +352,7 @@ func TestServiceRequests(t *testing.T) {
 	} {
 		t.Run(tc.service, func(t *testing.T) {
 			asked := make(chan *http.Request, 4)
-			s := &service{script: func(_ string, r *http.Request) (*http.Response, error) {
+			s := &fakeService{script: func(_ string, r *http.Request) (*http.Response, error) {
 				asked <- r
 				return reply(500, "", ""), nil
 			}}
@@ -366,7 +378,7 @@ func TestServiceRequests(t *testing.T) {
 // Without a key that is optional, nothing stands in its place.
 func TestServiceWithoutAKey(t *testing.T) {
 	for _, name := range []string{"greynoise", "ip2location"} {
-		s := &service{script: func(_ string, r *http.Request) (*http.Response, error) {
+		s := &fakeService{script: func(_ string, r *http.Request) (*http.Response, error) {
 			if r.URL.Query().Has("key") || r.Header.Values("Key") != nil {
 				t.Errorf("%s: %v, %v", name, r.URL, r.Header)
 			}
@@ -419,7 +431,7 @@ func TestServicesLeakNoKey(t *testing.T) {
 					if i == 0 && status == 200 { // files take time
 						dir = t.TempDir()
 					}
-					s := &service{script: always(status, jsonType, echo)}
+					s := &fakeService{script: always(status, jsonType, echo)}
 					p, err := NewHTTP(outbound.New(outbound.Options{Transport: s}), HTTPOptions{Service: parsed, BaseURL: "https://x.example.com", Key: odd, StateDir: dir})
 					if err != nil {
 						t.Fatal(err)
@@ -442,7 +454,7 @@ func TestServicesLeakNoKey(t *testing.T) {
 }
 
 func TestServiceIPv4Only(t *testing.T) {
-	s := &service{}
+	s := &fakeService{}
 	f, err := newService(t, "greynoise", s, "", HTTPOptions{}).Lookup(t.Context(), addr("2001:db8::7"))
 	if len(s.paths()) != 0 || f.Risk == nil || f.Risk.Known || f.Risk.Problem != problemIPv4Only || err == nil {
 		t.Errorf("%+v, %v, asked %v", f.Risk, err, s.paths())

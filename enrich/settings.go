@@ -1,12 +1,11 @@
 package enrich
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -79,23 +78,12 @@ type serviceSettings struct {
 // Validate asks for what the service can't do without.
 func (s *serviceSettings) Validate(at strictoml.At) {
 	if s.URL != "" {
-		if err := checkBase(s.URL); err != nil {
+		if err := service.CheckBaseURL(s.URL); err != nil {
 			at.Fail("url", "%s", err)
 		}
 	} else if s.file != nil && s.file.Service().NeedsURL && !at.Has("url") {
 		at.Fail("", "url is missing").Hint = `url = "https://…", ` + s.file.Service().URLHint
 	}
-}
-
-// checkBase takes the URL that others begin with.
-func checkBase(url string) error {
-	if err := outbound.CheckURL(url); err != nil {
-		return err
-	}
-	if strings.ContainsAny(url, "?#") {
-		return errors.New("the URL must end before any ? or #")
-	}
-	return nil
 }
 
 // Open makes the provider.

@@ -137,7 +137,7 @@ type subject struct {
 	givesRisk bool
 	good      string // its answer, where a situation names none; empty: as service does
 	// make gives the provider as it is in the settings.
-	make func(t testing.TB, s *service, stateDir string) Provider
+	make func(t testing.TB, s *fakeService, stateDir string) Provider
 }
 
 // testProvider is the suite.
@@ -146,7 +146,7 @@ func testProvider(t *testing.T, sub subject, situations []situation) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, dir := &service{script: tc.script, perMinute: 1000, good: sub.good}, t.TempDir()
+				s, dir := &fakeService{script: tc.script, perMinute: 1000, good: sub.good}, t.TempDir()
 				newEngine := func() *Engine {
 					return New(Options{Providers: []Provider{sub.make(t, s, dir)}, Timeout: suiteTimeout, CacheTTL: time.Hour, StateDir: dir})
 				}
@@ -221,7 +221,7 @@ func checkSituation(t *testing.T, sub subject, tc situation, r Result) {
 }
 
 func TestThreatJammerSuite(t *testing.T) {
-	sub := subject{main: partAssess, givesRisk: true, make: func(t testing.TB, s *service, dir string) Provider {
+	sub := subject{main: partAssess, givesRisk: true, make: func(t testing.TB, s *fakeService, dir string) Provider {
 		return newThreatJammerAs(t, s, dir, testKey, HTTPOptions{PerMinute: -1})
 	}}
 	wrong := `{"score":"low","risk":0,"asn":{},"name":[],"country_iso_code":1}`
@@ -234,7 +234,7 @@ func TestThreatJammerSuite(t *testing.T) {
 
 func TestThreatJammerCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{script: hang}, t.TempDir()
+		s, dir := &fakeService{script: hang}, t.TempDir()
 		for i := range 4 {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
@@ -254,7 +254,7 @@ func TestThreatJammerCancelled(t *testing.T) {
 func TestThreatJammerHugeAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		floods := make(chan *flood, 10)
-		s := &service{script: func(string, *http.Request) (*http.Response, error) {
+		s := &fakeService{script: func(string, *http.Request) (*http.Response, error) {
 			f, resp := &flood{}, reply(200, "application/json", "")
 			floods <- f
 			resp.Body = f
@@ -266,7 +266,7 @@ func TestThreatJammerHugeAnswer(t *testing.T) {
 		}
 		close(floods)
 		for f := range floods {
-			if f.read > 4*maxAnswer {
+			if f.read > 4*64<<10 {
 				t.Errorf("%d bytes were read", f.read)
 			}
 		}
@@ -303,7 +303,7 @@ func TestThreatJammerPoisonedTexts(t *testing.T) {
 			case "lone surrogate":
 				text = `"\ud800"`
 			}
-			s := &service{bodies: map[string]string{
+			s := &fakeService{bodies: map[string]string{
 				partAssess: `{"score":50,"risk":` + text + `,"reason":` + text + `,"asn":"/v1/asn/7"}`,
 				partASN:    `{"name":` + text + `,"description":` + text + `}`,
 				partGeo:    `{"city_name":` + text + `,"region_name":` + text + `,"country_iso_code":` + text + `}`,
@@ -379,7 +379,7 @@ func TestThreatJammerRedirectIsNotFollowed(t *testing.T) {
 
 // Over real connections, for what a fake transport can't show.
 func TestThreatJammerRealServer(t *testing.T) {
-	s := &service{}
+	s := &fakeService{}
 	srv := httptest.NewServer(s)
 	defer srv.Close()
 	c := outbound.New(outbound.Options{})
@@ -413,7 +413,7 @@ func FuzzThreatJammerAnswer(f *testing.F) {
 		if status < 200 || status > 599 {
 			return
 		}
-		s := &service{script: always(status, "application/json", string(b))}
+		s := &fakeService{script: always(status, "application/json", string(b))}
 		p := newThreatJammerAs(t, s, "", testKey, HTTPOptions{PerMinute: -1})
 		facts, err := p.Lookup(t.Context(), publicIP)
 		checkClean(t, facts)

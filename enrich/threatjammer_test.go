@@ -35,7 +35,7 @@ func TestThreatJammerExamples(t *testing.T) {
 			Network: event.Network{ASN: 8075, Name: "GOOGLE", Source: "Threat Jammer"}}, "/v1/asn/8075"},
 	} {
 		t.Run(tc.example, func(t *testing.T) {
-			s := &service{bodies: map[string]string{partAssess: body(t, tc.example)}}
+			s := &fakeService{bodies: map[string]string{partAssess: body(t, tc.example)}}
 			got, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 			if err != nil {
 				t.Fatal(err)
@@ -52,7 +52,7 @@ func TestThreatJammerExamples(t *testing.T) {
 }
 
 func TestThreatJammerIPv6(t *testing.T) {
-	s := &service{}
+	s := &fakeService{}
 	if _, err := newThreatJammer(t, s, "").Lookup(t.Context(), addr("2001:db8::7")); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestThreatJammerScore(t *testing.T) {
 		{"a field of a deeper object", `{"data":{"score":0,"risk":"LOW"}}`, false, 0, problemNotUnderstood},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &service{bodies: map[string]string{partAssess: tc.body}}
+			s := &fakeService{bodies: map[string]string{partAssess: tc.body}}
 			f, _ := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 			if f.Risk.Known != tc.known || f.Risk.Score != tc.score || f.Risk.Problem != tc.problem {
 				t.Errorf("%+v", f.Risk)
@@ -132,7 +132,7 @@ func TestThreatJammerASNPath(t *testing.T) {
 		{"null", `null`, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &service{bodies: map[string]string{partAssess: `{"score":5,"risk":"LOW","asn":` + tc.asn + `}`}}
+			s := &fakeService{bodies: map[string]string{partAssess: `{"score":5,"risk":"LOW","asn":` + tc.asn + `}`}}
 			f, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 			if err != nil {
 				t.Error(err)
@@ -168,7 +168,7 @@ func TestThreatJammerNetworkAndPlace(t *testing.T) {
 		{"no country at all", partGeo, `{"city_name":"X"}`, event.Network{}, event.Place{}, problemNotUnderstood},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &service{bodies: map[string]string{tc.part: tc.body}}
+			s := &fakeService{bodies: map[string]string{tc.part: tc.body}}
 			f, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 			for _, source := range []*string{&tc.network.Source, &tc.place.Source} {
 				*source = "Threat Jammer"
@@ -196,7 +196,7 @@ func TestThreatJammerNetworkAndPlace(t *testing.T) {
 // The name of a network that the service does not know, and a place, are no
 // trouble; that it does not know the address is worth a line.
 func TestThreatJammerNotKnownThere(t *testing.T) {
-	s := &service{bodies: map[string]string{partAssess: `{"score":5,"risk":"LOW","asn":"/v1/asn/64511"}`}}
+	s := &fakeService{bodies: map[string]string{partAssess: `{"score":5,"risk":"LOW","asn":"/v1/asn/64511"}`}}
 	s.script = onlyFor(partGeo, always(404, "application/json", body(t, "error-404")))
 	f, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 	if err != nil || f.Network != (event.Network{ASN: 64511, Source: "Threat Jammer"}) || f.Place != (event.Place{}) || !f.Risk.Known {
@@ -206,7 +206,7 @@ func TestThreatJammerNotKnownThere(t *testing.T) {
 
 func TestThreatJammerKeepsEachPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{}, t.TempDir()
+		s, dir := &fakeService{}, t.TempDir()
 		s.script = onlyFor(partGeo, hang)
 		e := newEngine(t, s, dir)
 		f := e.Lookup(t.Context(), publicIP)
@@ -238,7 +238,7 @@ func TestThreatJammerKeepsEachPart(t *testing.T) {
 }
 
 func TestThreatJammerAnotherServiceHasItsOwnCache(t *testing.T) {
-	s, dir := &service{}, t.TempDir()
+	s, dir := &fakeService{}, t.TempDir()
 	newEngine(t, s, dir).Lookup(t.Context(), publicIP)
 	p, err := threatJammerAt(outbound.New(outbound.Options{Transport: s}), "https://other.example.com/tj/", outbound.NewSecret(testKey), dir, HTTPOptions{})
 	if err != nil {
@@ -255,7 +255,7 @@ func TestThreatJammerAnotherServiceHasItsOwnCache(t *testing.T) {
 
 func TestThreatJammerHundredLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{latency: 80 * time.Millisecond}
+		s := &fakeService{latency: 80 * time.Millisecond}
 		e := newEngine(t, s, t.TempDir())
 		var wg sync.WaitGroup
 		for range 100 {
@@ -277,7 +277,7 @@ func TestThreatJammerHundredLookups(t *testing.T) {
 
 func TestThreatJammerTakesTwoRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEngine(t, &service{latency: 80 * time.Millisecond}, t.TempDir())
+		e := newEngine(t, &fakeService{latency: 80 * time.Millisecond}, t.TempDir())
 		start := time.Now()
 		e.Lookup(t.Context(), publicIP)
 		if took := time.Since(start); took != 160*time.Millisecond {
@@ -289,7 +289,7 @@ func TestThreatJammerTakesTwoRoundTrips(t *testing.T) {
 // Two processes share what is on disk. The service must never have to say 429.
 func TestThreatJammerQuotaOverProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dir := &service{perMinute: 10}, t.TempDir()
+		s, dir := &fakeService{perMinute: 10}, t.TempDir()
 		one, two := newEngine(t, s, dir), newEngine(t, s, dir)
 		known := 0
 		for i := range 12 {
@@ -318,7 +318,7 @@ func TestThreatJammerQuotaOverProcesses(t *testing.T) {
 
 func TestThreatJammerScarceQuotaGoesToTheRisk(t *testing.T) {
 	for left, want := range []struct{ assess, geo, asn int }{{0, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 1}} {
-		s := &service{}
+		s := &fakeService{}
 		p := newThreatJammer(t, s, "")
 		asks(p.ledger, 10-left)
 		f, err := p.Lookup(t.Context(), publicIP)
@@ -341,7 +341,7 @@ func TestThreatJammerScarceQuotaGoesToTheRisk(t *testing.T) {
 // quota is spent on a request that can't be answered in time.
 func TestThreatJammerNoTimeForTheName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		s.script = onlyFor(partAssess, func(_ string, r *http.Request) (*http.Response, error) {
 			<-r.Context().Done() // the answer is on its way at that very moment
 			return nil, nil
@@ -378,7 +378,7 @@ func TestNewThreatJammerRefuses(t *testing.T) {
 
 // The provider is safe by itself, whoever calls it.
 func TestThreatJammerPrivateAddress(t *testing.T) {
-	s := &service{}
+	s := &fakeService{}
 	f, err := newThreatJammer(t, s, "").Lookup(t.Context(), addr("::ffff:10.0.0.1"))
 	if err != nil || f.Scope != "private network" || len(s.paths()) != 0 {
 		t.Errorf("%+v, %v, %v", f, err, s.paths())
@@ -387,7 +387,7 @@ func TestThreatJammerPrivateAddress(t *testing.T) {
 
 func TestThreatJammerFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	newEngine(t, &service{}, dir).Lookup(t.Context(), publicIP)
+	newEngine(t, &fakeService{}, dir).Lookup(t.Context(), publicIP)
 	seen := 0
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err != nil {
@@ -412,7 +412,7 @@ func TestThreatJammerFilesArePrivate(t *testing.T) {
 // A no that was understood is an answer: it is kept, with what was said.
 func TestThreatJammerKeepsANo(t *testing.T) {
 	for status, example := range map[int]string{400: "error-400", 404: "error-404", 422: "error-422"} {
-		s, dir := &service{script: always(status, "application/json", body(t, example))}, t.TempDir()
+		s, dir := &fakeService{script: always(status, "application/json", body(t, example))}, t.TempDir()
 		first := newEngine(t, s, dir).LookupAll(t.Context(), publicIP)[0]
 		asked := len(s.paths())
 		again := newEngine(t, s, dir).LookupAll(t.Context(), publicIP)[0]
@@ -428,7 +428,7 @@ func TestThreatJammerKeepsANo(t *testing.T) {
 // A key that one part refused is wrong for the others too; a plan is not.
 func TestThreatJammerRefusedKeyIsShownToNoPart(t *testing.T) {
 	for status, want := range map[int]int{401: 0, 403: 1} {
-		s := &service{script: onlyFor(partASN, always(status, "application/json", body(t, "error-401")))}
+		s := &fakeService{script: onlyFor(partASN, always(status, "application/json", body(t, "error-401")))}
 		e := newEngine(t, s, t.TempDir())
 		if f := e.Lookup(t.Context(), publicIP); !f.Risk.Known || f.Network.ASN == 0 {
 			t.Errorf("%d: %+v", status, f)
@@ -443,7 +443,7 @@ func TestThreatJammerRefusedKeyIsShownToNoPart(t *testing.T) {
 
 // Two requests with the same trouble are one trouble, the risk's.
 func TestThreatJammerSaysATroubleOnce(t *testing.T) {
-	s := &service{script: always(500, "text/plain", "")}
+	s := &fakeService{script: always(500, "text/plain", "")}
 	_, err := newThreatJammer(t, s, "").Lookup(t.Context(), publicIP)
 	if pe, ok := errors.AsType[*ProviderError](err); len(s.paths()) != 2 || !ok || pe.Part != partAssess || strings.Count(err.Error(), problemDown) != 1 {
 		t.Errorf("%v, asked %v", err, s.paths())

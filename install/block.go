@@ -37,7 +37,7 @@ func lines(text []byte) []span {
 	return out
 }
 
-// findBlocks gives the blocks of a text, markers and final newline included.
+// findBlocks returns the blocks of a text, markers and final newline included.
 func findBlocks(text []byte) ([]span, error) {
 	var blocks []span
 	begin, beginLine := -1, 0
@@ -62,7 +62,7 @@ func findBlocks(text []byte) ([]span, error) {
 }
 
 // setBlock puts a block, which ends in a newline, into a text, so that
-// cutBlock gives back the text. An older one is brought up to date where it
+// cutBlock returns back the text. An older one is brought up to date where it
 // is, if nothing above it can keep it from being reached, and moved up
 // otherwise.
 func setBlock(text []byte, block string) ([]byte, error) {
@@ -120,7 +120,7 @@ func join(before []byte, middle string, after []byte) []byte {
 	return append(out, after...)
 }
 
-// head gives the place for a new block: behind the comment at the beginning
+// head returns the place for a new block: behind the comment at the beginning
 // of a text that an empty line ends, and otherwise at the very beginning. Both
 // are above any guard, and no word, quote or here-document can be open there.
 func head(text []byte) int {
@@ -136,7 +136,7 @@ func head(text []byte) int {
 	return 0
 }
 
-// mayReturn says whether a line of a start-up file can end the reading of it:
+// mayReturn reports whether a line of a start-up file can end the reading of it:
 // the guards of non-interactive shells do.
 func mayReturn(text []byte) bool {
 	for _, l := range lines(text) {

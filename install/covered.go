@@ -1,10 +1,7 @@
 package install
 
 import (
-	"cmp"
-	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,13 +27,20 @@ func (h Host) Covered(service string) (c Cover, ok bool, err error) {
 	}
 	rules, err := parsePAM(f.data)
 	if err != nil {
-		return c, false, fmt.Errorf("%s: %w", f.path, err)
+		return c, false, inFile(err, f.path)
 	}
-	if c.Since, err = h.newest(f, rules, 0); err != nil {
-		return c, false, err
+	include := includer{h: h, files: []file{f}}
+	if rules, err = include.flatten(rules, "session", 0); err != nil {
+		return c, false, inFile(err, f.path)
 	}
-	if rules, err = h.flatten(rules, "session", 0); err != nil {
-		return c, false, err
+	for _, f := range include.files {
+		fi, err := os.Lstat(h.real(f.path))
+		if err != nil {
+			return c, false, h.plain(err)
+		}
+		if fi.ModTime().After(c.Since) {
+			c.Since = fi.ModTime()
+		}
 	}
 	for i, r := range rules {
 		call, ok := r.call()
@@ -48,41 +52,7 @@ func (h Host) Covered(service string) (c Cover, ok bool, err error) {
 	return c, false, nil
 }
 
-// newest is when a file of pam.d, or one whose session rules it includes, was
-// changed last.
-func (h Host) newest(f file, rules []pamRule, depth int) (time.Time, error) {
-	fi, err := os.Lstat(h.real(f.path))
-	if err != nil {
-		return time.Time{}, h.plain(err)
-	}
-	last := fi.ModTime()
-	for _, r := range rules {
-		if !r.includes() || r.typ != "" && r.typ != "session" {
-			continue
-		}
-		if depth >= maxInclude {
-			return last, &PAMError{File: f.path, Row: r.row, Reason: "includes without end"}
-		}
-		inner, err := h.pamFile(r.module)
-		if err != nil || !inner.exists {
-			return last, cmp.Or(err, error(&PAMError{File: f.path, Row: r.row, Reason: fmt.Sprintf("includes %q, which is not there", r.module)}))
-		}
-		innerRules, err := parsePAM(inner.data)
-		if err != nil {
-			return last, fmt.Errorf("%s: %w", inner.path, err)
-		}
-		t, err := h.newest(inner, innerRules, depth+1)
-		if err != nil {
-			return last, err
-		}
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last, nil
-}
-
-// opens says whether a rule of pam_exec.so is run when a session is opened.
+// opens reports whether a rule of pam_exec.so is run when a session is opened.
 func (c hookCall) opens() bool {
 	return !slices.ContainsFunc(c.options, func(o string) bool {
 		t, ok := strings.CutPrefix(o, "type=")
@@ -90,7 +60,7 @@ func (c hookCall) opens() bool {
 	})
 }
 
-// alwaysRun says whether no rule before rule n can end the stack in success, or
+// alwaysRun reports whether no rule before rule n can end the stack in success, or
 // jump over n.
 func alwaysRun(rules []pamRule, n int) bool {
 	for i, r := range rules[:n] {
@@ -100,7 +70,7 @@ func alwaysRun(rules []pamRule, n int) bool {
 		if !r.bracket {
 			continue
 		}
-		for _, m := range jumpTo.FindAllStringSubmatch(r.control, -1) {
+		for _, m := range jumpTo().FindAllStringSubmatch(r.control, -1) {
 			if over, err := strconv.Atoi(m[1]); err != nil || i+over >= n {
 				return false
 			}
@@ -110,4 +80,4 @@ func alwaysRun(rules []pamRule, n int) bool {
 }
 
 // jumpTo matches how many rules are jumped over (pam.conf(5)).
-var jumpTo = regexp.MustCompile(`=\s*([0-9]+)`)
+var jumpTo = lazy(`=\s*([0-9]+)`)

@@ -78,7 +78,7 @@ func (h Host) read(p string) (file, error) {
 	return f, nil
 }
 
-// text gives a file's content, or "" where it can't be read.
+// text returns a file's content, or "" where it can't be read.
 func (h Host) text(p string) string {
 	f, err := h.read(p)
 	if err != nil {

@@ -127,7 +127,7 @@ func (h Host) selinux() string {
 	return ""
 }
 
-// packagedUnit gives the path of the service's unit that a package put in.
+// packagedUnit returns the path of the service's unit that a package put in.
 func (h Host) packagedUnit() string { return h.packaged(unitName) }
 
 func (h Host) packaged(unit string) string {
@@ -199,7 +199,7 @@ func (h Host) pamNames() []string {
 func (f Findings) hookedServices() []string {
 	out := []string{"sshd"}
 	for _, l := range f.Hooks {
-		for s, names := range hookable {
+		for s, names := range hookable() {
 			if slices.Contains(names, path.Base(l.File)) && !slices.Contains(out, s) {
 				out = append(out, s)
 			}

@@ -27,7 +27,7 @@ var userStartFiles = []string{
 	".config/fish/config.fish", ".config/fish/conf.d", ".ssh/rc",
 }
 
-// startPlaces gives userStartFiles as paths of the host.
+// startPlaces returns userStartFiles as paths of the host.
 func (a account) startPlaces() []string {
 	var out []string
 	for _, name := range userStartFiles {

@@ -157,7 +157,7 @@ func (r pamRule) call() (c hookCall, ok bool) {
 	return c, false
 }
 
-// flag gives the values of a flag of the hook's, in order.
+// flag returns the values of a flag of the hook's, in order.
 func (c hookCall) flag(name string) (values []string) {
 	for i, a := range c.args {
 		if v, is := strings.CutPrefix(a, name+"="); is {
@@ -183,15 +183,15 @@ func (c hookCall) spool() string {
 	return path.Clean(v[len(v)-1])
 }
 
-// asRoot says whether the hook's real uid is its effective one.
+// asRoot reports whether the hook's real uid is its effective one.
 func (c hookCall) asRoot() bool { return slices.Contains(c.options, "seteuid") }
 
-// needsRoot says that the hook may be run for somebody who is not root yet.
+// needsRoot reports that the hook may be run for somebody who is not root yet.
 func (c hookCall) needsRoot() bool {
 	return slices.ContainsFunc(c.services(), func(s string) bool { return s != "sshd" })
 }
 
-// isHook says whether a rule runs sshnotify's hook.
+// isHook reports whether a rule runs sshnotify's hook.
 func isHook(r pamRule) bool {
 	_, ok := r.call()
 	return ok
@@ -275,12 +275,12 @@ func cutHook(text []byte) ([]byte, error) {
 	return append(out, text[at:]...), nil
 }
 
-// shortened gives a rule as it is to be once the hooks among those after it are
+// shortened returns a rule as it is to be once the hooks among those after it are
 // gone.
 func shortened(after []pamRule, rule []byte) []byte {
 	end := bytes.IndexByte(rule, ']') // of the control
-	control := jumpTo.ReplaceAllFunc(rule[:end], func(jump []byte) []byte {
-		was, err := strconv.Atoi(string(jumpTo.FindSubmatch(jump)[1]))
+	control := jumpTo().ReplaceAllFunc(rule[:end], func(jump []byte) []byte {
+		was, err := strconv.Atoi(string(jumpTo().FindSubmatch(jump)[1]))
 		if err != nil {
 			return jump
 		}
@@ -330,7 +330,7 @@ func hooks(rules []pamRule) []pamRule {
 	return out
 }
 
-// without gives the rules that are not the hook's.
+// without returns the rules that are not the hook's.
 func without(rules []pamRule) []pamRule {
 	var out []pamRule
 	for _, r := range rules {
@@ -341,10 +341,10 @@ func without(rules []pamRule) []pamRule {
 	return out
 }
 
-// allows says whether a hook that is there stands where it may.
+// allows reports whether a hook that is there stands where it may.
 func (p pamPlace) allows(r pamRule) bool { return r.from < p.limit && r.from >= p.first }
 
-// sameHook says whether a rule is the hook as it should be, whatever its
+// sameHook reports whether a rule is the hook as it should be, whatever its
 // blanks.
 func sameHook(r pamRule, k Hook) bool {
 	want, _ := parseRule(k.Line())
@@ -352,7 +352,7 @@ func sameHook(r pamRule, k Hook) bool {
 		strings.Join(r.args, "\x00") == strings.Join(want.args, "\x00")
 }
 
-// dressed gives the hook's line, with newline, in the columns of a neighbour.
+// dressed returns the hook's line, with newline, in the columns of a neighbour.
 func (r pamRule) dressed(k Hook) string {
 	if r.typ == "" || r.gap1 == "" || r.gap2 == "" {
 		return k.Line() + "\n"
@@ -381,7 +381,7 @@ func pad(word, other, gap string, dash bool) string {
 	return word + strings.Repeat(" ", max(1, width-len(word)))
 }
 
-// aboveComment gives the beginning of the comment that stands right above a
+// aboveComment returns the beginning of the comment that stands right above a
 // line and belongs to it; a file's own heading does not.
 func aboveComment(text []byte, at int) int {
 	above := at

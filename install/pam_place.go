@@ -1,12 +1,14 @@
 package install
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // pamDirs is where Linux-PAM looks for the file of a service, in this order;
@@ -30,9 +32,27 @@ func (h Host) pamFile(name string) (f file, err error) {
 	return file{path: path.Join(pamDirs[0], name)}, nil
 }
 
-// flatten gives the rules of one type that a list of rules stands for, those
+// flatten returns the rules of one type that a list of rules stands for, those
 // of included files in their place.
-func (h Host) flatten(rules []pamRule, typ string, depth int) ([]pamRule, error) {
+func (h Host) flatten(rules []pamRule, typ string) ([]pamRule, error) {
+	return (&includer{h: h}).flatten(rules, typ, 0)
+}
+
+// stacks returns the auth and the session rules that a list of rules stands for.
+func (h Host) stacks(rules []pamRule) (auth, session []pamRule, err error) {
+	if auth, err = h.flatten(rules, "auth"); err == nil {
+		session, err = h.flatten(rules, "session")
+	}
+	return auth, session, err
+}
+
+// includer follows includes.
+type includer struct {
+	h     Host
+	files []file // that were included
+}
+
+func (n *includer) flatten(rules []pamRule, typ string, depth int) ([]pamRule, error) {
 	var out []pamRule
 	for _, r := range rules {
 		if r.typ != "" && r.typ != typ {
@@ -45,28 +65,23 @@ func (h Host) flatten(rules []pamRule, typ string, depth int) ([]pamRule, error)
 		if depth >= maxInclude {
 			return nil, &PAMError{Row: r.row, Reason: "includes without end"}
 		}
-		f, err := h.pamFile(r.module)
+		f, err := n.h.pamFile(r.module)
 		if err != nil {
 			return nil, err
 		}
 		if !f.exists {
 			return nil, &PAMError{Row: r.row, Reason: fmt.Sprintf("includes %q, which is not there", r.module)}
 		}
+		n.files = append(n.files, f)
 		inner, err := parsePAM(f.data)
 		if err == nil {
-			inner, err = h.flatten(inner, typ, depth+1)
+			inner, err = n.flatten(inner, typ, depth+1)
 		}
 		if err != nil {
-			var pe *PAMError
-			if errors.As(err, &pe) && pe.File == "" {
-				pe.File = f.path
-			}
-			return nil, err
+			return nil, inFile(err, f.path)
 		}
 		for i := range inner {
-			if inner[i].file == "" {
-				inner[i].file = f.path
-			}
+			inner[i].file = cmp.Or(inner[i].file, f.path)
 		}
 		out = append(out, inner...)
 	}
@@ -90,7 +105,7 @@ type pamPlace struct {
 // an included file.
 func (h Host) place(rules []pamRule) (pamPlace, error) {
 	var none pamPlace
-	auth, err := h.flatten(rules, "auth", 0)
+	auth, session, err := h.stacks(rules)
 	if err != nil {
 		return none, err
 	}
@@ -100,15 +115,7 @@ func (h Host) place(rules []pamRule) (pamPlace, error) {
 				"the hook would get an environment that users write, wherever it stands"}
 		}
 	}
-	session, err := h.flatten(rules, "session", 0)
-	if err != nil {
-		return none, err
-	}
-	carried := false
-	for _, r := range session {
-		carried = carried || carries(r)
-	}
-	if !carried {
+	if !slices.ContainsFunc(session, carries) {
 		return none, &PAMError{never: true, Reason: "no session rule is required here: the hook's own result would decide whether a login is let in"}
 	}
 	return h.placeIn(rules)
@@ -120,7 +127,7 @@ func (h Host) placeIn(rules []pamRule) (pamPlace, error) {
 		if r.typ == "session" {
 			top = append(top, r)
 		} else if r.typ == "" {
-			inner, err := h.flatten([]pamRule{r}, "session", 0)
+			inner, err := h.flatten([]pamRule{r}, "session")
 			if err != nil {
 				return pamPlace{}, err
 			}
@@ -161,7 +168,7 @@ func (h Host) placeIn(rules []pamRule) (pamPlace, error) {
 	return p, nil
 }
 
-// carries says whether a stack can rest on a rule: its success is needed, and
+// carries reports whether a stack can rest on a rule: its success is needed, and
 // it is there.
 func carries(r pamRule) bool {
 	if r.dash || isHook(r) {
@@ -173,12 +180,12 @@ func carries(r pamRule) bool {
 	return r.control == "required" || r.control == "requisite"
 }
 
-// bars says whether the hook must stand before a rule.
+// bars reports whether the hook must stand before a rule.
 func bars(r pamRule) bool {
-	return r.includes() || moves(r) || ends(r) || r.bracket && jumps.MatchString(r.control)
+	return r.includes() || moves(r) || ends(r) || r.bracket && jumps().MatchString(r.control)
 }
 
-// moves says whether a rule's module changes what a program is run in.
+// moves reports whether a rule's module changes what a program is run in.
 func moves(r pamRule) bool {
 	switch path.Base(r.module) {
 	case
@@ -200,20 +207,20 @@ func moves(r pamRule) bool {
 	return false
 }
 
-// ends says whether the rules behind this one may not be run.
+// ends reports whether the rules behind this one may not be run.
 func ends(r pamRule) bool {
-	return !r.bracket && r.control == "sufficient" || r.bracket && done.MatchString(r.control)
+	return !r.bracket && r.control == "sufficient" || r.bracket && done().MatchString(r.control)
 }
 
 // jumps matches the actions that go on elsewhere than with the next rule, or
 // that forget what was decided, and done the one that ends a stack
 // (pam.conf(5)).
 var (
-	jumps = regexp.MustCompile(`=\s*([0-9]|reset)`)
-	done  = regexp.MustCompile(`=\s*done`)
+	jumps = lazy(`=\s*([0-9]|reset)`)
+	done  = lazy(`=\s*done`)
 )
 
-// readsUserEnv says whether a rule reads ~/.pam_environment (pam_env(8)).
+// readsUserEnv reports whether a rule reads ~/.pam_environment (pam_env(8)).
 func readsUserEnv(r pamRule) bool {
 	if !r.is("pam_env.so") {
 		return false
@@ -224,4 +231,10 @@ func readsUserEnv(r pamRule) bool {
 		}
 	}
 	return false
+}
+
+// lazy compiles an expression when it is first needed: most starts of the
+// program need none.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -56,7 +55,7 @@ func (k Hook) profile() (text string, ok bool) {
 	return pamConfigText[:at] + line + "\n", !strings.ContainsAny(line, "[]")
 }
 
-// usesProfiles says why the hook can't stand in common-session for the service
+// usesProfiles returns why the hook can't stand in common-session for the service
 // of a file.
 func (h Host) usesProfiles(text []byte) error {
 	rules, err := parsePAM(text)
@@ -75,11 +74,11 @@ func (h Host) usesProfiles(text []byte) error {
 			}
 			return h.earlyEnough(r)
 		}
-		inner, err := h.flatten([]pamRule{r}, "session", 0)
+		inner, err := h.flatten([]pamRule{r}, "session")
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(inner, func(r pamRule) bool { return moves(r) || ends(r) || r.bracket && jumps.MatchString(r.control) }) {
+		if slices.ContainsFunc(inner, func(r pamRule) bool { return moves(r) || ends(r) || r.bracket && jumps().MatchString(r.control) }) {
 			return fmt.Errorf("it comes behind line %d", r.row)
 		}
 	}
@@ -89,7 +88,7 @@ func (h Host) usesProfiles(text []byte) error {
 // earlyEnough looks at what comes before the hook in common-session: of the
 // Additional modules those of a higher priority than that of pam_unix.
 func (h Host) earlyEnough(include pamRule) error {
-	session, err := h.flatten([]pamRule{include}, "session", 0)
+	session, err := h.flatten([]pamRule{include}, "session")
 	if err != nil {
 		return err
 	}
@@ -105,7 +104,7 @@ func (h Host) earlyEnough(include pamRule) error {
 	return nil
 }
 
-// managed says why pam-auth-update would leave the files alone that it made: it
+// managed returns why pam-auth-update would leave the files alone that it made: it
 // does where one has a rule that is not from a profile (its diff_profiles).
 func (h Host) managed() error {
 	for _, typ := range []string{"auth", "account", "password", "session", "session-noninteractive"} {
@@ -127,17 +126,17 @@ func (h Host) managed() error {
 
 // jumpLength matches how many rules are skipped, which depends on what else is
 // there.
-var jumpLength = regexp.MustCompile(`(\[[^0-9\]]*)([0-9]+|end)([^\]]*\])`)
+var jumpLength = lazy(`(\[[^0-9\]]*)([0-9]+|end)([^\]]*\])`)
 
 // ruleHead matches the control and the module of a rule.
-var ruleHead = regexp.MustCompile(`^(\[[^\]]+\]|\w+)\s+\S+`)
+var ruleHead = lazy(`^(\[[^\]]+\]|\w+)\s+\S+`)
 
-// sameRules says whether each rule in the managed parts of a file stands, in
+// sameRules reports whether each rule in the managed parts of a file stands, in
 // this order, in what pam-auth-update has saved of the profiles. Arguments may
 // be others: it keeps those that were added or taken out.
 func sameRules(file, saved []byte, typ string) bool {
 	head := func(line string) string {
-		return ruleHead.FindString(jumpLength.ReplaceAllString(line, "$1$3"))
+		return ruleHead().FindString(jumpLength().ReplaceAllString(line, "$1$3"))
 	}
 	var known []string
 	for line := range strings.Lines(string(saved)) {
@@ -210,7 +209,7 @@ func (p *planner) enable(into profile, d pamService) (done bool, err error) {
 	return true, p.cut(d)
 }
 
-// inCommon says why a hook is not in common-session, once and as it is.
+// inCommon returns why a hook is not in common-session, once and as it is.
 func (h Host) inCommon(k Hook) error {
 	f, err := h.read(commonSession)
 	if err != nil {

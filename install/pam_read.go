@@ -42,12 +42,12 @@ type pamRule struct {
 	gap1, gap2 string
 }
 
-// includes says whether the rule stands for those of another file.
+// includes reports whether the rule stands for those of another file.
 func (r pamRule) includes() bool {
 	return r.typ == "" || !r.bracket && (r.control == "include" || r.control == "substack")
 }
 
-// is says whether the rule calls the module of that name: "pam_env.so".
+// is reports whether the rule calls the module of that name: "pam_env.so".
 func (r pamRule) is(module string) bool { return !r.includes() && path.Base(r.module) == module }
 
 func (r pamRule) has(arg string) bool {

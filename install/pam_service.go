@@ -18,13 +18,15 @@ type HostError struct {
 
 func (e *HostError) Error() string { return e.Reason }
 
-// hookable are the services of PAM whose sessions can be told of, each with the
-// names under which its programs call PAM.
-var hookable = map[string][]string{
-	"sshd":  {"sshd"},
-	"sudo":  {"sudo", "sudo-i"},
-	"su":    {"su", "su-l"},
-	"login": {"login", "remote"},
+// hookable returns the services of PAM whose sessions can be reported, each with
+// the names under which its programs call PAM.
+func hookable() map[string][]string {
+	return map[string][]string{
+		"sshd":  {"sshd"},
+		"sudo":  {"sudo", "sudo-i"},
+		"su":    {"su", "su-l"},
+		"login": {"login", "remote"},
+	}
 }
 
 // pamService is a service whose file in pam.d gets the hook.
@@ -33,12 +35,12 @@ type pamService struct {
 	hook Hook
 }
 
-// pamServices gives the files for a list of services. A file that includes
+// pamServices returns the files for a list of services. A file that includes
 // another of them, as Fedora's su-l does su, gets no hook of its own.
 func (h Host) pamServices(services []string, sshd SSHD, base Hook) ([]pamService, error) {
 	var out []pamService
 	for _, s := range services {
-		names, known := hookable[s]
+		names, known := hookable()[s]
 		if !known {
 			return nil, fmt.Errorf("service %q is not known: sshd, sudo, su and login are", s)
 		}
@@ -85,15 +87,11 @@ func (h Host) usersWriteEnv(text []byte) bool {
 	if err != nil {
 		return true
 	}
-	for _, typ := range []string{"auth", "session"} {
-		if rs, err := h.flatten(rules, typ, 0); err != nil || slices.ContainsFunc(rs, readsUserEnv) {
-			return true
-		}
-	}
-	return false
+	auth, session, err := h.stacks(rules)
+	return err != nil || slices.ContainsFunc(auth, readsUserEnv) || slices.ContainsFunc(session, readsUserEnv)
 }
 
-// pamServiceFile reads the file of a service, or says why it can't be edited.
+// pamServiceFile reads the file of a service; the error is why it can't be edited.
 func (h Host) pamServiceFile(d pamService) (file, error) {
 	p := path.Join(pamDirs[0], d.name)
 	f, err := h.read(p)
@@ -261,10 +259,7 @@ func (c *checker) hook(d pamService) {
 	rules, err := parsePAM(f.data)
 	var auth, session []pamRule
 	if err == nil {
-		auth, err = c.h.flatten(rules, "auth", 0)
-	}
-	if err == nil {
-		session, err = c.h.flatten(rules, "session", 0)
+		auth, session, err = c.h.stacks(rules)
 	}
 	if err != nil {
 		c.Fail(name, d.hook.Line(), "%v", inFile(err, f.path))
@@ -301,7 +296,7 @@ func (c *checker) hook(d pamService) {
 
 // againFor is the command that puts the hook of a service right.
 func againFor(d pamService) string {
-	for s, names := range hookable {
+	for s, names := range hookable() {
 		if s != "sshd" && slices.Contains(names, d.name) {
 			return again + " --services " + s
 		}
@@ -350,6 +345,8 @@ func (c *checker) hookLine(name, file string, r pamRule, d pamService) {
 		c.Warn(name, redo, "%s: line %d lacks quiet: people see when the hook can't be run", file, r.row)
 	case d.hook.Unlimited && len(call.through) == 0:
 		c.Warn(name, redo, "%s: line %d keeps the limits of whoever calls %s, with which the hook may not even start", file, r.row, d.name)
+	case call.program != d.hook.program()[0]:
+		c.Warn(name, redo, "%s: line %d works; one with %s starts in half the time", file, r.row, d.hook.program()[0])
 	default:
 		c.OK(name, "%s: line %d", file, r.row)
 	}
@@ -373,7 +370,7 @@ func (a pamHooks) others(c *checker) {
 }
 
 func isPAMService(name string) bool {
-	for _, names := range hookable {
+	for _, names := range hookable() {
 		if slices.Contains(names, name) {
 			return true
 		}

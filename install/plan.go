@@ -52,7 +52,7 @@ type Change struct {
 	proof func(Host) error
 }
 
-// hasText says whether a change is one of a text: of a file, or of a crontab.
+// hasText reports whether a change is one of a text: of a file, or of a crontab.
 func (c Change) hasText() bool {
 	return c.Action == Write || c.Action == Remove || c.Action == Run && (c.Old != nil || c.New != nil)
 }
@@ -66,7 +66,7 @@ type Plan struct {
 	Notes []string
 }
 
-// Empty says that there is nothing to do.
+// Empty reports that there is nothing to do.
 func (p Plan) Empty() bool { return len(p.Changes) == 0 }
 
 // String is one line that says what the change does.

@@ -196,7 +196,7 @@ func (p *planner) run(why string, undo []string, args ...string) {
 	p.add(Change{Action: Run, Command: c, Undo: Command{Args: undo}, Why: why})
 }
 
-// recordHere says that the record is written at this point of the plan.
+// recordHere reports that the record is written at this point of the plan.
 func (p *planner) recordHere() { p.recBefore = len(p.plan.Changes) }
 
 // finish puts the record into the plan. It comes before what it tells of, so

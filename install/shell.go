@@ -107,7 +107,7 @@ func (e *ShellError) Error() string {
 	return fmt.Sprintf("shell %q is not known: bash, zsh and fish are", e.Shell)
 }
 
-// startFiles gives the files in which a login by SSH meets the hook.
+// startFiles returns the files in which a login by SSH meets the hook.
 func (h Host) startFiles(a account) ([]startFile, error) {
 	shells := a.Shells
 	if len(shells) == 0 {
@@ -139,7 +139,7 @@ func (h Host) startFiles(a account) ([]startFile, error) {
 	return out, nil
 }
 
-// bashProfile gives the one file that a login bash reads (bash(1),
+// bashProfile returns the one file that a login bash reads (bash(1),
 // INVOCATION), or would read if it were there, and whether it reads .bashrc.
 func (h Host) bashProfile(home string) (p string, readsBashrc bool) {
 	for _, name := range []string{".bash_profile", ".bash_login", ".profile"} {
@@ -170,7 +170,7 @@ func (h Host) readsBashrc(p, home string, depth int) bool {
 	return false
 }
 
-// zshenv gives the first file of its user's that every zsh reads (zsh(1),
+// zshenv returns the first file of its user's that every zsh reads (zsh(1),
 // STARTUP/SHUTDOWN FILES). A ZDOTDIR that ~/.zshenv itself sets does not move
 // ~/.zshenv.
 func (h Host) zshenv(home, zdotdir string) string {
@@ -181,7 +181,7 @@ func (h Host) zshenv(home, zdotdir string) string {
 	return path.Join(zdotdir, ".zshenv")
 }
 
-// allStartFiles gives every place where a block may stand, for taking it out.
+// allStartFiles returns every place where a block may stand, for taking it out.
 func (h Host) allStartFiles(a account) []string {
 	var out []string
 	for _, name := range []string{".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv"} {

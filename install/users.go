@@ -39,7 +39,7 @@ func (h Host) findUser(want func(User) bool) (User, bool) {
 	return User{}, false
 }
 
-// userName gives a name for messages: that of /etc/passwd, or the number.
+// userName returns a name for messages: that of /etc/passwd, or the number.
 func (h Host) userName(uid int) string {
 	if u, ok := h.UserByID(uid); ok {
 		return u.Name
@@ -65,7 +65,7 @@ func (h Host) groupName(gid int) string {
 	return strconv.Itoa(gid)
 }
 
-// entries gives the lines of a colon-separated file that have n fields.
+// entries returns the lines of a colon-separated file that have n fields.
 func (h Host) entries(p string, n int) [][]string {
 	f, err := h.read(p)
 	if err != nil {
@@ -93,7 +93,7 @@ func (o Owner) String() string {
 	return o.User + ":" + o.Group
 }
 
-// ids gives the numbers of an owner. A tree need not have an /etc/passwd to
+// ids returns the numbers of an owner. A tree need not have an /etc/passwd to
 // have a root.
 func (h Host) ids(o Owner) (uid, gid int, err error) {
 	if u, ok := h.UserByName(o.User); ok {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyAttributes gives a new file the access list and the SELinux label of the
+// copyAttributes returns a new file the access list and the SELinux label of the
 // one that it replaces. What the file system refuses is left at its default.
 func copyAttributes(from, to string) {
 	names := make([]byte, 64<<10) // XATTR_LIST_MAX, xattr(7)

@@ -97,7 +97,9 @@ func median(d []time.Duration) float64 {
 }
 
 // BenchmarkLogin compares, in one run and by turns, what a login waits for:
-// medians in milliseconds.
+// medians in milliseconds, of which /bin/true's are those of starting anything.
+// The small hook, beside a service, is to take at most twice what a bare program
+// does that makes one durable file; see testdata/bare.
 //
 //	go test -run '^$' -bench Login -benchtime 100x ./cmd/sshnotify
 func BenchmarkLogin(b *testing.B) {
@@ -105,17 +107,33 @@ func BenchmarkLogin(b *testing.B) {
 	hangs, hangDir := benchSite(b, true)
 	settings, spool := well.fresh(b, dir)
 	env := pamEnv("open_session", "alice", netip.MustParseAddr("203.0.113.7"))
-	hook := func(settings, spool string, more ...string) time.Duration {
-		return timed(b, env, binary, append([]string{"hook", "--spool", spool, "--config", settings}, more...)...)
+	bare := filepath.Join(dir, "bare")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bare, "./testdata/bare")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	logins := 0
+	hook := func(small bool, settings, spool string, more ...string) time.Duration {
+		logins++ // of one parent, hooks differ by their connection alone
+		env := append(slices.Clone(env), fmt.Sprintf("SSH_CONNECTION=203.0.113.7 %d 192.0.2.5 22", logins))
+		line := append([]string{binary, "hook", "--spool", spool, "--config", settings}, more...)
+		if small {
+			line = append([]string{smallHook}, line[2:]...)
+		}
+		return timed(b, env, line[0], line[1:]...)
 	}
 	ways := []struct {
 		name string
 		run  func() time.Duration
 	}{
 		{"true", func() time.Duration { return timed(b, env, "/bin/true") }},
-		{"hook", func() time.Duration { return hook(settings, spool, "--no-worker") }},
-		{"hook+worker", func() time.Duration { return hook(well.fresh(b, dir)) }},
-		{"hook+worker-hanging", func() time.Duration { return hook(hangs.fresh(b, hangDir)) }},
+		{"bare", func() time.Duration { return timed(b, env, bare, spool) }},
+		{"small", func() time.Duration { return hook(true, settings, spool, "--no-worker") }},
+		{"hook", func() time.Duration { return hook(false, settings, spool, "--no-worker") }},
+		{"small+worker", func() time.Duration { s, dir := well.fresh(b, dir); return hook(true, s, dir) }},
+		{"hook+worker", func() time.Duration { s, dir := well.fresh(b, dir); return hook(false, s, dir) }},
+		{"hook+worker-hanging", func() time.Duration { s, dir := hangs.fresh(b, hangDir); return hook(false, s, dir) }},
 		{"tutorial", func() time.Duration {
 			return timed(b, append([]string{"PATH=" + os.Getenv("PATH"), "TJ_URL=" + well.tj.URL(), "TJ_KEY=" + well.tj.Key(), "SLACK_URL=" + well.slack.URL()}, env...),
 				"bash", "-c", tutorial)
@@ -144,6 +162,8 @@ func BenchmarkLogin(b *testing.B) {
 	for _, w := range ways {
 		b.ReportMetric(median(took[w.name]), w.name+"-ms")
 	}
+	b.ReportMetric((median(took["small"])-base)/(median(took["bare"])-base), "small/bare")
+	b.ReportMetric((median(took["hook"])-base)/(median(took["bare"])-base), "hook/bare")
 	extra := median(took["hook+worker"]) - base
 	if slow := took["tutorial"]; slow != nil {
 		b.ReportMetric((median(slow)-base)/extra, "tutorial/hook+worker")

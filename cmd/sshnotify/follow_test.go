@@ -232,7 +232,7 @@ func TestFollowWaitsForTheLock(t *testing.T) {
 	// It is up, since a service manager would not wait as long as a worker may.
 	second := s.serve()
 	second.expect("READY=1")
-	if r := s.deliver(); r.code != 0 || !strings.Contains(r.stderr, "another worker is at it") {
+	if r := s.deliver(); r.code != 0 || !strings.Contains(r.stderr, "another worker is already running") {
 		t.Errorf("deliver beside a service: %+v", r)
 	}
 	s.login("alice", aliceIP)

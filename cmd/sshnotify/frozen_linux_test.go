@@ -48,9 +48,14 @@ func freeze(t *testing.T, dir string) (thaw func()) {
 // event is kept in the overflow, and told once, even where the spool gets it in
 // the end.
 func TestPromise1ASpoolThatDoesNotAnswer(t *testing.T) {
+	eachHook(t, testPromise1ASpoolThatDoesNotAnswer)
+}
+
+func testPromise1ASpoolThatDoesNotAnswer(t *testing.T, small bool) {
 	e2e(t)
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
+	s.small = small
 	b := newSandbox(t)
 	within := b.within()
 	for _, dir := range []string{"", "new", "cur", "tmp", "failed"} {

@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/standin"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // alice's address, and what its stand-in says of it: 72, HIGH.
@@ -112,7 +112,11 @@ func (x *text) String() string {
 // start runs the program in the background, until the test ends at the latest.
 func (s *site) start(c call) *process {
 	s.t.Helper()
-	line := append(append(append([]string(nil), c.within...), binary), c.args...)
+	program := append([]string{binary}, c.args...)
+	if s.small && len(c.args) > 0 && c.args[0] == "hook" {
+		program = append([]string{smallHook}, c.args[1:]...)
+	}
+	line := slices.Concat(c.within, program)
 	p := &process{t: s.t, ended: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	p.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
@@ -223,8 +227,16 @@ func (s *site) reconfigure(old, new string) {
 // remembered on disk, over workers.
 func (s *site) forgetPace() {
 	s.t.Helper()
-	err := os.Remove(filepath.Join(s.state, "destination-slack.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	db, err := store.Open(filepath.Join(s.state, store.FileName), store.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Write(s.t.Context(), store.BatchLimit, func(t *store.Tx) error {
+		_, err := t.Exec(`DELETE FROM state WHERE kind = 'destination'`)
+		return err
+	})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -49,12 +49,15 @@ func idsOf(t *testing.T, pid int) []string {
 
 // The hook of su has the caller's real uid. Neither it nor its worker may be the
 // caller's to signal, and the caller's home and environment count for nothing.
-func TestAttackSuCaller(t *testing.T) {
+func TestAttackSuCaller(t *testing.T) { eachHook(t, testAttackSuCaller) }
+
+func testAttackSuCaller(t *testing.T, small bool) {
 	t.Parallel()
 	caller := asCaller(t)
 	o, release := hanging(t)
 	defer release()
 	s := newSwiftSite(t, o, forgetful)
+	s.small = small
 	t.Cleanup(s.endWorkers)
 	b := newSandbox(t)
 	home := swiftDir(t)
@@ -125,7 +128,9 @@ func TestAttackTwoUsersAtOnce(t *testing.T) {
 }
 
 // A user's own limits come along through su and sudo.
-func TestAttackLimits(t *testing.T) {
+func TestAttackLimits(t *testing.T) { eachHook(t, testAttackLimits) }
+
+func testAttackLimits(t *testing.T, small bool) {
 	t.Parallel()
 	caller := asCaller(t)
 	if _, err := exec.LookPath("prlimit"); err != nil {
@@ -139,6 +144,7 @@ func TestAttackLimits(t *testing.T) {
 		t.Run(limit, func(t *testing.T) {
 			t.Parallel()
 			s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
+			s.small = small
 			t.Cleanup(s.endWorkers)
 			b := newSandbox(t)
 			r := s.do(call{
@@ -212,14 +218,14 @@ func TestAWorkerThatIsStoppedIsNoticed(t *testing.T) {
 // nor follows it: the login is told, and the thing is moved aside and said.
 func TestAttackStateFiles(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"told", "destination-slack.json", "destination-slack.json.lock", "history.db", "history.db-wal", "history.db-journal", "history.db-shm"} {
+	for _, name := range []string{"told-01234567.jsonl", "destination-slack.json", "destination-slack.json.lock", "history.db", "history.db-wal", "history.db-journal", "history.db-shm"} {
 		for what, put := range map[string]func(path, victim string) error{
 			"a FIFO":   func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
 			"a link":   func(path, victim string) error { return os.Symlink(victim, path) },
 			"a folder": func(path, _ string) error { return os.Mkdir(path, 0o700) },
 		} {
 			t.Run(name+" is "+what, func(t *testing.T) {
-				sample(t, name+" is "+what, "told is a link", "destination-slack.json is a FIFO", "history.db is a link", "history.db-wal is a folder")
+				sample(t, name+" is "+what, "told-01234567.jsonl is a link", "destination-slack.json is a FIFO", "history.db is a link", "history.db-wal is a folder")
 				t.Parallel()
 				s := newSwiftSite(t, standin.SlackOptions{}, "")
 				b := newSandbox(t)
@@ -233,13 +239,6 @@ func TestAttackStateFiles(t *testing.T) {
 				}
 				login("alice", "203.0.113.7")
 				path := filepath.Join(s.state, name)
-				if name == "told" {
-					files, err := filepath.Glob(filepath.Join(s.state, "told-*.jsonl"))
-					if err != nil || len(files) != 1 {
-						t.Fatal(files, err)
-					}
-					path = files[0]
-				}
 				victim := filepath.Join(s.dir, "victim")
 				if err := os.WriteFile(victim, []byte("untouched"), 0o600); err != nil {
 					t.Fatal(err)

@@ -17,9 +17,10 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// binary is the real program, built once for all tests of this package, as a
-// release is: static, without cgo.
-var binary string
+// binary is the real program, and smallHook the small one that does what its hook
+// command does, both built once for all tests of this package, as a release is:
+// static, without cgo.
+var binary, smallHook string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -35,8 +36,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	binary = filepath.Join(dir, "sshnotify")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".")
+	binary, smallHook = filepath.Join(dir, "sshnotify"), filepath.Join(dir, "sshnotify-hook")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, ".", "../sshnotify-hook")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -95,6 +96,18 @@ type site struct {
 	state    string
 	settings string
 	slack    *standin.Slack
+	small    bool // the hook is the small program
+}
+
+// eachHook runs a test for both programs that may stand in a line of PAM. The
+// everyday run does with the small one for what takes long.
+func eachHook(t *testing.T, test func(t *testing.T, small bool)) {
+	t.Parallel()
+	t.Run("sshnotify-hook", func(t *testing.T) { test(t, true) })
+	t.Run("sshnotify hook", func(t *testing.T) {
+		sample(t, t.Name(), "TestPromise1TheHookAsksNobody/sshnotify_hook", "TestPromise1WithServicesThatHang/sshnotify_hook")
+		test(t, false)
+	})
 }
 
 // forgetful switches the memory off, for tests that look at every word of a

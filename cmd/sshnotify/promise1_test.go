@@ -19,9 +19,12 @@ import (
 // is busy with other tests. The benchmark says what it takes.
 const atOnce = 2 * time.Second
 
-func TestPromise1TheHookAsksNobody(t *testing.T) {
+func TestPromise1TheHookAsksNobody(t *testing.T) { eachHook(t, testPromise1TheHookAsksNobody) }
+
+func testPromise1TheHookAsksNobody(t *testing.T, small bool) {
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
+	s.small = small
 	s.login("bob", netip.MustParseAddr("203.0.113.8")) // the first hook makes the folders
 	file := filepath.Join(s.dir, "trace")
 	r := s.do(call{
@@ -49,7 +52,7 @@ func TestPromise1TheHookAsksNobody(t *testing.T) {
 				return true
 			}
 		}
-		return path == binary || path == s.spool || !strings.HasPrefix(path, "/") // within the spool
+		return path == binary || path == smallHook || path == s.spool || !strings.HasPrefix(path, "/") // within the spool
 	}
 	opened := slices.Concat(paths(calls["open"]), paths(calls["openat"]), paths(calls["stat"]), paths(calls["newfstatat"]), paths(calls["readlink"]), paths(calls["readlinkat"]))
 	if len(opened) < 5 {
@@ -84,7 +87,9 @@ func callOrder(t *testing.T, file string, names ...string) []string {
 
 // Whatever is in the environment and on the command line, the login goes on,
 // at once and unseen.
-func TestPromise1ALoginNeverWaits(t *testing.T) {
+func TestPromise1ALoginNeverWaits(t *testing.T) { eachHook(t, testPromise1ALoginNeverWaits) }
+
+func testPromise1ALoginNeverWaits(t *testing.T, small bool) {
 	t.Parallel()
 	usual := pamEnv("open_session", "alice", aliceIP)
 	with := func(more ...string) []string { return append(more, usual...) }
@@ -123,6 +128,7 @@ func TestPromise1ALoginNeverWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSwiftSite(t, standin.SlackOptions{}, "")
+			s.small = small
 			b := newSandbox(t) // where the flag is not understood, the host's own spool is taken
 			if row.args == nil {
 				row.args = line()
@@ -177,7 +183,9 @@ const (
 
 // A host on which something is broken: the login goes on, and the event is kept
 // somewhere as long as there is any place for it.
-func TestPromise1OnABrokenHost(t *testing.T) {
+func TestPromise1OnABrokenHost(t *testing.T) { eachHook(t, testPromise1OnABrokenHost) }
+
+func testPromise1OnABrokenHost(t *testing.T, small bool) {
 	t.Parallel()
 	line := []string{"hook", "--no-worker", "--spool", "SPOOL"}
 	elsewhere := []string{"hook", "--no-worker", "--spool", "SPOOL/gone"}
@@ -205,6 +213,7 @@ func TestPromise1OnABrokenHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSwiftSite(t, standin.SlackOptions{}, "")
+			s.small = small
 			b := newSandbox(t)
 			if strings.HasSuffix(name, "that hangs") {
 				b.hang()
@@ -281,10 +290,13 @@ func (b *sandbox) hang() {
 }
 
 // Services that hang hold up the worker, and nobody else.
-func TestPromise1WithServicesThatHang(t *testing.T) {
+func TestPromise1WithServicesThatHang(t *testing.T) { eachHook(t, testPromise1WithServicesThatHang) }
+
+func testPromise1WithServicesThatHang(t *testing.T, small bool) {
 	t.Parallel()
 	_, provider := newThreatJammer(t, standin.ThreatJammerOptions{Hang: true})
 	s := newSwiftSite(t, standin.SlackOptions{Hang: true}, provider+"[enrich]\ntimeout = \"200ms\"\n")
+	s.small = small
 	for i := range 3 {
 		start := time.Now()
 		r := s.do(call{

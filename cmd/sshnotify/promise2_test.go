@@ -75,8 +75,13 @@ func TestPromise2AKilledWorkerLosesNothing(t *testing.T) {
 
 // A hook that is killed at any instant leaves a whole event or none.
 func TestPromise2AKilledHookLeavesNoHalfEvent(t *testing.T) {
+	eachHook(t, testPromise2AKilledHookLeavesNoHalfEvent)
+}
+
+func testPromise2AKilledHookLeavesNoHalfEvent(t *testing.T, small bool) {
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
+	s.small = small
 	kills := 20
 	if endToEnd() {
 		kills = 60

@@ -50,7 +50,9 @@ func queueSignals(t *testing.T, uid, many int) (stop func()) {
 // How many signals wait is counted for each user, and the hook of su needs a few
 // for its threads while it is the caller's still: with as many waiting as the
 // limit allows it would try for ever, until the caller kills it.
-func TestAttackQueuedSignals(t *testing.T) {
+func TestAttackQueuedSignals(t *testing.T) { eachHook(t, testAttackQueuedSignals) }
+
+func testAttackQueuedSignals(t *testing.T, small bool) {
 	t.Parallel()
 	asCaller(t)
 	if b, err := os.ReadFile("/proc/self/status"); err != nil || !roomForSignals(string(b), 4096) {
@@ -59,6 +61,7 @@ func TestAttackQueuedSignals(t *testing.T) {
 	stop := queueSignals(t, crowdedUID, 4096)
 	defer stop()
 	s := newSwiftSite(t, standin.SlackOptions{}, forgetful)
+	s.small = small
 	t.Cleanup(s.endWorkers)
 	b := newSandbox(t)
 	caller := []string{"setpriv", "--ruid", strconv.Itoa(crowdedUID), "--rgid", strconv.Itoa(crowdedUID), "--clear-groups", "--"}

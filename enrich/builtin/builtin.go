@@ -20,7 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-//go:generate go run github.com/sshnotify/sshnotify/internal/geodata -out builtin.mmdb
+//go:generate go run github.com/sshnotify/sshnotify/tools/geodata -out builtin.mmdb
 
 //go:embed builtin.mmdb
 var data []byte

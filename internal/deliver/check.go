@@ -6,6 +6,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // How long an event may wait: a retry is due after a quarter of an hour at
@@ -76,6 +77,45 @@ func QueueCheck(s *spool.Spool, stuck string) doctor.Check {
 			r.Warn("worker", again+r.Command("deliver --once"), "none is running, and events wait")
 		case !r.Host:
 			r.OK("worker", "none is running, and none is needed now")
+		}
+	}}
+}
+
+// DestinationsCheck checks how each of the destinations stands, and when it was
+// last sent something, by the database in a file.
+func DestinationsCheck(file string, names []string) doctor.Check {
+	return doctor.Check{Needs: doctor.NeedsSettings, Run: func(ctx context.Context, r *doctor.Report) {
+		last, states := map[string]time.Time{}, map[string]DestinationState{}
+		if db, err := store.Open(file, store.Options{ReadOnly: true}); err == nil {
+			defer db.Close()
+			events, _ := ReadDelivered(ctx, db, "", time.Time{})
+			for _, e := range events {
+				for _, s := range e.Sent {
+					if s.At.After(last[s.Dest]) {
+						last[s.Dest] = s.At
+					}
+				}
+			}
+			for _, name := range names {
+				states[name], _ = ReadDestination(db, name)
+			}
+		}
+		for _, dest := range names {
+			name, st := "destination "+dest, states[dest]
+			when := "when it was last told something is not known"
+			if at := last[dest]; !at.IsZero() {
+				when = "last told " + r.Ago(at)
+			} else if !st.Pace.Until.IsZero() {
+				when += "; last tried " + r.Ago(st.Pace.Until.Add(-st.Pace.For))
+			}
+			switch left := st.Limited.Left(r.Now); {
+			case !st.Broken.IsZero():
+				r.Fail(name, r.Command("test"), "broken since %s; %s", doctor.Stamp(st.Broken), when)
+			case left > 0:
+				r.Warn(name, r.Command("queue"), "it asked to be left alone for %v; %s", left.Round(time.Second), when)
+			default:
+				r.OK(name, "%s", when)
+			}
 		}
 	}}
 }

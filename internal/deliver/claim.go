@@ -14,7 +14,7 @@ import (
 )
 
 // loadCur takes up what an earlier worker had claimed.
-func (w *worker) loadCur(h hurry) error {
+func (w *worker) loadCur(h retryNow) error {
 	names, err := w.q.List()
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (w *worker) loadCur(h hurry) error {
 		}
 	}
 	h.join(w.asked)
-	w.reload, w.asked = false, hurry{} // it is being done
+	w.reload, w.asked = false, retryNow{} // it is being done
 	if names, err = w.q.List(); err != nil {
 		return err
 	}
@@ -43,13 +43,13 @@ func (w *worker) loadCur(h hurry) error {
 		} else if isMessage(name) {
 			messages = append(messages, name)
 		} else if !isRequest(name) {
-			w.refuse(name, errors.New("no hook and no worker gives such a name"))
+			w.refuse(name, errors.New("not a name that a hook or a worker uses"))
 		}
 	}
 	for _, name := range messages {
 		w.takeMessage(name)
 	}
-	w.hurry(h)
+	w.retryNow(h)
 	w.evaluateNew()
 	for _, name := range drops {
 		w.carryOut(name)
@@ -58,33 +58,33 @@ func (w *worker) loadCur(h hurry) error {
 	return nil
 }
 
-// hurry is what need not wait any longer.
-type hurry struct {
+// retryNow is what need not wait any longer.
+type retryNow struct {
 	due bool     // all that was put off after a failure
 	all bool     // and all that is held for its repeat window
 	ids []string // these events alone, for either reason
 }
 
-func (h *hurry) join(more hurry) {
+func (h *retryNow) join(more retryNow) {
 	h.due, h.all = h.due || more.due, h.all || more.all
 	h.ids = append(h.ids, more.ids...)
 }
 
-func (h hurry) has(it *item) bool { return h.all || slices.Contains(h.ids, it.e.ID) }
+func (h retryNow) has(it *item) bool { return h.all || slices.Contains(h.ids, it.e.ID) }
 
-// hurry makes due what an earlier worker put off, but not what a destination
+// retryNow makes due what an earlier worker put off, but not what a destination
 // itself asked for by Retry-After.
-func (w *worker) hurry(h hurry) {
+func (w *worker) retryNow(h retryNow) {
 	for _, it := range w.items {
 		rushed := h.has(it)
 		it.rushed = it.rushed || rushed
-		for i := range it.parts {
+		for i := range it.deliveries {
 			if h.due || rushed {
-				it.parts[i].Next = state.Hold{}
+				it.deliveries[i].Next = state.Hold{}
 			}
 		}
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		for _, m := range o.failed {
 			if h.due || slices.ContainsFunc(m.items, h.has) {
 				m.Next = state.Hold{}
@@ -179,13 +179,13 @@ func (w *worker) take(id, name string) {
 		w.refuse(name, err)
 		return
 	}
-	// A dead letter that was taken back has parts; a second report has none.
-	if t := w.ledger.byID[id]; t != nil && !(t.Dead && len(r.Parts) > 0) {
-		w.Log.Debug("told before", "id", id)
+	// A dead letter that was taken back has deliveries; a second report has none.
+	if t := w.delivered.byID[id]; t != nil && !(t.Dead && len(r.Deliveries) > 0) {
+		w.Log.Debug("delivered before", "id", id)
 		w.remove(name)
 		return
 	}
-	it := &item{e: r.Event, parts: r.Parts, sorted: len(r.Parts) > 0, rushed: w.Flush}
+	it := &item{e: r.Event, deliveries: r.Deliveries, sorted: len(r.Deliveries) > 0, rushed: w.Flush}
 	w.items[id] = it
 	w.rejoin(it)
 	w.fresh = append(w.fresh, it)
@@ -210,8 +210,8 @@ func (w *worker) evaluateNew() {
 	for _, it := range fresh {
 		w.evaluate(it)
 	}
-	if len(fresh) > 1 && w.settle.IsZero() && len(w.lookups) > 0 {
-		w.settle = time.Now().Add(w.set.EnrichTimeout + settleExtra)
+	if len(fresh) > 1 && w.lookupGrace.IsZero() && len(w.lookups) > 0 {
+		w.lookupGrace = time.Now().Add(w.set.EnrichTimeout + lookupGraceExtra)
 	}
 }
 

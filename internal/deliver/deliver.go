@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Mode says when Run returns.
@@ -56,7 +57,7 @@ type Settings struct {
 	// Public are the names of the targets that others read: they get nothing but
 	// what is meant for them.
 	Public []string
-	// Enrich gives the facts about an address; it must not fail, must return
+	// Enrich returns the facts about an address; it must not fail, must return
 	// soon after its own time limit, and is called concurrently. Nil: nothing
 	// is looked up.
 	Enrich        func(context.Context, netip.Addr) event.Facts
@@ -65,7 +66,7 @@ type Settings struct {
 	Memory        Memory            // nil: nothing is remembered
 	Host          string            // replaces the event's, when set
 	Labels        map[string]string // of this host
-	// Owner gives whose key a login was made with, empty where nobody knows;
+	// Owner returns whose key a login was made with, empty where nobody knows;
 	// KnownKeys says that there is a list of owners at all. Nil: nobody's.
 	Owner        func(event.Event) string
 	KnownKeys    bool
@@ -76,27 +77,20 @@ type Settings struct {
 	Unusual  bool
 	DigestAt time.Duration
 	Window   time.Duration // of grouping; 0: none
-	Close    func()        // called when these settings are done with; may be nil
 	Zone     *time.Location
 	Runbook  string
-}
-
-func (s Settings) end() {
-	if s.Close != nil {
-		s.Close()
-	}
 }
 
 // Memory remembers logins. It must return soon: the queue waits for it. An
 // error means that it does not know, or has not kept something, and must never
 // keep an event from being told. It is used by one goroutine.
 type Memory interface {
-	// Recall gives what is remembered of logins before this one.
+	// Recall returns what is remembered of logins before this one.
 	Recall(event.Event, event.Facts) (event.Memory, error)
 	// Remember keeps a login. A usual one is to be told in the daily digest.
 	// Keeping one twice is keeping it once.
 	Remember(event.Event, event.Facts, event.Verdict, bool) error
-	// Digest gives the rows of the usual logins before a time that no digest had
+	// Digest returns the rows of the usual logins before a time that no digest had
 	// yet, and the id of the digest that is to tell them, which stays the same
 	// until Digested. No rows: there is nothing to tell.
 	Digest(before time.Time) (Digest, error)
@@ -118,9 +112,10 @@ type Job struct {
 	// Flush: nothing is held for its repeat window, and the digest of usual
 	// logins is made now.
 	Flush    bool
-	StateDir string
-	Hostname string // the kernel's, for sshnotify's own notes
-	// Load gives the settings: once at the start, and again for every value
+	Store    *store.DB // Run closes it
+	StateDir string    // where the files of earlier versions are
+	Hostname string    // the kernel's, for sshnotify's own notes
+	// Load returns the settings: once at the start, and again for every value
 	// from Reload. If it fails at the start Run returns its error; later, the
 	// settings before it stay.
 	Load   func() (Settings, error)
@@ -132,7 +127,7 @@ type Job struct {
 	Status func(Status) // told around a reload; may be nil
 	Log    *slog.Logger
 	Alarm  func(string) // says a thing out loud in the system log; may not block long
-	// NewWatcher gives a channel that gets a value when something may be new in
+	// NewWatcher returns a channel that gets a value when something may be new in
 	// the folders; nil, or an error, leaves the slow poll.
 	NewWatcher func(dirs []string) (<-chan struct{}, func(), error)
 	// Alive tells whether a session's sshd still runs, and whether that is sure.
@@ -148,7 +143,7 @@ const maxIdle = 3
 // Run works the queue as the mode says. It returns nil when nothing is left or
 // the context ended (a message under way is finished first, within
 // sendTimeout), ErrWaiting when something is left, spool.ErrLocked when
-// another worker is at it.
+// another worker is already running.
 func Run(ctx context.Context, j Job) error {
 	if j.room == 0 {
 		j.room = maxItems
@@ -157,7 +152,7 @@ func Run(ctx context.Context, j Job) error {
 	if err != nil {
 		return err
 	}
-	defer func() { set.end() }()
+	defer func() { _ = j.Store.Close() }()
 	idle := 0
 	for {
 		q, err := j.lock(ctx)
@@ -237,7 +232,7 @@ func (j *Job) ready() {
 // says how many events are left, and how many files were claimed.
 func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, claimed int, err error) {
 	first := true
-	var h hurry
+	var h retryNow
 	for {
 		w, err := newWorker(j, q, *set, h)
 		if err != nil {
@@ -262,7 +257,6 @@ func (j *Job) work(ctx context.Context, q *spool.Queue, set *Settings) (left, cl
 			j.Log.Error("the new settings are not used", "error", err)
 			j.Alarm(fmt.Sprintf("the new settings are wrong, the old ones stay: %v", err))
 		} else {
-			set.end()
 			*set = s
 			j.Log.Info("settings reloaded")
 		}

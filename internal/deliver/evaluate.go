@@ -63,7 +63,7 @@ func (w *worker) learn(f finding) {
 	}
 	delete(w.lookups, f.ip)
 	if len(w.lookups) == 0 {
-		w.settle = time.Time{}
+		w.lookupGrace = time.Time{}
 	}
 }
 
@@ -79,7 +79,7 @@ func (w *worker) judge(it *item) {
 		it.stage = ready
 		w.finish(it, true)
 	} else {
-		w.address(it, func(o *outlet) bool { return true })
+		w.address(it, func(o *destQueue) bool { return true })
 	}
 	w.release(it)
 }
@@ -90,7 +90,7 @@ func (w *worker) evaluateLogout(it *item) {
 	login := w.sessions[key(it.e.Session)]
 	switch {
 	case login == nil:
-		w.judgeLogout(it, w.ledger.session(it.e.Session))
+		w.judgeLogout(it, w.delivered.session(it.e.Session))
 	case login.stage != ready:
 		it.stage = behindLogin
 		w.behind[login.e.ID] = append(w.behind[login.e.ID], it)
@@ -98,10 +98,10 @@ func (w *worker) evaluateLogout(it *item) {
 		// Each destination gets it after the login. One that is out of order
 		// keeps it from no other.
 		it.after = login
-		t := w.told(login, false)
-		for _, p := range login.parts {
+		t := w.deliveredOf(login, false)
+		for _, p := range login.deliveries {
 			if p.pending() {
-				t.Sent = append(t.Sent, sentTo{Dest: p.Dest})
+				t.Sent = append(t.Sent, Sent{Dest: p.Dest})
 			}
 		}
 		w.judgeLogout(it, t)
@@ -119,7 +119,7 @@ func (w *worker) release(login *item) {
 	}
 }
 
-func (w *worker) judgeLogout(it *item, login *told) {
+func (w *worker) judgeLogout(it *item, login *Delivered) {
 	it.login = login
 	if login != nil {
 		it.verdict = login.Verdict
@@ -139,7 +139,7 @@ func (w *worker) judgeLogout(it *item, login *told) {
 		w.finish(it, false)
 		return
 	}
-	w.address(it, func(o *outlet) bool {
+	w.address(it, func(o *destQueue) bool {
 		if login == nil {
 			return true
 		}
@@ -148,33 +148,33 @@ func (w *worker) judgeLogout(it *item, login *told) {
 	})
 }
 
-// address gives the item a part for each destination that must get it. Parts
+// address returns the item a delivery for each destination that must get it. Those
 // that it has from an earlier worker stay as far as they are.
-func (w *worker) address(it *item, wanted func(*outlet) bool) {
+func (w *worker) address(it *item, wanted func(*destQueue) bool) {
 	it.stage = ready
-	kept := it.parts[:0:0]
-	for _, p := range it.parts {
-		if !p.pending() || w.outlet(p.Dest) != nil {
+	kept := it.deliveries[:0:0]
+	for _, p := range it.deliveries {
+		if !p.pending() || w.queueFor(p.Dest) != nil {
 			kept = append(kept, p)
 			continue
 		}
 		w.Log.Warn("an event's destination is not in the settings any more", "id", it.e.ID, "destination", p.Dest)
 	}
-	it.parts = kept
+	it.deliveries = kept
 	routed := w.set.Routed(it.e, it.verdict)
-	for _, o := range w.outlets {
-		if p := it.part(o.name); p != nil {
+	for _, o := range w.queues {
+		if p := it.deliveryTo(o.name); p != nil {
 			if p.pending() {
 				o.add(it, !p.Since.IsZero())
 			} else if !p.Done.IsZero() {
-				w.openGroup(o, groupKey(it.e), p.Done, it.verdict.Severity)
+				w.openWindow(o, groupKey(it.e), p.Done, it.verdict.Severity)
 			}
 			continue
 		}
 		if it.sorted || !wanted(o) || !slices.Contains(routed, o.name) || it.e.Alert != nil && it.e.Alert.Except == o.name {
 			continue
 		}
-		it.parts = append(it.parts, part{Dest: o.name})
+		it.deliveries = append(it.deliveries, delivery{Dest: o.name})
 		o.add(it, false)
 	}
 	if it.finished() {
@@ -182,8 +182,8 @@ func (w *worker) address(it *item, wanted func(*outlet) bool) {
 	}
 }
 
-func (w *worker) outlet(name string) *outlet {
-	for _, o := range w.outlets {
+func (w *worker) queueFor(name string) *destQueue {
+	for _, o := range w.queues {
 		if o.name == name {
 			return o
 		}
@@ -191,17 +191,17 @@ func (w *worker) outlet(name string) *outlet {
 	return nil
 }
 
-// told is what is remembered of an item.
-func (w *worker) told(it *item, ignored bool) *told {
-	t := &told{
+// deliveredOf returns what is remembered of an item.
+func (w *worker) deliveredOf(it *item, ignored bool) *Delivered {
+	t := &Delivered{
 		ID: it.e.ID, Time: it.e.Time, At: time.Now().UTC(), Kind: it.e.Kind, Via: it.e.Via, Session: it.e.Session,
 		User: it.e.User, Host: it.e.Host, Service: it.e.Service, IP: addrString(it.e.Remote.IP),
 		Group: groupKey(it.e), Verdict: it.verdict, Ignored: ignored, Dead: it.dead(), Of: it.of,
 	}
 	t.Verdict.Reasons = nil
-	for _, p := range it.parts {
+	for _, p := range it.deliveries {
 		if !p.Done.IsZero() {
-			t.Sent = append(t.Sent, sentTo{p.Dest, p.Done})
+			t.Sent = append(t.Sent, Sent{p.Dest, p.Done})
 		}
 	}
 	return t
@@ -216,15 +216,15 @@ func (w *worker) finish(it *item, ignored bool) {
 	if it.dead() {
 		// Kept in failed/ before it is remembered as done with: the other way
 		// round, a kill in between would lose it.
-		if err := w.bury(it); err != nil {
+		if err := w.deadLetter(it); err != nil {
 			w.Log.Error("a dead letter can't be kept in failed/, the next worker tries it again", "id", it.e.ID, "error", err)
 			return
 		}
 	}
 	// Remembered before it is removed: the other way round, a kill in between
 	// would let a nested shell tell the login again.
-	if err := w.ledger.add(w.told(it, ignored)); err != nil {
-		w.Log.Error("a told event can't be remembered", "id", it.e.ID, "error", err)
+	if err := w.delivered.add(w.deliveredOf(it, ignored)); err != nil {
+		w.Log.Error("a delivered event can't be recorded", "id", it.e.ID, "error", err)
 	}
 	if !it.dead() {
 		w.remove(eventFile(it.e.ID))

@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // fakeDest is a destination that a test scripts. fail decides on the n-th
@@ -98,6 +99,18 @@ func newBench(t *testing.T, dests ...channel.Channel) *bench {
 	return b
 }
 
+// openStore opens the database of a state folder.
+func openStore(t *testing.T, stateDir string) *store.DB {
+	t.Helper()
+	db, err := store.Open(filepath.Join(stateDir, store.FileName), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.BePatient(30)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // quickDir gives a folder in memory where there is one: thousands of syncs to a
 // busy disk take a minute, and the spool's own tests look at those.
 func quickDir(t *testing.T) string {
@@ -119,7 +132,7 @@ func (b *bench) said() []string {
 
 func (b *bench) job(m Mode) Job {
 	return Job{
-		Spool: b.spool, Mode: m, StateDir: b.state, Hostname: "db1",
+		Spool: b.spool, Mode: m, Store: openStore(b.t, b.state), StateDir: b.state, Hostname: "db1",
 		Load: func() (Settings, error) { return b.set, nil },
 		Log:  slog.New(slog.NewTextHandler(&b.log, nil)),
 		Alarm: func(s string) {
@@ -206,7 +219,10 @@ func logout(of event.Event) event.Event {
 	return e
 }
 
-type addr = netip.Addr
+type (
+	addr  = netip.Addr
+	alert = event.Alert
+)
 
 // start runs a job in the background; the function that it returns ends it.
 func start(t *testing.T, j Job) (stop func()) {

@@ -1,40 +1,33 @@
 package deliver
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // Holds are the repeat windows that are open, by group key and destination.
-type Holds map[string]map[string]group
+type Holds map[string]map[string]repeatWindow
 
-// ReadHolds gives the windows of what was told lately of a spool. Without a list
-// that can be read there are none.
-func ReadHolds(stateDir, spoolDir string, window time.Duration, now time.Time) Holds {
+// ReadHolds returns the windows of what was delivered lately of a spool. Without
+// a database that can be read there are none.
+func ReadHolds(ctx context.Context, db *store.DB, spoolDir string, window time.Duration, now time.Time) Holds {
 	h := Holds{}
-	// The folder is the worker's, and whoever asks may be root.
-	b, err := state.ReadFile(ledgerPath(stateDir, spoolDir), maxLedger)
+	all, err := ReadDelivered(ctx, db, spoolDir, now.Add(-window))
 	if err != nil {
 		return h
 	}
-	for line := range bytes.Lines(b) {
-		var t told
-		if json.Unmarshal(line, &t) != nil || !event.ValidID(t.ID) {
-			continue
-		}
+	for _, t := range all {
 		for _, s := range t.Sent {
 			if end := s.At.Add(window); !end.After(now) || s.At.After(now) {
 				continue
 			}
 			if h[t.Group] == nil {
-				h[t.Group] = map[string]group{}
+				h[t.Group] = map[string]repeatWindow{}
 			}
 			if g, ok := h[t.Group][s.Dest]; !ok || s.At.After(g.at) {
-				h[t.Group][s.Dest] = group{s.At.Add(window), t.Verdict.Severity}
+				h[t.Group][s.Dest] = repeatWindow{s.At.Add(window), t.Verdict.Severity}
 			}
 		}
 	}
@@ -49,8 +42,8 @@ func (h Holds) Until(r Record) time.Time {
 		if n := r.Event.Note(); n != nil && n.Severity > g.severity || r.Verdict.Severity > g.severity {
 			continue // worse than what was told
 		}
-		waits := len(r.Parts) == 0
-		for _, p := range r.Parts {
+		waits := len(r.Deliveries) == 0
+		for _, p := range r.Deliveries {
 			waits = waits || p.Dest == dest && p.pending() && p.Since.IsZero()
 		}
 		if waits && g.at.After(until) {

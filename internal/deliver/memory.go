@@ -10,14 +10,14 @@ import (
 	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
-// forgetfulFor is how long a memory that failed is left alone, so that a
+// historyRest is how long a memory that failed is left alone, so that a
 // backlog does not wait for it once an event.
-const forgetfulFor = 30 * time.Second
+const historyRest = 30 * time.Second
 
 // digestRetry is how long a digest that could not be made is put off.
 const digestRetry = 10 * time.Minute
 
-// recall asks the memory about a login, and gives whose key it was.
+// recall asks the memory about a login, and returns whose key it was.
 func (w *worker) recall(it *item) (owner string) {
 	if it.e.Kind != event.KindLogin {
 		return ""
@@ -31,7 +31,7 @@ func (w *worker) recall(it *item) (owner string) {
 	}
 	m, err := w.set.Memory.Recall(it.e, it.facts)
 	if err != nil {
-		w.forgetful(err)
+		w.historyDown(err)
 		return owner
 	}
 	it.memory = m
@@ -56,7 +56,7 @@ func (s Settings) Quiet(in policy.Input, v event.Verdict) string {
 	return ""
 }
 
-// Routed gives the names of the destinations that an event is for. Where it or a
+// Routed returns the names of the destinations that an event is for. Where it or a
 // rule names some, those get it, whatever their least severity; names that are
 // not in the settings any more name none. A public destination gets nothing but
 // what names it.
@@ -93,32 +93,32 @@ func (w *worker) remember(it *item, quiet bool) bool {
 	if !remembered(it.e) || w.set.Memory == nil {
 		return true
 	}
-	err := errForgetful
+	err := errHistoryDown
 	if w.remembers() {
 		err = w.set.Memory.Remember(it.e, it.facts, it.verdict, quiet)
 	}
 	if err == nil {
 		return true
 	}
-	if !errors.Is(err, errForgetful) {
-		w.forgetful(err)
+	if !errors.Is(err, errHistoryDown) {
+		w.historyDown(err)
 	}
 	return !w.set.Unusual || !it.verdict.Usual || it.verdict.Ignore || w.set.Ignore != nil && w.set.Ignore(it.e)
 }
 
-var errForgetful = errors.New("the memory is left alone for a while")
+var errHistoryDown = errors.New("the memory is left alone for a while")
 
 func (w *worker) remembers() bool {
-	return w.set.Memory != nil && !time.Now().Before(w.forgetfulUntil)
+	return w.set.Memory != nil && !time.Now().Before(w.historyDownUntil)
 }
 
-// forgetful leaves the memory alone for a while, and says so once a day.
-func (w *worker) forgetful(err error) {
+// historyDown leaves the memory alone for a while, and says so once a day.
+func (w *worker) historyDown(err error) {
 	now := time.Now()
-	w.forgetfulUntil = now.Add(forgetfulFor)
+	w.historyDownUntil = now.Add(historyRest)
 	w.Log.Error("the memory of logins can't be used", "error", err)
-	if now.Sub(w.forgetfulSaid) > 24*time.Hour {
-		w.forgetfulSaid = now
+	if now.Sub(w.historyDownSaid) > 24*time.Hour {
+		w.historyDownSaid = now
 		w.Alarm(fmt.Sprintf("the memory of logins can't be used, so that none is new or usual: %v", err))
 	}
 }
@@ -143,7 +143,7 @@ func (s Settings) zone() *time.Location {
 	return s.Zone
 }
 
-// makeDigest queues the daily digest when it is due. It gives how long until
+// makeDigest queues the daily digest when it is due. It returns how long until
 // it should be asked again.
 func (w *worker) makeDigest(now time.Time) time.Duration {
 	if w.set.Memory == nil {
@@ -174,7 +174,7 @@ func (w *worker) queueDigest(now, due time.Time) error {
 	}
 	// A kill after it was queued, and before that was written down, leads here
 	// again with the same id.
-	if w.items[d.ID] == nil && !w.ledger.has(d.ID) {
+	if w.items[d.ID] == nil && !w.delivered.has(d.ID) {
 		e := event.Event{
 			ID: d.ID, Kind: event.KindDigest, Time: now, Host: w.set.Host, Via: event.ViaSelf,
 			Digest: &event.Digest{Of: event.KindLogin, Rows: d.Rows, First: d.First, Last: d.Last},

@@ -9,24 +9,20 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // message is what one destination gets in one piece. One of a single event has
 // that event's id and no file of its own; the members of any other are written
 // down before the first POST, and stay the same in every retry.
 type message struct {
-	V       int        `json:"v"`
-	ID      string     `json:"id"`
-	Dest    string     `json:"dest"`
-	Members []string   `json:"members"`          // the events it shows
-	Along   []string   `json:"along,omitempty"`  // repeats of earlier messages that it only counts
-	Digest  bool       `json:"digest,omitempty"` //
-	Done    time.Time  `json:"done,omitzero"`    // when the destination took it
-	Since   time.Time  `json:"since,omitzero"`   // of the first try
-	Tries   int        `json:"tries,omitempty"`
-	Next    state.Hold `json:"next,omitzero"`
-	Error   string     `json:"error,omitempty"`
+	V       int       `json:"v"`
+	ID      string    `json:"id"`
+	Dest    string    `json:"dest"`
+	Members []string  `json:"members"`         // the events it shows
+	Along   []string  `json:"along,omitempty"` // repeats of earlier messages that it only counts
+	Digest  bool      `json:"digest,omitempty"`
+	Done    time.Time `json:"done,omitzero"` // when the destination took it
+	attempts
 
 	items     []*item // of Members
 	along     []*item
@@ -62,7 +58,7 @@ func (m *message) weigh(it *item) {
 	}
 }
 
-// all gives every event of the message.
+// all returns every event of the message.
 func (m *message) all() iter.Seq[*item] {
 	return func(yield func(*item) bool) {
 		for _, list := range [][]*item{m.items, m.along} {
@@ -101,8 +97,8 @@ func (w *worker) write(m *message) error {
 		return w.q.Write(messageFile(m.ID), b)
 	}
 	it := m.items[0]
-	if p := it.part(m.Dest); p != nil {
-		p.Since, p.Tries, p.Next, p.Error = m.Since, m.Tries, m.Next, m.Error
+	if p := it.deliveryTo(m.Dest); p != nil {
+		p.attempts = m.attempts
 	}
 	return w.writeItem(it)
 }
@@ -133,7 +129,7 @@ func (w *worker) takeMessage(name string) {
 		return
 	}
 	if err == nil && (name != messageFile(m.ID) || !event.ValidID(m.ID)) {
-		err = errors.New("it is no message")
+		err = errors.New("not a message")
 	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -145,7 +141,7 @@ func (w *worker) takeMessage(name string) {
 	if !m.Done.IsZero() {
 		for _, id := range slices.Concat(m.Members, m.Along) {
 			if it := w.items[id]; it != nil {
-				it.ensurePart(m.Dest).Done = m.Done
+				it.ensureDelivery(m.Dest).Done = m.Done
 				if it.stage == ready { // it is taken up late
 					w.recast(it)
 				}
@@ -154,7 +150,7 @@ func (w *worker) takeMessage(name string) {
 		w.doneMessages = append(w.doneMessages, &m)
 		return
 	}
-	o := w.outlet(m.Dest)
+	o := w.queueFor(m.Dest)
 	if o == nil {
 		w.remove(name)
 		return
@@ -162,12 +158,12 @@ func (w *worker) takeMessage(name string) {
 	// What was dropped since, or is a dead letter, is not there any more.
 	m.items, m.along = w.waiting(m.Dest, m.Members), w.waiting(m.Dest, m.Along)
 	for it := range m.all() {
-		it.ensurePart(m.Dest).msg = &m
+		it.ensureDelivery(m.Dest).msg = &m
 	}
-	o.fresh = slices.DeleteFunc(o.fresh, func(it *item) bool { return it.part(o.name).msg != nil })
+	o.fresh = slices.DeleteFunc(o.fresh, func(it *item) bool { return it.deliveryTo(o.name).msg != nil })
 	if len(m.items) == 0 && slices.ContainsFunc(m.Members, w.isUnread) {
 		for it := range m.all() {
-			it.part(m.Dest).msg = nil
+			it.deliveryTo(m.Dest).msg = nil
 		}
 		w.again(name) // with them
 		return
@@ -175,7 +171,7 @@ func (w *worker) takeMessage(name string) {
 	if len(m.items) == 0 {
 		w.remove(name) // what it counted along goes anew
 		for _, it := range m.along {
-			it.part(m.Dest).msg = nil
+			it.deliveryTo(m.Dest).msg = nil
 		}
 		return
 	}
@@ -183,7 +179,7 @@ func (w *worker) takeMessage(name string) {
 	o.failed = append(o.failed, &m)
 }
 
-// waiting gives those events that a destination has still to get.
+// waiting returns those events that a destination has still to get.
 func (w *worker) waiting(dest string, ids []string) []*item {
 	var out []*item
 	for _, id := range ids {
@@ -191,7 +187,7 @@ func (w *worker) waiting(dest string, ids []string) []*item {
 		if it == nil {
 			continue
 		}
-		if p := it.part(dest); p == nil || p.pending() && p.msg == nil {
+		if p := it.deliveryTo(dest); p == nil || p.pending() && p.msg == nil {
 			out = append(out, it)
 		}
 	}

@@ -14,19 +14,19 @@ import (
 
 // item is an event that waits, in memory.
 type item struct {
-	e       event.Event
-	facts   event.Facts
-	memory  event.Memory
-	owner   string // whose key it is
-	verdict event.Verdict
-	stage   stage
-	parts   []part    // one for each destination that must get it
-	sorted  bool      // the parts are all there are, from an earlier worker
-	rushed  bool      // its repeat window does not hold it
-	login   *told     // of a logout: its login, if it is known
-	after   *item     // of a logout: its login, if that is still to be told somewhere
-	of      string    // of a witness: the login that it saw, or the witness that it repeats
-	due     time.Time // of a witness: when its login must be here
+	e          event.Event
+	facts      event.Facts
+	memory     event.Memory
+	owner      string // whose key it is
+	verdict    event.Verdict
+	stage      stage
+	deliveries []delivery // one for each destination that must get it
+	sorted     bool       // the deliveries are all there are, from an earlier worker
+	rushed     bool       // its repeat window does not hold it
+	login      *Delivered // of a logout: its login, if it is known
+	after      *item      // of a logout: its login, if that is still to be told somewhere
+	of         string     // of a witness: the login that it saw, or the witness that it repeats
+	due        time.Time  // of a witness: when its login must be here
 }
 
 type stage int
@@ -38,38 +38,43 @@ const (
 	ready
 )
 
-// part is how far one destination is with one event.
-type part struct {
-	Dest  string     `json:"dest"`
-	Done  time.Time  `json:"done,omitzero"`
-	Dead  bool       `json:"dead,omitempty"`
-	Since time.Time  `json:"since,omitzero"` // of the first try
-	Tries int        `json:"tries,omitempty"`
-	Next  state.Hold `json:"next,omitzero"`
-	Error string     `json:"error,omitempty"`
+// delivery is how far one destination is with one event.
+type delivery struct {
+	Dest string    `json:"dest"`
+	Done time.Time `json:"done,omitzero"`
+	Dead bool      `json:"dead,omitempty"`
+	attempts
 
 	msg *message // that carries it, once one is formed
 }
 
-func (p *part) pending() bool { return p.Done.IsZero() && !p.Dead }
+// attempts is what came of trying so far.
+type attempts struct {
+	Since time.Time  `json:"since,omitzero"` // of the first try
+	Tries int        `json:"tries,omitempty"`
+	Next  state.Hold `json:"next,omitzero"`
+	Error string     `json:"error,omitempty"`
+}
 
-func (it *item) part(dest string) *part {
-	for i := range it.parts {
-		if it.parts[i].Dest == dest {
-			return &it.parts[i]
+func (p *delivery) pending() bool { return p.Done.IsZero() && !p.Dead }
+
+func (it *item) deliveryTo(dest string) *delivery {
+	for i := range it.deliveries {
+		if it.deliveries[i].Dest == dest {
+			return &it.deliveries[i]
 		}
 	}
 	return nil
 }
 
-// ensurePart gives the part of a destination, and makes it if there is none.
-// The pointer holds until the next part is added.
-func (it *item) ensurePart(dest string) *part {
-	if p := it.part(dest); p != nil {
+// ensureDelivery returns the delivery to a destination, and makes it if there is none.
+// The pointer holds until the next delivery is added.
+func (it *item) ensureDelivery(dest string) *delivery {
+	if p := it.deliveryTo(dest); p != nil {
 		return p
 	}
-	it.parts = append(it.parts, part{Dest: dest})
-	return &it.parts[len(it.parts)-1]
+	it.deliveries = append(it.deliveries, delivery{Dest: dest})
+	return &it.deliveries[len(it.deliveries)-1]
 }
 
 // held reports whether a destination must get something else first.
@@ -77,14 +82,14 @@ func (it *item) held(dest string) bool {
 	if it.after == nil {
 		return false
 	}
-	p := it.after.part(dest)
+	p := it.after.deliveryTo(dest)
 	return p != nil && p.pending()
 }
 
 // finished reports whether no destination still has to get the event.
 func (it *item) finished() bool {
-	for i := range it.parts {
-		if it.parts[i].pending() {
+	for i := range it.deliveries {
+		if it.deliveries[i].pending() {
 			return false
 		}
 	}
@@ -92,8 +97,8 @@ func (it *item) finished() bool {
 }
 
 func (it *item) dead() bool {
-	for i := range it.parts {
-		if it.parts[i].Dead {
+	for i := range it.deliveries {
+		if it.deliveries[i].Dead {
 			return true
 		}
 	}
@@ -104,31 +109,31 @@ func (it *item) dead() bool {
 // that is written as soon as something must be remembered. Until then the
 // event's own file is all there is.
 type Record struct {
-	V       int           `json:"v"`
-	Event   event.Event   `json:"event"`
-	Facts   event.Facts   `json:"facts,omitzero"`
-	Memory  event.Memory  `json:"memory,omitzero"`
-	Owner   string        `json:"owner,omitempty"` // whose key it is
-	Verdict event.Verdict `json:"verdict,omitzero"`
-	Parts   []part        `json:"parts,omitempty"`
+	V          int           `json:"v"`
+	Event      event.Event   `json:"event"`
+	Facts      event.Facts   `json:"facts,omitzero"`
+	Memory     event.Memory  `json:"memory,omitzero"`
+	Owner      string        `json:"owner,omitempty"` // whose key it is
+	Verdict    event.Verdict `json:"verdict,omitzero"`
+	Deliveries []delivery    `json:"parts,omitempty"`
 }
 
 func (it *item) record() ([]byte, error) {
 	return json.Marshal(Record{
-		V: event.Version, Event: it.e, Facts: it.facts, Memory: it.memory, Owner: it.owner, Verdict: it.verdict, Parts: it.parts,
+		V: event.Version, Event: it.e, Facts: it.facts, Memory: it.memory, Owner: it.owner, Verdict: it.verdict, Deliveries: it.deliveries,
 	})
 }
 
 // DecodeRecord reads an event's file, in either form.
 func DecodeRecord(b []byte) (Record, error) {
 	var r struct {
-		V       int             `json:"v"`
-		Event   json.RawMessage `json:"event"`
-		Facts   event.Facts     `json:"facts"`
-		Memory  event.Memory    `json:"memory"`
-		Owner   string          `json:"owner"`
-		Verdict event.Verdict   `json:"verdict"`
-		Parts   []part          `json:"parts"`
+		V          int             `json:"v"`
+		Event      json.RawMessage `json:"event"`
+		Facts      event.Facts     `json:"facts"`
+		Memory     event.Memory    `json:"memory"`
+		Owner      string          `json:"owner"`
+		Verdict    event.Verdict   `json:"verdict"`
+		Deliveries []delivery      `json:"parts"`
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
 		return Record{}, err
@@ -141,17 +146,17 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{V: event.Version, Event: e}, err
 	}
 	e, err := sshauth.Decode(r.Event)
-	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Parts: r.Parts}, err
+	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Deliveries: r.Deliveries}, err
 }
 
 // Tried reports whether each destination has the event or has failed to take it.
 func (r Record) Tried() bool {
-	for _, p := range r.Parts {
+	for _, p := range r.Deliveries {
 		if p.pending() && p.Error == "" {
 			return false
 		}
 	}
-	return len(r.Parts) > 0
+	return len(r.Deliveries) > 0
 }
 
 // maxError is how much of a destination's answer is shown, in characters.
@@ -160,7 +165,7 @@ const maxError = 300
 // Progress says in words how far a record is with each destination.
 func (r Record) Progress() []string {
 	var out []string
-	for _, p := range r.Parts {
+	for _, p := range r.Deliveries {
 		s := event.Clean(p.Dest, maxError) + ": "
 		switch {
 		case !p.Done.IsZero():

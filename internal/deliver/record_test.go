@@ -20,7 +20,7 @@ func TestDecodeRecordOfVersion1(t *testing.T) {
 	if v := r.Verdict; v.Knowledge != event.Unknown || v.Route() != event.Medium || len(v.Reasons) != 1 {
 		t.Errorf("the verdict %+v", v)
 	}
-	if r.Event.Login.Auth.Method != "publickey" || r.Event.V != event.Version || len(r.Parts) != 1 || r.Parts[0].Tries != 2 {
+	if r.Event.Login.Auth.Method != "publickey" || r.Event.V != event.Version || len(r.Deliveries) != 1 || r.Deliveries[0].Tries != 2 {
 		t.Errorf("%+v", r)
 	}
 }

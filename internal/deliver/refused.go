@@ -1,8 +1,7 @@
 package deliver
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
-	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -30,19 +29,21 @@ type refusalsDoc struct {
 	InboxSaid time.Time `json:"inbox_said,omitzero"`
 }
 
-func (w *worker) refusals() (string, refusalsDoc) {
-	sum := sha256.Sum256([]byte(w.Spool.Dir()))
-	path := filepath.Join(w.StateDir, "refused-"+hex.EncodeToString(sum[:4])+".json")
+// kindRefused is the kind of document that a refusalsDoc is; its name is the spool's.
+const kindRefused = "refused"
+
+func (w *worker) refusals() refusalsDoc {
 	if w.refused == nil {
-		doc := state.Read[refusalsDoc](path)
+		doc, _ := store.Load[refusalsDoc](context.Background(), w.Store, kindRefused, w.delivered.spool)
 		w.refused = &doc
 	}
-	return path, *w.refused
+	return *w.refused
 }
 
-func (w *worker) keepRefusals(path string, doc refusalsDoc) {
+func (w *worker) keepRefusals(doc refusalsDoc) {
 	w.refused = &doc
-	if err := state.Write(path, doc); err != nil {
+	err := w.delivered.write(func(t *store.Tx) error { return store.Put(t, kindRefused, w.delivered.spool, doc) })
+	if err != nil {
 		w.Log.Warn("what was said of refused files can't be kept", "error", err)
 	}
 }
@@ -50,7 +51,7 @@ func (w *worker) keepRefusals(path string, doc refusalsDoc) {
 // sayRefused says what the spool refused since the last call, in the system log
 // and by all destinations: the first at once, and more an hour later.
 func (w *worker) sayRefused(now time.Time) {
-	path, doc := w.refusals()
+	doc := w.refusals()
 	before := doc.Pending
 	var first spool.Foreign
 	for _, f := range w.q.Foreign() {
@@ -70,7 +71,7 @@ func (w *worker) sayRefused(now time.Time) {
 	due := now.Sub(doc.Said).Abs() >= refusedEvery
 	if doc.Pending == 0 || !due {
 		if doc.Pending != before {
-			w.keepRefusals(path, doc)
+			w.keepRefusals(doc)
 		}
 		return
 	}
@@ -91,7 +92,7 @@ func (w *worker) sayRefused(now time.Time) {
 		}
 	}
 	doc.Said, doc.Pending = now.UTC(), 0
-	w.keepRefusals(path, doc)
+	w.keepRefusals(doc)
 	w.Alarm(text)
 	w.note(nil, now, event.High, "sshnotify refused a file in its queue", text)
 }

@@ -46,7 +46,7 @@ func (w *worker) carryOut(name string) {
 		undone, err = w.drop(r.IDs)
 	case OpFlush:
 		w.reload = true
-		w.asked.join(hurry{due: true, all: true})
+		w.asked.join(retryNow{due: true, all: true})
 		if w.set.Memory != nil {
 			now := time.Now()
 			err = w.queueDigest(now, now)
@@ -71,13 +71,13 @@ func (w *worker) carryOut(name string) {
 }
 
 // retry takes dead letters back into cur/, all of them where no ids are given,
-// and gives the ids of those that it must try again.
+// and returns the ids of those that it must try again.
 // What waits becomes due by loading everything anew, with the settings that
 // have perhaps been mended: a worker that a hook started has no other way to
 // hear of that.
 func (w *worker) retry(ids []string) (undone []string, err error) {
 	w.reload = true
-	w.asked.join(hurry{due: len(ids) == 0, all: len(ids) == 0, ids: ids})
+	w.asked.join(retryNow{due: len(ids) == 0, all: len(ids) == 0, ids: ids})
 	dead, err := w.q.Failed()
 	if err != nil {
 		return ids, err
@@ -88,7 +88,7 @@ func (w *worker) retry(ids []string) (undone []string, err error) {
 		if !ok || len(ids) > 0 && !slices.Contains(ids, id) {
 			continue
 		}
-		if err := revive(w.q, name); err != nil { // the others go all the same
+		if err := requeue(w.q, name); err != nil { // the others go all the same
 			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
 			if !errors.Is(err, errNoEvent) {
 				undone = append(undone, id)
@@ -99,11 +99,11 @@ func (w *worker) retry(ids []string) (undone []string, err error) {
 }
 
 // errNoEvent is a dead letter that another try is no use for.
-var errNoEvent = errors.New("it is no event")
+var errNoEvent = errors.New("not an event")
 
-// revive takes a dead letter back into cur/, with all its tries before it. One
+// requeue takes a dead letter back into cur/, with all its tries before it. One
 // that waits there already was not moved for good before a kill.
-func revive(q *spool.Queue, name string) error {
+func requeue(q *spool.Queue, name string) error {
 	if _, err := q.Read(name); err == nil {
 		return q.Drop(name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -124,12 +124,12 @@ func revive(q *spool.Queue, name string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoEvent, err)
 	}
-	for i := range r.Parts {
-		if r.Parts[i].Dead {
-			r.Parts[i] = part{Dest: r.Parts[i].Dest}
+	for i := range r.Deliveries {
+		if r.Deliveries[i].Dead {
+			r.Deliveries[i] = delivery{Dest: r.Deliveries[i].Dest}
 		}
 	}
-	it := item{e: r.Event, facts: r.Facts, verdict: r.Verdict, parts: r.Parts}
+	it := item{e: r.Event, facts: r.Facts, verdict: r.Verdict, deliveries: r.Deliveries}
 	if b, err = it.record(); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func revive(q *spool.Queue, name string) error {
 }
 
 // drop ends events without telling them, dead letters and foreign files too,
-// wherever they are, and gives the ids of those that it must try again.
+// wherever they are, and returns the ids of those that it must try again.
 func (w *worker) drop(ids []string) (undone []string, err error) {
 	var errs []error
 	for _, id := range ids {
@@ -164,28 +164,28 @@ func (w *worker) drop(ids []string) (undone []string, err error) {
 // discard ends a waiting event, and reports whether it did. One that is in a
 // message under way stays: it may be told already.
 func (w *worker) discard(it *item) bool {
-	for i := range it.parts {
-		if m := it.parts[i].msg; m != nil && it.parts[i].pending() {
-			if o := w.outlet(it.parts[i].Dest); o != nil && o.inflight == m {
+	for i := range it.deliveries {
+		if m := it.deliveries[i].msg; m != nil && it.deliveries[i].pending() {
+			if o := w.queueFor(it.deliveries[i].Dest); o != nil && o.inflight == m {
 				w.Log.Warn("an event is being sent and can't be dropped", "id", it.e.ID)
 				return false
 			}
 		}
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		for _, m := range o.forget(it) {
 			w.remove(messageFile(m.ID))
 		}
 	}
-	it.parts, it.stage = nil, ready
+	it.deliveries, it.stage = nil, ready
 	w.finish(it, true)
 	w.release(it)
 	return true
 }
 
-// forget takes an event out of all that waits, and gives the messages that
+// forget takes an event out of all that waits, and returns the messages that
 // show nothing any more.
-func (o *outlet) forget(it *item) (empty []*message) {
+func (o *destQueue) forget(it *item) (empty []*message) {
 	o.quiet = time.Time{}
 	gone := func(x *item) bool { return x == it }
 	o.fresh = slices.DeleteFunc(o.fresh, gone)
@@ -196,7 +196,7 @@ func (o *outlet) forget(it *item) (empty []*message) {
 			return false
 		}
 		for _, a := range m.along { // these go with the next one
-			a.part(o.name).msg = nil
+			a.deliveryTo(o.name).msg = nil
 			o.fresh = append(o.fresh, a)
 		}
 		if !m.alone() {

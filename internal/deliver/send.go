@@ -31,7 +31,7 @@ const (
 
 // outcome is what a send reports back.
 type outcome struct {
-	o   *outlet
+	o   *destQueue
 	m   *message
 	err error
 }
@@ -40,16 +40,16 @@ type outcome struct {
 // them has something to do.
 func (w *worker) startSends(ctx context.Context, now time.Time) time.Duration {
 	wake := forever
-	settle := w.settle
+	settle := w.lookupGrace
 	if w.unsure.After(settle) {
 		settle = w.unsure
 	}
-	settling := now.Before(settle)
-	if settling {
+	inGrace := now.Before(settle)
+	if inGrace {
 		wake = settle.Sub(now)
 	}
-	for _, o := range w.outlets {
-		m, wait := o.next(now, w.set.Window, settling)
+	for _, o := range w.queues {
+		m, wait := o.next(now, w.set.Window, inGrace)
 		if m == nil {
 			wake = min(wake, wait)
 			continue
@@ -63,7 +63,7 @@ func (w *worker) startSends(ctx context.Context, now time.Time) time.Duration {
 	return wake
 }
 
-func (w *worker) send(ctx context.Context, o *outlet, m *message, now time.Time) {
+func (w *worker) send(ctx context.Context, o *destQueue, m *message, now time.Time) {
 	fresh := m.Since.IsZero()
 	if fresh {
 		m.Since = now.UTC()
@@ -89,16 +89,16 @@ func (w *worker) send(ctx context.Context, o *outlet, m *message, now time.Time)
 
 // finishSends waits for the messages under way, before the worker goes.
 func (w *worker) finishSends() {
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		for o.inflight != nil {
-			w.settleSend(<-w.sent)
+			w.finishSend(<-w.sent)
 		}
 	}
 	w.sweepMessages()
 }
 
-// settleSend takes the outcome of a send.
-func (w *worker) settleSend(s outcome) {
+// finishSend takes the outcome of a send.
+func (w *worker) finishSend(s outcome) {
 	now := time.Now()
 	s.o.inflight, s.o.quiet = nil, time.Time{}
 	if pace := s.o.Dest.Pace(); pace > 0 {
@@ -116,19 +116,19 @@ func (w *worker) settleSend(s outcome) {
 	}
 }
 
-func (w *worker) succeeded(o *outlet, m *message, now time.Time) {
+func (w *worker) succeeded(o *destQueue, m *message, now time.Time) {
 	o.failures, o.hold = 0, state.Hold{}
 	o.streak++
 	if !o.doc.Broken.IsZero() {
 		w.Log.Info("a broken destination works again", "destination", o.name, "broken_since", o.doc.Broken)
 		o.doc.Broken = time.Time{}
 	}
-	w.Log.Info("told", "destination", o.name, "id", m.ID, "events", len(m.items)+len(m.along), "tries", m.Tries+1)
+	w.Log.Info("delivered", "destination", o.name, "id", m.ID, "events", len(m.items)+len(m.along), "tries", m.Tries+1)
 	m.Done = now.UTC()
 	for it := range m.all() {
-		p := it.part(o.name)
+		p := it.deliveryTo(o.name)
 		p.Done, p.msg, p.Error = m.Done, nil, ""
-		o.openGroup(groupKey(it.e), now, it.verdict.Severity)
+		o.openWindow(groupKey(it.e), now, it.verdict.Severity)
 	}
 	// For several events their message's file says that they are told, until
 	// each of them is finished.
@@ -152,14 +152,14 @@ func (w *worker) succeeded(o *outlet, m *message, now time.Time) {
 	}
 }
 
-func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
+func (w *worker) failed(o *destQueue, m *message, err error, now time.Time) {
 	var de *channel.Error
 	if !errors.As(err, &de) {
 		de = &channel.Error{Class: channel.Again, Err: err}
 	}
 	m.Tries++
 	m.Error = err.Error()
-	w.Log.Warn("not told", "destination", o.name, "id", m.ID, "tries", m.Tries, "error", err)
+	w.Log.Warn("delivery failed", "destination", o.name, "id", m.ID, "tries", m.Tries, "error", err)
 	if de.Class == channel.Bug {
 		w.giveUp(o, m)
 		return
@@ -197,11 +197,11 @@ func (w *worker) failed(o *outlet, m *message, err error, now time.Time) {
 }
 
 // giveUp makes dead letters of a message's events, and says so.
-func (w *worker) giveUp(o *outlet, m *message) {
+func (w *worker) giveUp(o *destQueue, m *message) {
 	for it := range m.all() {
-		p := it.part(o.name)
-		p.Dead, p.msg = true, nil
-		p.Error, p.Tries, p.Since = m.Error, m.Tries, m.Since
+		p := it.deliveryTo(o.name)
+		p.Dead, p.msg, p.attempts = true, nil, m.attempts
+		p.Next = state.Hold{}
 	}
 	n := 0
 	for it := range m.all() {
@@ -224,8 +224,8 @@ func (w *worker) giveUp(o *outlet, m *message) {
 	w.sayDead(o, m)
 }
 
-// bury moves an event with a part that was given up to failed/.
-func (w *worker) bury(it *item) error {
+// deadLetter moves an event with a delivery that was given up to failed/.
+func (w *worker) deadLetter(it *item) error {
 	b, err := it.record()
 	if err != nil {
 		return err

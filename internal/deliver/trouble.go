@@ -10,7 +10,7 @@ import (
 
 // sayBroken says once that a destination is broken: in the system log, and by
 // the other destinations. It is said anew only after it has worked in between.
-func (w *worker) sayBroken(o *outlet, err error, now time.Time) {
+func (w *worker) sayBroken(o *destQueue, err error, now time.Time) {
 	if !o.doc.Broken.IsZero() {
 		return
 	}
@@ -22,7 +22,7 @@ func (w *worker) sayBroken(o *outlet, err error, now time.Time) {
 
 // sayDead says by the other destinations that there are dead letters, at most
 // once a day for each destination.
-func (w *worker) sayDead(o *outlet, m *message) {
+func (w *worker) sayDead(o *destQueue, m *message) {
 	now := time.Now()
 	if now.Sub(o.doc.DeadSaid) < deadSaidEvery && now.After(o.doc.DeadSaid) {
 		return
@@ -34,13 +34,13 @@ func (w *worker) sayDead(o *outlet, m *message) {
 
 // note makes an event of sshnotify's own, for every destination but the one
 // that it is about; nil: for all of them.
-func (w *worker) note(about *outlet, now time.Time, s event.Severity, title, text string) {
+func (w *worker) note(about *destQueue, now time.Time, s event.Severity, title, text string) {
 	e := event.Event{
 		ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: w.set.Host, Via: event.ViaSelf,
 		Alert: &event.Note{Severity: s, Title: title, Text: text},
 	}
 	if about != nil {
-		if len(w.outlets) < 2 {
+		if len(w.queues) < 2 {
 			return
 		}
 		e.Alert.Except = about.name
@@ -77,8 +77,8 @@ func (w *worker) endSessions(now time.Time) {
 		return
 	}
 	w.nextLook = now.Add(sessionsEvery)
-	var gone []*told
-	for _, t := range w.ledger.bySession {
+	var gone []*Delivered
+	for _, t := range w.delivered.bySession {
 		if t.Via != event.ViaPAM {
 			continue // a shell reports no logouts at all
 		}
@@ -97,7 +97,7 @@ func (w *worker) endSessions(now time.Time) {
 	}
 	for _, t := range gone {
 		id := event.LogoutID(t.Session)
-		if w.ledger.session(t.Session) == nil || w.items[id] != nil || w.ledger.has(id) {
+		if w.delivered.session(t.Session) == nil || w.items[id] != nil || w.delivered.has(id) {
 			continue
 		}
 		e := event.Event{

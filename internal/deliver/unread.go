@@ -104,15 +104,15 @@ func (w *worker) rejoin(it *item) {
 	id := it.e.ID
 	for _, m := range w.doneMessages {
 		if slices.Contains(m.Members, id) || slices.Contains(m.Along, id) {
-			it.ensurePart(m.Dest).Done = m.Done
+			it.ensureDelivery(m.Dest).Done = m.Done
 		}
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		for _, m := range o.failed {
 			if m.alone() {
 				continue
 			}
-			p := it.part(o.name)
+			p := it.deliveryTo(o.name)
 			if p != nil && (!p.pending() || p.msg != nil) {
 				continue
 			}
@@ -124,15 +124,15 @@ func (w *worker) rejoin(it *item) {
 			default:
 				continue
 			}
-			it.ensurePart(o.name).msg = m
+			it.ensureDelivery(o.name).msg = m
 		}
 	}
 }
 
 // recast takes an event that turns out to be told out of what waits.
 func (w *worker) recast(it *item) {
-	for _, o := range w.outlets {
-		if p := it.part(o.name); p != nil && !p.pending() && o.inflight != p.msg {
+	for _, o := range w.queues {
+		if p := it.deliveryTo(o.name); p != nil && !p.pending() && o.inflight != p.msg {
 			for _, m := range o.forget(it) {
 				w.remove(messageFile(m.ID))
 			}
@@ -189,12 +189,12 @@ func (w *worker) sayBlocked(err error, now time.Time) {
 	if w.inbox == nil || errors.As(w.inbox, &trouble) {
 		return
 	}
-	path, doc := w.refusals()
+	doc := w.refusals()
 	if now.Sub(doc.InboxSaid).Abs() < deadSaidEvery {
 		return
 	}
 	doc.InboxSaid = now.UTC()
-	w.keepRefusals(path, doc)
+	w.keepRefusals(doc)
 	text := event.Clean(w.inbox.Error(), maxError)
 	w.Alarm("the watcher's inbox can't be read, what it tells waits there: " + text)
 	w.note(nil, now, event.High, "sshnotify can't read its watcher's inbox",

@@ -252,7 +252,7 @@ func TestHeldEventsGoWhenAsked(t *testing.T) {
 			e := login("alice", 7, 101)
 			b.put(e)
 			time.Sleep(time.Minute)
-			until := ReadHolds(b.state, b.dir, b.set.Window, time.Now()).Until(Record{Event: e})
+			until := ReadHolds(t.Context(), openStore(t, b.state), b.dir, b.set.Window, time.Now()).Until(Record{Event: e})
 			if len(d.alerts()) != 1 || time.Until(until) < 7*time.Minute || time.Until(until) > 9*time.Minute {
 				t.Errorf("%s: %d told, held until %v, now %v", name, len(d.alerts()), until, time.Now())
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Watch gives a value whenever something may be new in one of the folders.
+// Watch returns a value whenever something may be new in one of the folders.
 // Folders that are not there, or closed, are left to the slow poll. The function that it
 // returns ends the watch.
 func Watch(dirs []string) (<-chan struct{}, func(), error) {

@@ -65,7 +65,7 @@ type gathering struct {
 }
 
 // recallWitnesses takes up what earlier workers knew.
-func recallWitnesses(l *ledger) *witnesses {
+func recallWitnesses(l *deliveryLog) *witnesses {
 	s := &witnesses{
 		logins: map[stretch][]sighting{}, missing: map[stretch][]sighting{},
 		used: map[use]bool{}, crowds: map[string]*gathering{},
@@ -102,7 +102,7 @@ func (s *witnesses) login(e event.Event) {
 // missed notes a session of which only the log knows.
 func (s *witnesses) missed(e event.Event) { s.add(s.missing, e) }
 
-// nearest gives the sighting of e's session that is nearest to it in time.
+// nearest returns the sighting of e's session that is nearest to it in time.
 func nearest(in map[stretch][]sighting, e event.Event, within time.Duration, fits func(sighting) bool) (id string) {
 	best := within
 	minute := e.Time.Unix() / 60
@@ -116,7 +116,7 @@ func nearest(in map[stretch][]sighting, e event.Event, within time.Duration, fit
 	return id
 }
 
-// match gives the login that a witness saw, which no other witness of its sort
+// match returns the login that a witness saw, which no other witness of its sort
 // saw; empty: the hook reported none. The process is the one that opened the
 // session, the hook's parent. Without it, what is not at the same time may be
 // another session's, until nothing nearer can come.
@@ -134,7 +134,7 @@ func (s *witnesses) match(e event.Event, due bool) (login string) {
 	return login
 }
 
-// twin gives the missed session that a witness speaks of, too.
+// twin returns the missed session that a witness speaks of, too.
 func (s *witnesses) twin(e event.Event) string {
 	pid := e.Session.PID
 	return nearest(s.missing, e, witnessTwin, func(x sighting) bool { return x.pid == pid && pid != 0 || (x.pid == 0) != (pid == 0) })
@@ -152,7 +152,7 @@ func (s *witnesses) crowded(service string, now time.Time) bool {
 }
 
 // evaluateWitness lets a witness go whose login the hook reported. Any other
-// waits until the hook's word must be here. One with parts is being told.
+// waits until the hook's word must be here. One with deliveries is being told.
 func (w *worker) evaluateWitness(it *item) {
 	if it.sorted {
 		w.witnesses.missed(it.e)
@@ -182,7 +182,7 @@ func (w *worker) seen(it *item, due bool) bool {
 }
 
 // missed tells of the sessions that the hook should have reported by now. It
-// gives how long until it should be asked again.
+// returns how long until it should be asked again.
 func (w *worker) missed(now time.Time) time.Duration {
 	s := w.witnesses
 	more := s.more

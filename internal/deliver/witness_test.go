@@ -435,7 +435,7 @@ func TestWitnessesAreForgotten(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			w.missed(time.Now())
 			for _, it := range w.items {
-				it.parts = nil
+				it.deliveries = nil
 				w.finish(it, true)
 			}
 		}
@@ -460,5 +460,5 @@ func newWorkerOf(b *bench) (*worker, error) {
 	b.t.Cleanup(func() { q.Unlock() })
 	j := b.job(Follow)
 	j.room = maxItems
-	return newWorker(&j, q, b.set, hurry{})
+	return newWorker(&j, q, b.set, retryNow{})
 }

@@ -30,9 +30,9 @@ const (
 	maxItems = 20_000
 	// maxLookups is how many addresses are looked up at the same time.
 	maxLookups = 8
-	// settleExtra is what a backlog waits for its look-ups beyond their own
+	// lookupGraceExtra is what a backlog waits for its look-ups beyond their own
 	// limit, so that the high ones among it are known and can go first.
-	settleExtra = 500 * time.Millisecond
+	lookupGraceExtra = 500 * time.Millisecond
 	// sendTimeout bounds one attempt at one destination.
 	sendTimeout = 20 * time.Second
 )
@@ -41,11 +41,11 @@ const (
 // the goroutine in run.
 type worker struct {
 	*Job
-	set     Settings
-	q       *spool.Queue
-	items   map[string]*item
-	outlets []*outlet
-	ledger  *ledger
+	set       Settings
+	q         *spool.Queue
+	items     map[string]*item
+	queues    []*destQueue
+	delivered *deliveryLog
 
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
@@ -58,7 +58,7 @@ type worker struct {
 	blocked     time.Time          // since when one of them is so; zero: neither is
 	saidBlocked string             // what was logged of it
 	reload      bool               // somebody asked for another try, with settings that may be mended
-	asked       hurry              // of whoever asked
+	asked       retryNow           // of whoever asked
 	unread      map[string]*unread // files of cur/ that could not be read, and are tried again
 	unsure      time.Time          // until when nothing new is sent, because a message can't be read; zero: it is
 	lookups     map[netip.Addr][]*item
@@ -66,7 +66,7 @@ type worker struct {
 	running     int // look-ups
 	found       chan finding
 	sent        chan outcome
-	settle      time.Time          // until when a backlog waits for its look-ups; zero: it does not
+	lookupGrace time.Time          // until when a backlog waits for its look-ups; zero: it does not
 	behind      map[string][]*item // logouts that wait for the login with this id
 	refused     *refusalsDoc       // as on disk; nil: not read
 	newer       map[string]bool    // events of a newer sshnotify that were reported
@@ -74,8 +74,8 @@ type worker struct {
 	nextSweep   time.Time
 	beaten      time.Time // when it last showed that it lives
 
-	forgetfulUntil, forgetfulSaid time.Time // of the memory
-	nextDigest                    time.Time
+	historyDownUntil, historyDownSaid time.Time // of the memory
+	nextDigest                        time.Time
 
 	witnesses *witnesses
 }
@@ -87,17 +87,24 @@ type finding struct {
 }
 
 // newWorker takes up what is in cur/. h makes due at once what was put off.
-func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
+func newWorker(j *Job, q *spool.Queue, set Settings, h retryNow) (*worker, error) {
 	now := time.Now()
 	j.tidy()
-	l, err := openLedger(j.StateDir, j.Spool.Dir(), now, j.Alive)
+	err := j.Store.Migrate(context.Background())
+	if err == nil {
+		err = takeOver(j.Store, j.StateDir)
+	}
 	if err != nil {
-		// Telling a login twice is better than not telling it.
-		j.Log.Error("what was told can't be remembered", "error", err)
-		j.Alarm(fmt.Sprintf("what was told can't be remembered in the state folder, and may be told again: %v", err))
+		j.Log.Warn("the files of an earlier version are not taken over yet", "error", err)
+	}
+	l, err := openDeliveryLog(j.Store, j.Spool.Dir(), now, j.Alive)
+	if err != nil {
+		// Delivering an event twice is better than not at all.
+		j.Log.Error("the database can't be used", "error", err)
+		j.Alarm(fmt.Sprintf("the database can't be used, and what is delivered now may be delivered again: %v", err))
 	}
 	w := &worker{
-		Job: j, set: set, q: q, ledger: l,
+		Job: j, set: set, q: q, delivered: l,
 		items:    make(map[string]*item),
 		lookups:  make(map[netip.Addr][]*item),
 		found:    make(chan finding, maxLookups),
@@ -107,40 +114,40 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h hurry) (*worker, error) {
 		unread:   make(map[string]*unread),
 	}
 	for _, t := range set.Targets {
-		w.outlets = append(w.outlets, newOutlet(t, j.StateDir, now))
+		w.queues = append(w.queues, newDestQueue(t, j.Store, now))
 	}
-	w.sent = make(chan outcome, len(w.outlets))
+	w.sent = make(chan outcome, len(w.queues))
+	w.sayDamaged()
 	w.witnesses = recallWitnesses(l)
 	for _, t := range l.byID {
-		for _, o := range w.outlets {
+		for _, o := range w.queues {
 			if at, ok := t.sentTo(o.name); ok {
-				w.openGroup(o, t.Group, at, t.Verdict.Severity)
+				w.openWindow(o, t.Group, at, t.Verdict.Severity)
 			}
 		}
 	}
 	if err := w.loadCur(h); err != nil {
-		return nil, errors.Join(err, l.close())
+		return nil, err
 	}
 	return w, nil
 }
 
-// openGroup takes up a group that an earlier worker opened. One that began
+// openWindow takes up a group that an earlier worker opened. One that began
 // later than it can have was written before the clock was set back: if only a
 // little, it begins now, and else it is no group any more, so that a worker that
 // is started every minute does not begin it every minute.
-func (w *worker) openGroup(o *outlet, key string, at time.Time, s event.Severity) {
+func (w *worker) openWindow(o *destQueue, key string, at time.Time, s event.Severity) {
 	now := time.Now()
 	if at.Sub(now) <= w.set.Window {
 		if at.After(now) {
 			at = now
 		}
-		o.openGroup(key, at, s)
+		o.openWindow(key, at, s)
 	}
 }
 
 // run is the loop. reload says that the settings should be loaded anew.
 func (w *worker) run(ctx context.Context) (reload bool, err error) {
-	defer func() { err = errors.Join(err, w.ledger.close()) }()
 	changed, every, stopWatching := w.watch()
 	defer stopWatching()
 
@@ -172,7 +179,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		wake = min(wake, w.startSends(sending, time.Now()))
-		if w.Alive != nil && len(w.ledger.bySession) > 0 {
+		if w.Alive != nil && len(w.delivered.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
 		if w.done() {
@@ -189,7 +196,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 		case f := <-w.found:
 			w.learn(f)
 		case o := <-w.sent:
-			w.settleSend(o)
+			w.finishSend(o)
 		case <-changed:
 			err = w.claimAll()
 		case <-poll.C:
@@ -208,21 +215,39 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 func (w *worker) sweep(now time.Time) {
 	w.sweepMessages()
 	w.sayRefused(now)
+	if err := w.delivered.flush(); err != nil && !errors.Is(err, errDatabaseRests) {
+		w.Log.Error("delivered events can't be recorded", "error", err)
+	}
+	w.sayDamaged()
 	if now.Before(w.nextSweep) {
 		return
 	}
 	w.nextSweep = now.Add(sweepEvery)
 	w.tidy()
-	if err := w.ledger.prune(now); err != nil {
-		w.Log.Error("the list of told events can't be kept", "error", err)
+	if err := w.delivered.prune(now); err != nil {
+		w.Log.Error("delivered events can't be recorded", "error", err)
 	}
-	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.ledger.has(id) })
-	for _, o := range w.outlets {
-		for k, g := range o.groups {
+	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.delivered.has(id) })
+	for _, o := range w.queues {
+		for k, g := range o.windows {
 			if now.Sub(g.at) > w.set.Window {
-				delete(o.groups, k)
+				delete(o.windows, k)
 			}
 		}
+	}
+}
+
+// sayDamaged says that the database was damaged, once, and puts into the new one
+// what this worker knows.
+func (w *worker) sayDamaged() {
+	ctx := context.Background()
+	n, err := w.Store.Notice(ctx)
+	if err != nil || n == nil {
+		return
+	}
+	w.Alarm(fmt.Sprintf("the database of logins was damaged and begins anew; the old file is %s: %s", n.Moved, n.Why))
+	if err := errors.Join(w.delivered.rewrite(), w.Store.ClearNotice(ctx)); err != nil {
+		w.Log.Error("the new database can't be used", "error", err)
 	}
 }
 
@@ -255,7 +280,7 @@ func (w *worker) done() bool {
 	if w.Mode == Follow || w.running > 0 || len(w.lookupQueue) > 0 {
 		return false
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		if o.inflight != nil {
 			return false
 		}
@@ -269,7 +294,7 @@ func (w *worker) done() bool {
 	if w.Mode != Once {
 		return false
 	}
-	for _, o := range w.outlets {
+	for _, o := range w.queues {
 		if o.due {
 			return false
 		}

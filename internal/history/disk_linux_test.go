@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	if !mounting(t) {
 		return
 	}
-	dir := mountTmpfs(t, "size=6m")
+	dir := mountTmpfs(t, "size=6m,mode=0700")
 	now := day0
 	d := openAt(t, filepath.Join(dir, "history.db"), Options{Now: func() time.Time { return now }})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
@@ -99,7 +99,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	if !mounting(t) {
 		return
 	}
-	dir := mountTmpfs(t, "")
+	dir := mountTmpfs(t, "mode=0700")
 	for _, name := range []string{"there.db", "missing.db"} {
 		d := openAt(t, filepath.Join(dir, name), Options{})
 		if name == "there.db" {
@@ -129,8 +129,10 @@ func TestRootLeavesTheFilesToTheirOwner(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	d.Close()
-	if err := os.Chown(d.store.Path(), service, service); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{d.store.Path(), filepath.Dir(d.store.Path())} {
+		if err := os.Chown(path, service, service); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, o := range []Options{{ReadOnly: true}, {}} {
 		root := openAt(t, d.store.Path(), o)

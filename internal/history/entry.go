@@ -90,7 +90,7 @@ const (
 	maxLists = 16
 )
 
-// normal gives the entry in the one form that is stored and compared.
+// normal returns the entry in the one form that is stored and compared.
 func (e Entry) normal() Entry {
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
 	e.ID = event.Clean(e.ID, maxID)

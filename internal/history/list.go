@@ -66,7 +66,7 @@ func (f Filter) where() (string, []any) {
 	case f.User != "":
 		add(byUser.is(), e.User, "")
 	case f.Key != "":
-		add("l.g_key IN (SELECT id FROM grp WHERE kind = 6 AND b = ?)", e.Key) // the number, for the partial index
+		add("l.g_key IN (SELECT id FROM grp INDEXED BY grp_key WHERE kind = 6 AND b = ?)", e.Key)
 	}
 	if f.Host != "" {
 		add(byHost.is(), e.Host, "")

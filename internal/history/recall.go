@@ -151,9 +151,8 @@ func (r *recaller) others(m *event.Memory) error {
 	if r.e.Key == "" {
 		return nil
 	}
-	// The number, for the partial index.
 	q := fmt.Sprintf(`SELECT a, (SELECT max(time) FROM login WHERE g_key = g.id AND time < ? AND n <> ?) AS last
-		FROM grp g WHERE kind = %d AND b = ? AND a <> ? AND last IS NOT NULL ORDER BY last DESC, a LIMIT %d`, byKey, maxKeyUsers)
+		FROM grp g INDEXED BY grp_key WHERE kind = %d AND b = ? AND a <> ? AND last IS NOT NULL ORDER BY last DESC, a LIMIT %d`, byKey, maxKeyUsers)
 	return r.t.Each(func(rows *sql.Rows) error {
 		var user string
 		var at int64

@@ -9,60 +9,8 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 )
-
-// A daemon is a program whose word is taken for who got in, or tried to.
-//
-// What tells it from others is all the kernel's word, as journald took it down:
-// which file the writer runs (_EXE), as whom (_UID), and the way on which the entry
-// came (_TRANSPORT). No single one of them is enough:
-//
-//   - a user's process can have any _EXE: in a mount namespace of one's own any file
-//     can stand at /usr/sbin/sshd, and LD_PRELOAD puts code into a program that is
-//     not setuid. Such a process is never of _UID 0, so that a daemon must be;
-//   - what a user typed can be written by a process of _UID 0: "systemd-cat -t sshd
-//     sudo -S -p TEXT" is sudo's, as _EXE says, and comes by "stdout", on which sudo
-//     never reports;
-//   - the name (SYSLOG_IDENTIFIER) and the command (_COMM) are anybody's to choose.
-//
-// journald looks a writer up when it reads the entry. If that has ended by then,
-// there is no _EXE, and the entry is nobody's word: to end quickly is easy. On a busy
-// Debian 12, all of the 4,395 lines had it that sshd wrote as root for a thousand
-// logins, half of them refused; a third of those that it wrote as the users did not,
-// which bid farewell.
-type daemon struct {
-	name     string   // by which its lines are read
-	programs []string // the names of its files
-
-	// users says that it is setuid: what it reports while it asks who somebody is
-	// bears the user's _UID. Its name is then the user's as well, who may start it
-	// by any; and the entry must not be of a process without the right to anything,
-	// as one is that was kept from becoming root and can be led by its user.
-	users bool
-
-	// drops says that it becomes the user before it reports that he got in, for good.
-	// That is believed of a process that reported as root a moment before.
-	drops bool
-
-	// units are those in which it may report on its standard error (sshd -D -e,
-	// dropbear -E), which journald attributes to whichever process wrote it. In a
-	// system unit of that name only the daemon's own processes of root are such: what
-	// it starts for users is another program of another uid, and gets other
-	// descriptors; and what it quotes of strangers it writes without newlines.
-	units []string
-}
-
-var daemons = []daemon{
-	{name: "sshd", programs: []string{"sshd", "sshd-session", "sshd-auth"}, units: []string{"ssh", "sshd"}},
-	{name: "dropbear", programs: []string{"dropbear", "dropbearmulti"}, units: []string{"dropbear"}},
-	{name: "vsftpd", programs: []string{"vsftpd"}},
-	{name: "proftpd", programs: []string{"proftpd"}},
-	{name: "pure-ftpd", programs: []string{"pure-ftpd", "pure-ftpd-mysql", "pure-ftpd-ldap", "pure-ftpd-postgresql",
-		"pure-ftpd-virtualchroot", "pure-ftpd-mysql-virtualchroot", "pure-ftpd-ldap-virtualchroot", "pure-ftpd-postgresql-virtualchroot"}, drops: true},
-	{name: "sudo", programs: []string{"sudo", "sudo.ws", "sudo-rs"}, users: true},
-	{name: "su", programs: []string{"su", "su-rs"}, users: true},
-	{name: "login", programs: []string{"login"}},
-}
 
 // folders are those that only root writes to, and in which distributions keep
 // these programs. Not /opt or /usr as a whole: others own parts of these.
@@ -92,33 +40,52 @@ const (
 	maxRoots = 4096
 )
 
-// Writer says whose word an entry is: the name of one of the daemons, or "" for
-// anybody else's.
+// Writer returns whose word an entry is: the name of one of the daemons (parse.Daemon),
+// or "" for anybody else's.
+//
+// What tells a daemon from others is all the kernel's word, as journald took it down:
+// which file the writer runs (_EXE), as whom (_UID), and the way on which the entry
+// came (_TRANSPORT). No single one of them is enough:
+//
+//   - a user's process can have any _EXE: in a mount namespace of one's own any file
+//     can stand at /usr/sbin/sshd, and LD_PRELOAD puts code into a program that is
+//     not setuid. Such a process is never of _UID 0, so that a daemon must be;
+//   - what a user typed can be written by a process of _UID 0: "systemd-cat -t sshd
+//     sudo -S -p TEXT" is sudo's, as _EXE says, and comes by "stdout", on which sudo
+//     never reports;
+//   - the name (SYSLOG_IDENTIFIER) and the command (_COMM) are anybody's to choose.
+//
+// journald looks a writer up when it reads the entry. If that has ended by then,
+// there is no _EXE, and the entry is nobody's word: to end quickly is easy. On a busy
+// Debian 12, all of the 4,395 lines had it that sshd wrote as root for a thousand
+// logins, half of them refused; a third of those that it wrote as the users did not,
+// which bid farewell.
 func (r *Reader) Writer(e Entry) string {
 	exe := strings.TrimSuffix(e.Exe.Only(), deleted)
-	i := slices.IndexFunc(daemons, func(d daemon) bool { return slices.Contains(d.programs, path.Base(exe)) })
+	all := parse.Daemons()
+	i := slices.IndexFunc(all, func(d *parse.Daemon) bool { return slices.Contains(d.Programs, path.Base(exe)) })
 	if i < 0 || !ofRoot(exe) {
 		return ""
 	}
-	d := &daemons[i]
-	if d.drops {
+	d := all[i]
+	if d.Drops {
 		e = r.asRoot(e, d)
 	}
-	if !d.wrote(e) {
+	if !e.wordOf(d) {
 		return ""
 	}
-	return d.name
+	return d.Service
 }
 
 // asRoot gives an entry as one of root's, if its process was a moment before.
-func (r *Reader) asRoot(e Entry, d *daemon) Entry {
+func (r *Reader) asRoot(e Entry, d *parse.Daemon) Entry {
 	pid, now := e.PID.Only(), e.Time()
 	n, err := strconv.Atoi(pid)
 	if err != nil || now.IsZero() {
 		return e
 	}
 	if e.UID.Only() == "0" {
-		if d.wrote(e) {
+		if e.wordOf(d) {
 			if r.roots == nil || len(r.roots) >= maxRoots {
 				r.roots = map[int]time.Time{}
 			}
@@ -154,20 +121,20 @@ func ofRoot(exe string) bool {
 	return false
 }
 
-// wrote reports whether an entry of a process that runs this daemon's program is
-// the daemon's word.
-func (d daemon) wrote(e Entry) bool {
+// wordOf reports whether an entry of a process that runs a daemon's program is the
+// daemon's word.
+func (e Entry) wordOf(d *parse.Daemon) bool {
 	switch uid := e.UID.Only(); {
-	case d.users && uid != "" && uid != "0":
+	case d.Users && uid != "" && uid != "0":
 		if caps := e.Caps.Only(); caps != "" && strings.Trim(caps, "0") == "" {
 			return false
 		}
 	case uid != "0":
 		return false
 	}
-	if !d.users {
+	if !d.Users {
 		// sshd itself reports as internal-sftp, too, with names of files in it.
-		if name := e.Name(); name != "" && claimed(name) != d.name {
+		if name := e.Name(); name != "" && claimed(name) != d.Service {
 			return false
 		}
 		// A container that was lent /dev/log has a root and an sshd of its own.
@@ -181,7 +148,7 @@ func (d daemon) wrote(e Entry) bool {
 	case "":
 		return len(e.Transport) == 0 // left out by who exported it; journald always has it
 	case "stdout":
-		return slices.Contains(d.units, ownUnit(e.Unit.Only()))
+		return slices.Contains(d.Units, ownUnit(e.Unit.Only()))
 	}
 	return false
 }
@@ -244,9 +211,9 @@ func claimed(name string) string {
 	for word := range strings.FieldsFuncSeq(name, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
 	}) {
-		for _, d := range daemons {
-			if slices.ContainsFunc(d.programs, func(p string) bool { return strings.EqualFold(p, word) }) {
-				return d.name
+		for _, d := range parse.Daemons() {
+			if slices.ContainsFunc(d.Programs, func(p string) bool { return strings.EqualFold(p, word) }) {
+				return d.Service
 			}
 		}
 	}
@@ -267,13 +234,13 @@ func Matches() []string {
 		}
 		out = append(out, match)
 	}
-	for _, d := range daemons {
-		for _, p := range d.programs {
+	for _, d := range parse.Daemons() {
+		for _, p := range d.Programs {
 			or("_COMM=" + p[:min(len(p), maxComm)])
 		}
-		if d.users {
-			or("_EXE=/usr/bin/" + d.name)
-			or("_EXE=/bin/" + d.name)
+		if d.Users {
+			or("_EXE=/usr/bin/" + d.Service)
+			or("_EXE=/bin/" + d.Service)
 		}
 	}
 	return out

@@ -99,8 +99,8 @@ func (d *DB) renew(ctx context.Context, damaged os.FileInfo, why error) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.guarded(ctx, func(ctx context.Context) error {
-		_, err := d.conns.ExecContext(ctx, `INSERT OR REPLACE INTO meta(name, value) VALUES ('notice', ?)`, string(n))
+	_, err = d.guarded(ctx, func(ctx context.Context, c *conn) error {
+		_, err := c.ExecContext(ctx, `INSERT OR REPLACE INTO meta(name, value) VALUES ('notice', ?)`, string(n))
 		return err
 	})
 	return err

@@ -21,7 +21,7 @@ const (
 	applicationID = 0x73736e68 // "ssnh"
 	// Version is the newest version, and objects how many tables and triggers it has.
 	Version = 2
-	objects = 10
+	objects = 9
 )
 
 // ErrDamaged means that the file is not, or no longer, a database of
@@ -64,19 +64,29 @@ func migrate(ctx context.Context, db *sql.DB, readOnly bool) error {
 		if err != nil {
 			return err
 		}
-		err = transact(ctx, db, false, func(t *Tx) error {
-			// Two processes may find the same file.
-			if now, err := versionOf(ctx, t.tx); err != nil || now >= v {
-				return err
-			}
-			_, err := t.tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", script, applicationID, v))
-			return err
-		})
-		if err != nil {
+		if err := upgrade(ctx, db, v, string(script)); err != nil {
 			return fmt.Errorf("version %d: %w", v, err)
 		}
 	}
 	return nil
+}
+
+// upgrade brings the file to version v by a script.
+func upgrade(ctx context.Context, db *sql.DB, v int, script string) error {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close() // which undoes what is not committed
+	if _, err := c.ExecContext(ctx, beginWrite); err != nil {
+		return err
+	}
+	// Two processes may find the same file.
+	if now, err := versionOf(ctx, c); err != nil || now >= v {
+		return err
+	}
+	_, err = c.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", script, applicationID, v))
+	return err
 }
 
 type querier interface {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
+
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // FileName is the database's name in the state folder. It began as the history
@@ -58,9 +60,6 @@ const (
 	// the next.
 	shortestWait = time.Millisecond
 	longestWait  = 50 * time.Millisecond
-	// maxConns is more than the worker uses at a time: a writer, and readers that
-	// need not wait for it.
-	maxConns = 4
 )
 
 // DB is the database. It may be used by many goroutines; what writes waits for
@@ -70,9 +69,12 @@ type DB struct {
 	o       Options
 	writing chan struct{} // holds one token while somebody writes
 
-	mu    sync.RWMutex // held for reading while connections are in use
-	conns *sql.DB      // nil: not open
-	file  os.FileInfo  // that conns are of
+	mu   sync.RWMutex // held for reading while connections are in use
+	db   *sql.DB      // nil: not open
+	file os.FileInfo  // that it is of
+
+	idleMu sync.Mutex
+	idle   []*conn
 
 	failMu       sync.Mutex
 	readFailure  failure
@@ -118,39 +120,65 @@ func (d *DB) Close() error {
 }
 
 func (d *DB) close() error {
-	c := d.conns
-	d.conns, d.file = nil, nil
-	if c == nil {
+	for _, c := range d.idle {
+		c.close()
+	}
+	db := d.db
+	d.db, d.file, d.idle = nil, nil, nil
+	if db == nil {
 		return nil
 	}
-	return c.Close()
+	return db.Close()
 }
 
-// Tx is a transaction, for one goroutine. Its methods keep the prepared
-// statements until it ends.
-type Tx struct {
-	ctx   context.Context
-	tx    *sql.Tx
+// conn is a connection with the statements that were prepared on it: preparing
+// one takes longer than to run it. database/sql would prepare them anew in every
+// transaction, or on a second connection first.
+type conn struct {
+	*sql.Conn
 	stmts map[string]*sql.Stmt
 }
 
-// Context returns the context that the transaction ends with.
-func (t *Tx) Context() context.Context { return t.ctx }
+func (c *conn) close() {
+	for _, s := range c.stmts {
+		s.Close()
+	}
+	c.Conn.Close()
+}
 
-func (t *Tx) stmt(q string) (*sql.Stmt, error) {
-	if s := t.stmts[q]; s != nil {
+func (c *conn) stmt(ctx context.Context, q string) (*sql.Stmt, error) {
+	if s := c.stmts[q]; s != nil {
 		return s, nil
 	}
-	s, err := t.tx.PrepareContext(t.ctx, q)
+	s, err := c.PrepareContext(ctx, q)
 	if err == nil {
-		t.stmts[q] = s
+		c.stmts[q] = s
 	}
 	return s, err
 }
 
+// conn returns a connection that nobody else uses.
+func (d *DB) conn(ctx context.Context) (*conn, error) {
+	d.idleMu.Lock()
+	defer d.idleMu.Unlock()
+	if n := len(d.idle); n > 0 {
+		c := d.idle[n-1]
+		d.idle = d.idle[:n-1]
+		return c, nil
+	}
+	c, err := d.db.Conn(ctx)
+	return &conn{c, map[string]*sql.Stmt{}}, err
+}
+
+// Tx is a transaction, for one goroutine.
+type Tx struct {
+	ctx  context.Context
+	conn *conn
+}
+
 // Exec runs a statement that returns no rows.
 func (t *Tx) Exec(q string, args ...any) (sql.Result, error) {
-	s, err := t.stmt(q)
+	s, err := t.conn.stmt(t.ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +188,7 @@ func (t *Tx) Exec(q string, args ...any) (sql.Result, error) {
 // Each calls row for every row of a query; row may ask nothing else of the
 // transaction.
 func (t *Tx) Each(row func(*sql.Rows) error, q string, args ...any) error {
-	s, err := t.stmt(q)
+	s, err := t.conn.stmt(t.ctx, q)
 	if err != nil {
 		return err
 	}
@@ -192,57 +220,87 @@ func (t *Tx) One(to []any, q string, args ...any) (found bool, err error) {
 // Read runs f in a transaction that only reads, for at most limit. It may run f
 // more than once.
 func (d *DB) Read(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
-	return d.use(ctx, &d.readFailure, limit, func(ctx context.Context) error {
-		return transact(ctx, d.conns, true, f)
+	return d.use(ctx, &d.readFailure, limit, func(ctx context.Context, c *conn) error {
+		return transact(ctx, c, "BEGIN", f)
 	})
 }
 
 // Write runs f in a transaction, for at most limit. It may run f more than once.
 // A power failure may undo the last transactions, but leaves none half done.
 func (d *DB) Write(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
-	return d.alone(ctx, limit, func(ctx context.Context) error {
-		return transact(ctx, d.conns, false, f)
+	return d.alone(ctx, limit, func(ctx context.Context, c *conn) error {
+		return transact(ctx, c, beginWrite, f)
 	})
 }
 
 // WriteDurably is Write for what a power failure must not undo either.
 func (d *DB) WriteDurably(ctx context.Context, limit time.Duration, f func(*Tx) error) error {
-	return d.alone(ctx, limit, func(ctx context.Context) error {
-		return d.with(ctx, "synchronous = full", "synchronous = normal", func(c *sql.Conn) error {
-			return transact(ctx, c, false, f)
-		})
+	return d.alone(ctx, limit, func(ctx context.Context, c *conn) error {
+		if _, err := c.ExecContext(ctx, "PRAGMA synchronous = full"); err != nil {
+			return err
+		}
+		if err := transact(ctx, c, beginWrite, f); err != nil {
+			return err
+		}
+		_, err := c.ExecContext(ctx, "PRAGMA synchronous = normal")
+		return err
 	})
+}
+
+// beginWrite takes the lock at once, because a reader that turns writer can't
+// wait for another.
+const beginWrite = "BEGIN IMMEDIATE"
+
+// transact leaves undoing a transaction that fails to use, which closes the
+// connection after an error.
+func transact(ctx context.Context, c *conn, begin string, f func(*Tx) error) error {
+	t := &Tx{ctx, c}
+	if _, err := t.Exec(begin); err != nil {
+		return err
+	}
+	if err := f(t); err != nil {
+		return err
+	}
+	_, err := t.Exec("COMMIT")
+	return err
 }
 
 // Compact writes the file anew, without what was deleted, and empties the log:
 // copies of a deleted row may stay in the unused part of a page that was split
 // or merged. It needs as much room as the file once more.
 func (d *DB) Compact(ctx context.Context) error {
-	return d.alone(ctx, CheckLimit, func(ctx context.Context) error {
+	return d.alone(ctx, CheckLimit, func(ctx context.Context, c *conn) error {
 		// The copy is as large as the file, and not to be kept in memory.
-		return d.with(ctx, "temp_store = file", "temp_store = memory", func(c *sql.Conn) error {
-			if _, err := c.ExecContext(ctx, "VACUUM"); err != nil {
+		for _, q := range []string{"PRAGMA temp_store = file", "VACUUM", "PRAGMA temp_store = memory"} {
+			if _, err := c.ExecContext(ctx, q); err != nil {
 				return err
 			}
-			for {
-				var busy, inLog, done int
-				err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &done)
-				if err != nil || busy == 0 {
-					return err
-				}
-				if !Sleep(ctx, longestWait) {
-					return errors.New("another process reads the database")
-				}
+		}
+		for {
+			var busy, inLog, done int
+			err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &done)
+			if err != nil || busy == 0 {
+				return err
 			}
-		})
+			if !Sleep(ctx, longestWait) {
+				return errors.New("another process reads the database")
+			}
+		}
 	})
+}
+
+// Migrate brings a file of an earlier version up to date, which takes seconds
+// where it holds a million logins. Any other use does so, too, but may have no
+// time left then.
+func (d *DB) Migrate(ctx context.Context) error {
+	return d.use(ctx, &d.writeFailure, CheckLimit, func(context.Context, *conn) error { return nil })
 }
 
 // Check looks through the whole file for damage, of which it makes a new one.
 func (d *DB) Check(ctx context.Context) error {
-	return d.use(ctx, &d.readFailure, CheckLimit, func(ctx context.Context) error {
+	return d.use(ctx, &d.readFailure, CheckLimit, func(ctx context.Context, c *conn) error {
 		var says string
-		if err := d.conns.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&says); err != nil {
+		if err := c.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&says); err != nil {
 			return err
 		}
 		if says != "ok" {
@@ -252,60 +310,22 @@ func (d *DB) Check(ctx context.Context) error {
 	})
 }
 
-// with runs f on a connection that has a pragma of its own for that long. Like
-// transact it defers nothing.
-func (d *DB) with(ctx context.Context, pragma, usual string, f func(*sql.Conn) error) error {
-	c, err := d.conns.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err = c.ExecContext(ctx, "PRAGMA "+pragma); err == nil {
-		err = f(c)
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReadLimit)
-		defer cancel()
-		_, e := c.ExecContext(undo, "PRAGMA "+usual)
-		err = errors.Join(err, e)
-	}
-	return errors.Join(err, c.Close())
-}
-
-type beginner interface {
-	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
-}
-
-// transact does not defer the rollback: after a panic in SQLite's code it might
-// wait for ever for a lock that the panic left. See guarded.
-func transact(ctx context.Context, c beginner, readOnly bool, f func(*Tx) error) error {
-	tx, err := c.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly})
-	if err != nil {
-		return err
-	}
-	err = f(&Tx{ctx, tx, map[string]*sql.Stmt{}})
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		_ = tx.Rollback() // SQLite itself undoes a transaction on some errors, and then knows none
-	}
-	return err
-}
-
 // alone is use for what writes.
-func (d *DB) alone(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	return d.use(ctx, &d.writeFailure, limit, func(ctx context.Context) error {
+func (d *DB) alone(ctx context.Context, limit time.Duration, f func(context.Context, *conn) error) error {
+	return d.use(ctx, &d.writeFailure, limit, func(ctx context.Context, c *conn) error {
 		select {
 		case d.writing <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		defer func() { <-d.writing }()
-		return f(ctx)
+		return f(ctx, c)
 	})
 }
 
 // use runs f while the file is open, for at most limit. A damaged file is
 // replaced, and f runs once more.
-func (d *DB) use(ctx context.Context, last *failure, limit time.Duration, f func(context.Context) error) error {
+func (d *DB) use(ctx context.Context, last *failure, limit time.Duration, f func(context.Context, *conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit*d.patience)
 	defer cancel()
 	file, err := d.try(ctx, last, f)
@@ -323,7 +343,7 @@ func (d *DB) use(ctx context.Context, last *failure, limit time.Duration, f func
 }
 
 // try runs f, and returns the file that it ran on.
-func (d *DB) try(ctx context.Context, last *failure, f func(context.Context) error) (file os.FileInfo, err error) {
+func (d *DB) try(ctx context.Context, last *failure, f func(context.Context, *conn) error) (file os.FileInfo, err error) {
 	if err := d.known(last); err != nil {
 		return nil, err
 	}
@@ -368,40 +388,39 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// guarded runs f and turns a panic into an error: SQLite's own code, translated
-// from C, may follow a wrong pointer where the file is damaged, and a log's
-// index that somebody cut short is a fault in mapped memory.
-func (d *DB) guarded(ctx context.Context, f func(context.Context) error) (file os.FileInfo, err error) {
+// guarded runs f with a connection, and turns a panic into an error: SQLite's own
+// code, translated from C, may follow a wrong pointer where the file is damaged,
+// and a log's index that somebody cut short is a fault in mapped memory.
+func (d *DB) guarded(ctx context.Context, f func(context.Context, *conn) error) (file os.FileInfo, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	file, err = d.open(ctx)
+	if file, err = d.open(ctx); err != nil {
+		return file, err
+	}
+	defer d.mu.RUnlock()
+	c, err := d.conn(ctx)
 	if err != nil {
 		return file, err
 	}
-	unlock := d.mu.RUnlock
 	defer func() {
-		p := recover()
-		unlock()
-		if p != nil {
-			d.abandon()
+		if p := recover(); p != nil {
 			err = fmt.Errorf("sqlite: %v", p)
+			go func() { // it may hang, for ever, on what the panic left locked
+				debug.SetPanicOnFault(true)
+				defer func() { _ = recover() }()
+				c.close()
+			}()
 		}
 	}()
-	return file, f(ctx)
-}
-
-// abandon gives up connections in the midst of whose work there was a panic.
-// Closing them may hang, for ever, on what that left locked.
-func (d *DB) abandon() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.conns; c != nil {
-		go func() {
-			debug.SetPanicOnFault(true)
-			defer func() { _ = recover() }()
-			c.Close()
-		}()
+	if err := f(ctx, c); err != nil {
+		// Whatever state the connection is in, in a transaction most likely, the next
+		// use begins without it.
+		c.close()
+		return file, err
 	}
-	d.conns, d.file = nil, nil
+	d.idleMu.Lock()
+	d.idle = append(d.idle, c)
+	d.idleMu.Unlock()
+	return file, nil
 }
 
 // open makes sure that the file that is now at the path is open. Without an
@@ -410,7 +429,7 @@ func (d *DB) open(ctx context.Context) (file os.FileInfo, err error) {
 	for {
 		d.mu.RLock()
 		now, err := os.Lstat(d.path)
-		if d.conns != nil && err == nil && os.SameFile(now, d.file) {
+		if d.db != nil && err == nil && os.SameFile(now, d.file) {
 			return d.file, nil
 		}
 		d.mu.RUnlock()
@@ -428,28 +447,23 @@ func (d *DB) reopen(ctx context.Context) (file os.FileInfo, err error) {
 	defer d.mu.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			d.conns, d.file = nil, nil // closing it might hang
+			d.db, d.file, d.idle = nil, nil, nil // closing it might hang
 			err = fmt.Errorf("sqlite: %v", p)
 		}
 	}()
 	now, err := os.Lstat(d.path)
-	if d.conns != nil && err == nil && os.SameFile(now, d.file) {
+	if d.db != nil && err == nil && os.SameFile(now, d.file) {
 		return d.file, nil // somebody else was faster
 	}
 	d.close()
-	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
-		if err = create(d.path); err == nil {
-			now, err = os.Lstat(d.path)
-		}
-	}
-	if err == nil {
-		err = inPlace(d.path)
-	}
-	if err != nil {
+	if now, err = d.prepare(); err != nil {
 		return nil, err
 	}
-	d.conns, d.file = dial(d.path, d.o), now
-	if err := migrate(ctx, d.conns, d.o.ReadOnly); err != nil {
+	d.db, d.file = dial(d.path, d.o), now
+	// Once begun, a migration must come to an end, or it never will.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CheckLimit)
+	defer cancel()
+	if err := migrate(ctx, d.db, d.o.ReadOnly); err != nil {
 		d.close()
 		return now, err
 	}
@@ -464,7 +478,7 @@ func (d *DB) reopen(ctx context.Context) (file os.FileInfo, err error) {
 func dial(path string, o Options) *sql.DB {
 	// With mode=rw also for readers: one who finds a log that nobody else has
 	// open must be able to make its index.
-	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {
+	q := url.Values{"mode": {"rw"}, "_pragma": {
 		"busy_timeout(0)", "secure_delete(on)", "cell_size_check(on)", "trusted_schema(off)", "temp_store(memory)",
 		"synchronous(normal)", "journal_size_limit(4194304)", fmt.Sprintf("cache_size(-%d)", o.CacheKiB),
 	}}
@@ -477,38 +491,38 @@ func dial(path string, o Options) *sql.DB {
 	if err != nil {
 		panic(err) // an unknown driver
 	}
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
+	db.SetMaxIdleConns(-1) // what is closed is closed; see conn
 	return db
 }
 
-// inPlace checks the files that SQLite is about to open by their paths: it
-// would follow a link, and may wait for the other end of a FIFO.
-func inPlace(path string) error {
-	for _, s := range append([]string{""}, logSuffixes[:]...) {
-		info, err := os.Lstat(path + s)
-		if err == nil && !info.Mode().IsRegular() {
-			err = &fs.PathError{Op: "open", Path: path + s, Err: errors.New("not a regular file")}
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+// prepare checks the files that SQLite is about to open by their paths, as all
+// of the state folder's are: it would follow a link, and may wait for the other
+// end of a FIFO. Where it may, it makes an empty file that only its owner can
+// read; SQLite gives its other files the same mode and owner.
+func (d *DB) prepare() (os.FileInfo, error) {
+	openFolder := state.MakeFolder
+	if d.o.ReadOnly {
+		openFolder = state.OpenFolder
 	}
-	return nil
-}
-
-// create makes an empty file that only its owner can read; SQLite gives its
-// other files the same mode.
-func create(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
+	folder, err := openFolder(filepath.Dir(d.path))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Close()
+	defer folder.Close()
+	name := filepath.Base(d.path)
+	for _, s := range append([]string{""}, logSuffixes[:]...) {
+		if err := folder.Check(name + s); err != nil {
+			return nil, err
+		}
+	}
+	info, err := os.Lstat(d.path)
+	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
+		f, err := folder.Open(name, os.O_WRONLY|os.O_CREATE)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return f.Stat()
+	}
+	return info, err
 }

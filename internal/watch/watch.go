@@ -244,7 +244,7 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 	understood := r.Outcome != parse.None
 	framed := w.framed(l, r)
 	if framed {
-		r.Outcome, r.Count, r.Pardon = parse.Other, 0, 0
+		r.Outcome, r.Count, r.Retracted = parse.Other, 0, 0
 	}
 	looked := r
 	if w.Ignored != nil && r.User != "" && w.Ignored(r.User) {

@@ -4,7 +4,7 @@ DROP TRIGGER IF EXISTS login_dropped;
 DROP INDEX grp_key;
 ALTER TABLE grp DROP COLUMN first;
 ALTER TABLE grp DROP COLUMN last;
-CREATE INDEX grp_key ON grp(b) WHERE kind = 6;
+CREATE INDEX grp_key ON grp(b, a) WHERE kind = 6;
 
 CREATE TRIGGER login_added AFTER INSERT ON login BEGIN
 	UPDATE grp SET n = n+1 WHERE id IN (new.g_host, new.g_user, new.g_user_host, new.g_address,
@@ -28,9 +28,3 @@ CREATE INDEX delivered_at ON delivered(at);
 -- state holds small JSON documents: the pace and pauses of a destination, the
 -- quota of a provider, what was reported about a spool.
 CREATE TABLE state(kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(kind, name)) WITHOUT ROWID;
-
--- cache holds the answers of providers.
-CREATE TABLE cache(
-	provider TEXT NOT NULL, key TEXT NOT NULL, stored INTEGER NOT NULL, answer BLOB NOT NULL,
-	PRIMARY KEY(provider, key)) WITHOUT ROWID;
-CREATE INDEX cache_stored ON cache(provider, stored);

@@ -143,14 +143,14 @@ func TestFindings(t *testing.T) {
 			"4s begun user alice n=5", "5s success-after alice@198.51.100.9 from=0 against=5", "4s ended user alice n=5 unfinished"}},
 		{"a second password store: what the first one refused is taken back", Options{}, func() (out []parse.Result) {
 			for i := range 20 {
-				out = append(out, failed(time.Duration(i)*s, "203.0.113.7", "alice"), with(accepted(time.Duration(i)*s, "203.0.113.7", "alice"), func(r *parse.Result) { r.Pardon = 1 }))
+				out = append(out, failed(time.Duration(i)*s, "203.0.113.7", "alice"), with(accepted(time.Duration(i)*s, "203.0.113.7", "alice"), func(r *parse.Result) { r.Retracted = 1 }))
 			}
 			return out
 		}(), nil},
 		{"sudo takes back without a login", Options{}, func() (out []parse.Result) {
 			for i := range 20 {
 				sudo := func(r *parse.Result) { r.Service = "sudo" }
-				out = append(out, with(failed(time.Duration(i)*s, "", "bob"), sudo), with(failed(time.Duration(i)*s, "", "bob"), func(r *parse.Result) { r.Outcome, r.Count, r.Pardon = parse.Other, 0, 1 }))
+				out = append(out, with(failed(time.Duration(i)*s, "", "bob"), sudo), with(failed(time.Duration(i)*s, "", "bob"), func(r *parse.Result) { r.Outcome, r.Count, r.Retracted = parse.Other, 0, 1 }))
 			}
 			return out
 		}(), nil},

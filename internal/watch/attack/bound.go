@@ -2,6 +2,7 @@ package attack
 
 import (
 	"cmp"
+	"container/heap"
 	"math/bits"
 	"time"
 )
@@ -47,7 +48,7 @@ func (g *Engine) shrink(out []Finding) []Finding {
 		g.ends = nil
 		for _, e := range g.list {
 			if e.attack != nil {
-				g.ends.push(endOf(e))
+				heap.Push(&g.ends, endOf(e))
 			}
 		}
 	}
@@ -144,42 +145,19 @@ func (d due) compare(o due) int {
 		cmp.Compare(d.e.key.String(), o.e.key.String()))
 }
 
-// ends is a heap, the next end on top. Each attack stands in it once, with an end
-// that may have moved since.
+// ends is a heap.Interface, the next end on top. Each attack stands in it once, with
+// an end that may have moved since.
 type ends []due
 
-func (h *ends) push(d due) {
-	*h = append(*h, d)
-	s := *h
-	for i := len(s) - 1; i > 0; {
-		up := (i - 1) / 2
-		if s[i].compare(s[up]) >= 0 {
-			return
-		}
-		s[i], s[up] = s[up], s[i]
-		i = up
-	}
-}
+func (h ends) Len() int           { return len(h) }
+func (h ends) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
+func (h ends) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *ends) Push(d any)        { *h = append(*h, d.(due)) }
 
-func (h *ends) pop() due {
-	s := *h
-	top := s[0]
-	n := len(s) - 1
-	s[0], s[n] = s[n], due{}
-	s = s[:n]
-	for i := 0; ; {
-		least := i
-		for _, down := range [...]int{2*i + 1, 2*i + 2} {
-			if down < n && s[down].compare(s[least]) < 0 {
-				least = down
-			}
-		}
-		if least == i {
-			break
-		}
-		s[i], s[least] = s[least], s[i]
-		i = least
-	}
-	*h = s
-	return top
+func (h *ends) Pop() any {
+	last := len(*h) - 1
+	d := (*h)[last]
+	(*h)[last] = due{}
+	*h = (*h)[:last]
+	return d
 }

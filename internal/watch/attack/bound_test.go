@@ -13,7 +13,7 @@ import (
 )
 
 // heap is what lives, and what the runtime has from the system.
-func heap() (live, system uint64) {
+func heapBytes() (live, system uint64) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -32,11 +32,11 @@ func crowd(g *Engine, n int, longest string) {
 }
 
 func TestAFloodOfAddressesAndNamesFitsInto64MiB(t *testing.T) {
-	before, _ := heap()
+	before, _ := heapBytes()
 	g := newEngine(t, Options{})
 	crowd(g, 80_000, strings.Repeat("x", 100))
 	crowd(g, 200, strings.Repeat("x", 1<<20))
-	live, system := heap()
+	live, system := heapBytes()
 	t.Logf("%d keys, %d MiB counted, %d MiB live, %d MiB of the system", len(g.list), g.bytes>>20, (live-before)>>20, system>>20)
 	if live-before > 24<<20 || system > 64<<20 {
 		t.Errorf("%d MiB live, %d MiB of the system", (live-before)>>20, system>>20)
@@ -217,7 +217,7 @@ func BenchmarkTake(b *testing.B) {
 				g.Take(parse.Result{Outcome: parse.Failure, Count: 1, Service: "sshd", Host: "web1", User: "root", Invalid: true, Time: start.Add(time.Duration(i) * time.Millisecond),
 					IP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})})
 			}
-			live, system := heap()
+			live, system := heapBytes()
 			b.ReportMetric(float64(live)/(1<<20), "MiB-live")
 			b.ReportMetric(float64(system)/(1<<20), "MiB-system")
 			runtime.KeepAlive(g)

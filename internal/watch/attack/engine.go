@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"container/heap"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -92,7 +93,7 @@ func setDefault(n *int, d int) {
 // their times, and where they go back by much what came before is as it was. One
 // without a time is taken for simultaneous with the last.
 func (g *Engine) Take(r parse.Result) []Finding {
-	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Pardon == 0 && len(r.Located) == 0 {
+	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Retracted == 0 && len(r.Located) == 0 {
 		return nil
 	}
 	t := g.clock
@@ -107,8 +108,8 @@ func (g *Engine) Take(r parse.Result) []Finding {
 	if len(r.Located) > 0 {
 		out = g.locate(&r, out)
 	}
-	if r.Pardon > 0 {
-		g.pardon(&r)
+	if r.Retracted > 0 {
+		g.retractAll(&r)
 	}
 	switch r.Outcome {
 	case parse.Failure:
@@ -154,13 +155,13 @@ func (g *Engine) advance(t int64) (out []Finding) {
 	// An older part of a log may follow a newer one: then it is older again.
 	g.clock = t
 	for len(g.ends) > 0 && g.ends[0].t <= g.clock {
-		due := g.ends.pop()
+		due := heap.Pop(&g.ends).(due)
 		e := due.e
 		if e.attack == nil || e.attack.began != due.began || g.entries[e.key] != e {
 			continue
 		}
 		if now := endOf(e); now.t != due.t {
-			g.ends.push(now) // attempts came since
+			heap.Push(&g.ends, now) // attempts came since
 			continue
 		}
 		out = append(out, g.end(e, due.t, false))
@@ -267,7 +268,7 @@ func (g *Engine) begin(e *entry, service string, groups []group, settled int64) 
 				continue
 			}
 			e.attack = &ongoing{detector: d.Name, within: within, began: e.last, first: first, attempts: n}
-			g.ends.push(endOf(e))
+			heap.Push(&g.ends, endOf(e))
 			g.attacks++
 			if e.key.by == ByAddress {
 				g.known.begin(e.key.net, first, e.last, n, g.o.MaxKnown)

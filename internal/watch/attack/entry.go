@@ -141,8 +141,8 @@ func (a *attempts) different(t int64) int {
 	return n
 }
 
-// forgive takes up to n of who's latest attempts away; n < 0: all.
-func (a *attempts) forgive(who uint64, n int) (taken int) {
+// retract takes up to n of who's latest attempts away; n < 0: all.
+func (a *attempts) retract(who uint64, n int) (taken int) {
 	for i := len(a.items) - 1; i >= 0 && n != 0; i-- {
 		it := &a.items[i]
 		if it.who != who {
@@ -163,11 +163,11 @@ func (a *attempts) forgive(who uint64, n int) (taken int) {
 	return taken
 }
 
-// forgive takes attempts of who out of all that is counted.
-func (e *entry) forgive(who uint64, n int) {
+// retract takes attempts of who out of all that is counted.
+func (e *entry) retract(who uint64, n int) {
 	taken := 0
 	for i := range e.groups {
-		taken = max(taken, e.groups[i].forgive(who, n))
+		taken = max(taken, e.groups[i].retract(who, n))
 	}
 	e.total = max(e.total-taken, 0)
 }

@@ -87,11 +87,11 @@ func (e *entry) unknown(since, until int64) int {
 }
 
 // locate gives attempts the address that a later line says they came from. For
-// their account they are counted already; r.Pardon of them were none, and the rest
+// their account they are counted already; r.Retracted of them were none, and the rest
 // of it is left for what was counted with its address.
 func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 	address := hashOfPeer(r.IP, "")
-	pardon := r.Pardon
+	retracted := r.Retracted
 	for i := len(r.Located) - 1; i >= 0; i-- {
 		a := &r.Located[i]
 		was := hashOfPeer(a.IP, a.Peer)
@@ -102,12 +102,12 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 		}
 		if a.IP.IsValid() {
 			for _, by := range [...]By{ByAddress, ByNetwork} {
-				g.forgive(g.entries[key{by: by, net: place(a.IP, by)}], account, a.Count)
+				g.retract(g.entries[key{by: by, net: place(a.IP, by)}], account, a.Count)
 			}
 		}
-		pardoned := min(pardon, a.Count)
-		pardon -= pardoned
-		if a.Count -= pardoned; a.Count == 0 {
+		taken := min(retracted, a.Count)
+		retracted -= taken
+		if a.Count -= taken; a.Count == 0 {
 			continue
 		}
 		t := g.clock
@@ -122,10 +122,10 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 			}
 		}
 	}
-	if r.Pardon > 0 { // the account has all of them
-		g.forgive(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Pardon-pardon)
+	if r.Retracted > 0 { // the account has all of them
+		g.retract(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Retracted-retracted)
 	}
-	r.Pardon = pardon
+	r.Retracted = retracted
 	return g.shrink(out)
 }
 
@@ -133,7 +133,7 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 func (g *Engine) unlocated(r *parse.Result) {
 	for i := range r.Located {
 		a := &r.Located[i]
-		g.forgive(g.entries[key{by: ByUser, user: cut(a.User)}], hashOfPeer(a.IP, a.Peer), a.Count)
+		g.retract(g.entries[key{by: ByUser, user: cut(a.User)}], hashOfPeer(a.IP, a.Peer), a.Count)
 	}
 }
 

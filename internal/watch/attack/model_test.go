@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -235,7 +236,11 @@ func TestAgainstTheModel(t *testing.T) {
 
 // A restart anywhere changes nothing, nor does memory that is short.
 func TestRestoreGoesOn(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(16)
+	if os.Getenv("SSHNOTIFY_E2E") != "" {
+		seeds = 60
+	}
+	for seed := range seeds {
 		o := Options{}
 		if seed%2 == 1 {
 			o = Options{MaxKeys: 5, MaxKnown: 2}

@@ -3,6 +3,7 @@ package attack
 import (
 	"bufio"
 	"cmp"
+	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,7 +248,7 @@ func (g *Engine) restore(d entryDoc) error {
 	g.entries[e.key] = e
 	g.list = append(g.list, e)
 	if e.attack != nil {
-		g.ends.push(endOf(e))
+		heap.Push(&g.ends, endOf(e))
 		g.attacks++
 	}
 	g.resize(e)

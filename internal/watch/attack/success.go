@@ -44,11 +44,11 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	// was about, or from how many addresses.
 	perhaps := !attacked && lostAgainst >= ownBefore
 	if !harmful && !attacked && !perhaps {
-		g.forgive(from, account, -1)
+		g.retract(from, account, -1)
 		if r.IP.IsValid() {
-			g.forgive(g.entries[key{by: ByNetwork, net: place(r.IP, ByNetwork)}], account, -1)
+			g.retract(g.entries[key{by: ByNetwork, net: place(r.IP, ByNetwork)}], account, -1)
 		}
-		g.forgive(against, address, -1)
+		g.retract(against, address, -1)
 		return out
 	}
 	// What was given up must not take along that the login is told.
@@ -141,24 +141,24 @@ func (e *entry) tell(who uint64, t int64) (told bool) {
 	return false
 }
 
-// pardon takes back attempts that were none.
-func (g *Engine) pardon(r *parse.Result) {
+// retractAll takes back attempts that were none, for all that they were counted by.
+func (g *Engine) retractAll(r *parse.Result) {
 	address, account := hashes(r)
 	if r.IP.IsValid() {
 		for _, by := range [...]By{ByAddress, ByNetwork} {
-			g.forgive(g.entries[key{by: by, net: place(r.IP, by)}], account, r.Pardon)
+			g.retract(g.entries[key{by: by, net: place(r.IP, by)}], account, r.Retracted)
 		}
 	}
-	g.forgive(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Pardon)
+	g.retract(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Retracted)
 }
 
-// forgive takes attempts out of an entry, which may leave nothing of it. What made
+// retract takes attempts out of an entry, which may leave nothing of it. What made
 // an attack stays.
-func (g *Engine) forgive(e *entry, who uint64, n int) {
+func (g *Engine) retract(e *entry, who uint64, n int) {
 	if e == nil || e.attack != nil {
 		return
 	}
-	e.forgive(who, n)
+	e.retract(who, n)
 	if len(e.groups[0].items) == 0 {
 		g.remove(e)
 		return

@@ -1,50 +1,77 @@
 package parse
 
-// daemon is a program whose lines are known.
-type daemon struct {
-	parser, service string
-	read            func(message string, r *reading)
+import "slices"
+
+// Daemon is a program whose lines are known, and all that is known of it.
+type Daemon struct {
+	Service  string   // its name in results, and in the journal's entries
+	Parser   string   // what its lines are counted under; "": only sessions are read of them
+	Programs []string // the names of its files, and of its lines in a log
+
+	read func(message string, r *reading)
+
+	local bool // attempts do not come over a network
+	pairs pairs
+	// apart says that the process that answers is not the one that says what became
+	// of an attempt.
+	apart bool
+	opens []string // the services of PAM for which it opens sessions
+	logs  []string // of its own, beside the system's
+
+	// Users says that it is setuid: what it reports while it asks who somebody is
+	// bears the user's _UID in the journal. Its name is then the user's as well, who
+	// may start it by any; and the entry must not be of a process without the right
+	// to anything, as one is that was kept from becoming root and can be led by its
+	// user.
+	Users bool
+
+	// Drops says that it becomes the user before it reports that he got in, for good.
+	// That is believed of a process that reported as root a moment before.
+	Drops bool
+
+	// Units are those in which it may report on its standard error (sshd -D -e,
+	// dropbear -E), which journald attributes to whichever process wrote it. In a
+	// system unit of that name only the daemon's own processes of root are such: what
+	// it starts for users is another program of another uid, and gets other
+	// descriptors; and what it quotes of strangers it writes without newlines.
+	Units []string
 }
 
-// daemons in the order in which a line that names no program is tried.
-var daemons = [...]daemon{
-	isSSHD:     {"sshd", "sshd", readSSHD},
-	isDropbear: {"dropbear", "dropbear", readDropbear},
-	isVsftpd:   {"vsftpd", "vsftpd", readVsftpd},
-	isPureFTPd: {"pureftpd", "pure-ftpd", readPureFTPd},
-	isProFTPD:  {"proftpd", "proftpd", readProFTPD},
-	isSudo:     {"sudo", "sudo", readSudo},
-	isSu:       {"su", "su", readSu},
-}
+// pairs is what PAM's line of an attempt and the daemon's own have in common, where
+// they come from two processes.
+type pairs int
 
 const (
-	isSSHD = iota
-	isDropbear
-	isVsftpd
-	isPureFTPd
-	isProFTPD
-	isSudo
-	isSu
-	isNobody
+	byNothing pairs = iota
+	byAddress       // the daemon gives PAM no name that looks like an address
+	byAccount       // the name service gives PAM's address, and may be told to lie
 )
 
-// daemonOf finds who a program's name stands for.
-func daemonOf(program string) int {
-	switch baseName(program) {
-	case "sshd", "sshd-session", "sshd-auth":
-		return isSSHD
-	case "dropbear":
-		return isDropbear
-	case "vsftpd":
-		return isVsftpd
-	case "pure-ftpd":
-		return isPureFTPd
-	case "proftpd":
-		return isProFTPD
-	case "sudo":
-		return isSudo
-	case "su":
-		return isSu
+// daemons in the order in which a line that names no program is tried. Each stands
+// in its own file.
+var daemons = [...]*Daemon{&sshd, &dropbear, &vsftpd, &pureFTPd, &proFTPD, &sudo, &su, &login}
+
+// login is read for the sessions that it opens alone.
+var login = Daemon{Service: "login", Programs: []string{"login"}, local: true, opens: []string{"login", "remote"}}
+
+// Daemons returns all that are known.
+func Daemons() []*Daemon { return daemons[:] }
+
+// Logs returns the logs that daemons write themselves, beside the system's.
+func Logs() (paths []string) {
+	for _, d := range daemons {
+		paths = append(paths, d.logs...)
 	}
-	return isNobody
+	return paths
+}
+
+// daemonOf finds who a program's name stands for; nil: nobody.
+func daemonOf(program string) *Daemon {
+	program = baseName(program)
+	for _, d := range daemons {
+		if slices.Contains(d.Programs, program) {
+			return d
+		}
+	}
+	return nil
 }

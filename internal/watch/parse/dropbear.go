@@ -2,6 +2,11 @@ package parse
 
 import "strings"
 
+var dropbear = Daemon{
+	Service: "dropbear", Parser: "dropbear", Programs: []string{"dropbear", "dropbearmulti"}, read: readDropbear,
+	Units: []string{"dropbear"},
+}
+
 // readDropbear reads what dropbear's svr-auth*.c and common-session.c write.
 func readDropbear(s string, r *reading) {
 	s = strings.TrimRight(s, " ")

@@ -94,7 +94,7 @@ func (p *Parser) header(s string) header {
 // bareHeader is for a line without a time: "sshd[1]: message", or a message.
 func bareHeader(s string) header {
 	word, after := cutFirst(s)
-	if name, pid, ok := tag(word); ok && daemonOf(name) != isNobody {
+	if name, pid, ok := tag(word); ok && isRead(daemonOf(name)) {
 		return header{program: name, pid: pid, tagged: true, message: strings.TrimLeft(after, " ")}
 	}
 	return header{message: s}

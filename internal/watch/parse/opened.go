@@ -13,13 +13,6 @@ type Opened struct {
 	By      string // who opened it; uid:1000 where only that is known
 }
 
-// opens are the programs that open sessions by which somebody becomes a user,
-// and the services that each of them asks PAM for. Any other service in their
-// lines is not theirs.
-var opens = map[string][]string{
-	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "su": {"su", "su-l"}, "sudo": {"sudo", "sudo-i"}, "login": {"login", "remote"},
-}
-
 // maxAccount is how many characters of a name are kept: as many as of the one
 // in the hook's event, with which it is compared.
 const maxAccount = 128
@@ -31,9 +24,9 @@ const maxAccount = 128
 // Before Linux-PAM 1.4 the first uid is not there. Nothing in the line is a
 // stranger's: the user is an account by then, and so is who runs the program.
 func opened(program, message string) Opened {
-	services := opens[baseName(program)]
-	if services == nil {
-		return Opened{}
+	d := daemonOf(program)
+	if d == nil || d.opens == nil {
+		return Opened{} // any other service in its lines is not its own
 	}
 	rest, ok := strings.CutPrefix(strings.Trim(message, " "), "pam_unix(")
 	if !ok {
@@ -43,7 +36,7 @@ func opened(program, message string) Opened {
 	if !ok {
 		return Opened{}
 	}
-	for _, s := range services {
+	for _, s := range d.opens {
 		if s != service {
 			continue
 		}

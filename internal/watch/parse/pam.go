@@ -17,7 +17,7 @@ func readPAM(s string, sshd bool, r *reading) {
 	}
 	service, stage, _ := strings.Cut(service, ":")
 	// A line that names no program must at least be of a service that is one.
-	if d := daemonOf(service); sshd && d != isSSHD && d != isNobody {
+	if d := r.daemonOf(service); sshd && isRead(d) && d.pairs != byAddress {
 		return
 	}
 	if foreign(service) {

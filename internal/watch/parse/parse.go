@@ -67,10 +67,10 @@ type Result struct {
 	// are not in Count.
 	Located []Attempt
 
-	// Pardon is how many failures that were told before turned out to be none:
+	// Retracted is how many failures that were told before turned out to be none:
 	// where a second password store follows the first, the first one's failure
 	// is logged before every login that the second allows.
-	Pardon int
+	Retracted int
 }
 
 // Attempt is one or more failures as they were told. Its strings are its own.
@@ -151,19 +151,22 @@ func (p *Parser) Parse(l line.Line) Result {
 		message, times = repeated(message)
 	}
 	r := &p.reading
-	*r = reading{whole: whole}
+	*r = reading{whole: whole, daemonOf: daemonOf}
 	if h.tagged {
-		if i := daemonOf(h.program); i != isNobody && !l.Cut {
-			daemons[i].read(message, r)
-			r.seal(&daemons[i])
+		if d := daemonOf(h.program); isRead(d) && !l.Cut {
+			d.read(message, r)
+			r.seal(d)
 		}
 	} else if !l.Cut && !isJSON(message) { // what was cut off may be where the address stands
-		for i := range daemons {
-			if daemons[i].read(message, r); r.Outcome != "" {
-				r.seal(&daemons[i])
+		for _, d := range daemons {
+			if !isRead(d) {
+				continue
+			}
+			if d.read(message, r); r.Outcome != "" {
+				r.seal(d)
 				break
 			}
-			*r = reading{whole: whole}
+			*r = reading{whole: whole, daemonOf: daemonOf}
 		}
 	}
 	if r.Outcome == "" {
@@ -234,14 +237,20 @@ type reading struct {
 
 	whole  int  // bytes of the message as it came, with spaces at its end
 	placed bool // the address is that of another line of the process
+
+	daemon   *Daemon                      // whose words they are
+	daemonOf func(program string) *Daemon // the table, which itself has the reader in it
 }
 
+// isRead reports whether a daemon's lines are read; nil has none.
+func isRead(d *Daemon) bool { return d != nil && d.read != nil }
+
 // seal fills in what follows from the daemon, and cleans what came from outside.
-func (r *reading) seal(d *daemon) {
+func (r *reading) seal(d *Daemon) {
 	if r.Outcome == "" {
 		return
 	}
-	r.Parser, r.Service = d.parser, d.service
+	r.daemon, r.Parser, r.Service = d, d.Parser, d.Service
 	r.User = event.Clean(r.User, maxName)
 	r.By = event.Clean(r.By, maxName)
 	r.Method = event.Clean(r.Method, maxName)

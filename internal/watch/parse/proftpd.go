@@ -2,6 +2,11 @@ package parse
 
 import "strings"
 
+var proFTPD = Daemon{
+	Service: "proftpd", Parser: "proftpd", Programs: []string{"proftpd"}, read: readProFTPD,
+	pairs: byAccount,
+}
+
 // readProFTPD reads "SERVER (NAME[ADDR]): MESSAGE" and "SERVER (NAME[ADDR]) -
 // MESSAGE", as proftpd writes to its own log and to syslog.
 func readProFTPD(s string, r *reading) {

@@ -2,6 +2,13 @@ package parse
 
 import "strings"
 
+var pureFTPd = Daemon{
+	Service: "pure-ftpd", Parser: "pureftpd", read: readPureFTPd,
+	Programs: []string{"pure-ftpd", "pure-ftpd-mysql", "pure-ftpd-ldap", "pure-ftpd-postgresql",
+		"pure-ftpd-virtualchroot", "pure-ftpd-mysql-virtualchroot", "pure-ftpd-ldap-virtualchroot", "pure-ftpd-postgresql-virtualchroot"},
+	pairs: byAccount, Drops: true,
+}
+
 // readPureFTPd reads "(NAME@ADDR) [LEVEL] MESSAGE", as pure-ftpd's log.c writes to
 // syslog. NAME is "?" until somebody is in, and then of an account that is
 // there.

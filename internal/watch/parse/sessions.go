@@ -82,14 +82,11 @@ type sessions struct {
 	clock uint64
 }
 
-// isRemote reports whether a service's attempts come over a network.
-func isRemote(service string) bool { return service != "sudo" && service != "su" }
-
 // unsure reports whether a line does not give the daemon's own word for where an
 // attempt came from. sshd gives PAM no name that looks like an address; the other
 // daemons leave it to the name service.
 func (r *reading) unsure() bool {
-	return !r.placed && isRemote(r.Service) && (!r.IP.IsValid() || r.isPAM() && r.Service != "sshd")
+	return !r.placed && !r.daemon.local && (!r.IP.IsValid() || r.isPAM() && r.daemon.pairs != byAddress)
 }
 
 func (r *reading) isPAM() bool { return r.kind >= kindPAM && r.kind <= kindPAMMore }
@@ -103,8 +100,7 @@ func (t *sessions) failure(r *reading) {
 	s := t.session(r)
 	counted := s.add(r.kind, r.Count)
 	pair := t.pair(r)
-	if r.Service == "vsftpd" && pair != nil {
-		// The process that answers is not the one that says what became of it.
+	if r.daemon.apart && pair != nil {
 		switch r.kind {
 		case kindFailed:
 			pair.n[kindRefused] += uint32(r.Count)
@@ -125,12 +121,12 @@ func (t *sessions) failure(r *reading) {
 		if !r.unsure() {
 			pair.n[kindPAM] += uint32(counted)
 		}
-	case r.kind == kindInteractive || r.kind == kindPAMError || r.Service != "sshd" || s.pam() == 0 && r.kind == kindFailed:
+	case r.kind == kindInteractive || r.kind == kindPAMError || r.daemon.pairs != byAddress || s.pam() == 0 && r.kind == kindFailed:
 		counted -= pair.take(kindPAM, counted)
 		for _, p := range t.doubts(r) {
 			counted -= s.adopt(p, counted)
 		}
-		if r.kind != kindFailed || r.Service != "sshd" {
+		if r.kind != kindFailed || r.daemon.pairs != byAddress {
 			pair.n[kindFailed] += uint32(counted)
 		}
 	}
@@ -169,7 +165,7 @@ func (t *sessions) place(r *reading, s *session) {
 
 // unplaced says which name stands for the address that no line has given.
 func (r *reading) unplaced() {
-	if !r.IP.IsValid() && isRemote(r.Service) && r.Outcome == Failure {
+	if !r.IP.IsValid() && !r.daemon.local && r.Outcome == Failure {
 		r.Peer = r.peer
 	}
 }
@@ -225,7 +221,7 @@ func (t *sessions) doubts(r *reading) (out []*doubtful) {
 // other has a line that tells of no attempt say where its process's attempts came
 // from.
 func (t *sessions) other(r *reading) {
-	if !r.IP.IsValid() || r.PID == 0 || !isRemote(r.Service) || r.unsure() {
+	if !r.IP.IsValid() || r.PID == 0 || r.daemon.local || r.unsure() {
 		return
 	}
 	if r.kind != kindStart && !t.has(r) {
@@ -259,19 +255,19 @@ func (t *sessions) success(r *reading) {
 			own = max(own, n)
 		}
 	}
-	r.Pardon = int(total - own)
+	r.Retracted = int(total - own)
 	if pair := t.pair(r); pair != nil {
-		if r.Pardon > 0 {
-			pair.take(kindPAM, r.Pardon)
-		} else if strings.HasPrefix(r.Method, "keyboard-interactive") || r.Service != "sshd" {
-			if r.Pardon = pair.take(kindPAM, 1); r.Pardon == 0 {
+		if r.Retracted > 0 {
+			pair.take(kindPAM, r.Retracted)
+		} else if strings.HasPrefix(r.Method, "keyboard-interactive") || r.daemon.pairs != byAddress {
+			if r.Retracted = pair.take(kindPAM, 1); r.Retracted == 0 {
 				for _, p := range t.doubts(r) {
-					r.Pardon += s.adopt(p, 1-r.Pardon)
+					r.Retracted += s.adopt(p, 1-r.Retracted)
 				}
 			}
 		}
 	}
-	if isRemote(r.Service) {
+	if !r.daemon.local {
 		t.place(r, s)
 	}
 	*s = session{}
@@ -363,8 +359,8 @@ func (t *sessions) has(r *reading) bool {
 // two agree on is the address, or where PAM's can't be trusted the account. nil:
 // the service has no such pairs.
 func (t *sessions) pair(r *reading) *session {
-	switch r.Service {
-	case "sshd":
+	switch r.daemon.pairs {
+	case byAddress:
 		if r.IP.IsValid() {
 			return t.at(hashAddr(hash(seed, r.Service)^1, r.IP), r.Time, guessedGap)
 		}
@@ -372,7 +368,7 @@ func (t *sessions) pair(r *reading) *session {
 			return nil
 		}
 		return t.at(hash(t.seedOf(r)^2, r.peer), r.Time, guessedGap)
-	case "vsftpd", "proftpd", "pure-ftpd":
+	case byAccount:
 		return t.at(hash(t.seedOf(r)^3, r.User), r.Time, guessedGap)
 	}
 	return nil

@@ -128,7 +128,7 @@ func TestPardon(t *testing.T) {
 		for _, text := range story {
 			last = p.Parse(line.Line{Text: "Nov 20 10:00:00 web1 " + text})
 		}
-		if last.Pardon != 1 || last.Outcome == parse.Failure {
+		if last.Retracted != 1 || last.Outcome == parse.Failure {
 			t.Errorf("%s: %+v", name, last)
 		}
 	}
@@ -139,7 +139,7 @@ func TestPardon(t *testing.T) {
 		"Failed password for alice from 203.0.113.7 port 5 ssh2",
 		"Accepted password for alice from 203.0.113.7 port 5 ssh2",
 	} {
-		if r := p.Parse(line.Line{Text: "Nov 20 10:00:00 web1 sshd[1]: " + text}); r.Pardon != 0 {
+		if r := p.Parse(line.Line{Text: "Nov 20 10:00:00 web1 sshd[1]: " + text}); r.Retracted != 0 {
 			t.Errorf("%+v", r)
 		}
 	}

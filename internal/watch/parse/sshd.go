@@ -7,6 +7,11 @@ import (
 	"sync"
 )
 
+var sshd = Daemon{
+	Service: "sshd", Parser: "sshd", Programs: []string{"sshd", "sshd-session", "sshd-auth"}, read: readSSHD,
+	pairs: byAddress, opens: []string{"sshd"}, Units: []string{"ssh", "sshd"},
+}
+
 // readSSHD reads what OpenSSH's sshd, sshd-session and sshd-auth write, in the
 // words of auth.c, auth2.c, auth-pam.c, packet.c, kex.c, sshd.c and
 // sshd-session.c of its portable releases.

@@ -2,6 +2,16 @@ package parse
 
 import "strings"
 
+var sudo = Daemon{
+	Service: "sudo", Parser: "sudo", Programs: []string{"sudo", "sudo.ws", "sudo-rs"}, read: readSudo,
+	local: true, opens: []string{"sudo", "sudo-i"}, Users: true,
+}
+
+var su = Daemon{
+	Service: "su", Parser: "su", Programs: []string{"su", "su-rs"}, read: readSu,
+	local: true, opens: []string{"su", "su-l"}, Users: true,
+}
+
 // readSudo reads sudo's log lines (logging.c) and those of its PAM modules. The
 // name is that of who called it: sudo asks for their own password.
 func readSudo(s string, r *reading) {

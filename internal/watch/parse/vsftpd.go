@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+var vsftpd = Daemon{
+	Service: "vsftpd", Parser: "vsftpd", Programs: []string{"vsftpd"}, read: readVsftpd,
+	pairs: byAccount, apart: true, logs: []string{"/var/log/vsftpd.log"},
+}
+
 // vsftpdEvent is what stands between "[NAME] " and `: Client "ADDR"` in vsftpd's
 // log (logging.c).
 type vsftpdEvent struct {

@@ -412,3 +412,37 @@ func TestLinesThatCameAndWentBetweenTwoLooks(t *testing.T) {
 		b.silent()
 	}
 }
+
+// TestRewrittenWithTheSameEnd: a file that was written anew is read from its
+// start, even if it is as long as before and the last that was read of it stands
+// there again.
+func TestRewrittenWithTheSameEnd(t *testing.T) {
+	end := strings.Repeat("x", 2*tailSize) + "\n"
+	for _, row := range []struct {
+		name, now string
+		want      []string
+	}{
+		{"as long", "second\n" + end, []string{"second", end[:len(end)-1]}},
+		{"longer", "second\n" + end + "third\n", []string{"second", end[:len(end)-1], "third"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t)
+			b.opt.FromStart = true
+			b.write(b.path, "first!\n"+end)
+			b.open()
+			b.take(2)
+			b.got = nil
+			f, err := os.OpenFile(b.path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			time.Sleep(10 * time.Millisecond) // or the file's time stays
+			if _, err := f.WriteString(row.now); err != nil {
+				t.Fatal(err)
+			}
+			b.take(len(row.want))
+			b.want(row.want...)
+		})
+	}
+}

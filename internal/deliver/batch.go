@@ -25,8 +25,8 @@ const (
 	rowIPs = 3
 )
 
-// cluster is the new events of one group key.
-type cluster struct {
+// group is the new events of one group key.
+type group struct {
 	items    []*item
 	severity event.Severity
 	first    time.Time
@@ -57,10 +57,10 @@ func groupKey(e event.Event) string {
 	return strings.Join(parts, "\x00")
 }
 
-// clusters sorts the new events by group key, the oldest first.
-func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
-	byKey := make(map[string]*cluster)
-	var all []*cluster
+// groups sorts the new events by group key, the oldest first.
+func (o *destQueue) groups(now time.Time, window time.Duration) []*group {
+	byKey := make(map[string]*group)
+	var all []*group
 	for _, it := range o.fresh {
 		if it.held(o.name) {
 			continue
@@ -71,8 +71,8 @@ func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
 		}
 		c := byKey[k]
 		if c == nil {
-			c = &cluster{first: it.e.Time}
-			if g, ok := o.groups[k]; ok {
+			c = &group{first: it.e.Time}
+			if g, ok := o.windows[k]; ok {
 				c.held = max(0, g.at.Add(window).Sub(now))
 			}
 			byKey[k] = c
@@ -83,22 +83,22 @@ func (o *outlet) clusters(now time.Time, window time.Duration) []*cluster {
 		if it.e.Time.Before(c.first) {
 			c.first = it.e.Time
 		}
-		if g := o.groups[k]; it.verdict.Severity > g.severity || it.rushed {
+		if g := o.windows[k]; it.verdict.Severity > g.severity || it.rushed {
 			c.free = true // worse than what was told: not a mere repeat
 		}
 		if c.free {
 			c.held = 0
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *cluster) int {
+	slices.SortStableFunc(all, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(b.severity, a.severity), a.first.Compare(b.first))
 	})
 	return all
 }
 
-// form makes the next message of the events that are in none, or says how long
+// nextBatch makes the next message of the events that are in none, or says how long
 // until one is due. It changes nothing: commit does.
-func (o *outlet) form(now time.Time, window time.Duration) (*message, time.Duration) {
+func (o *destQueue) nextBatch(now time.Time, window time.Duration) (*message, time.Duration) {
 	if len(o.fresh) == 0 {
 		return nil, forever
 	}
@@ -110,9 +110,9 @@ func (o *outlet) form(now time.Time, window time.Duration) (*message, time.Durat
 		}
 		return nil, forever
 	}
-	var high, rest, held []*cluster
+	var high, rest, held []*group
 	wait := forever
-	for _, c := range o.clusters(now, window) {
+	for _, c := range o.groups(now, window) {
 		switch {
 		case c.held > 0:
 			held = append(held, c)
@@ -194,10 +194,10 @@ func publicRows(items []*item) []event.Row {
 	return out
 }
 
-// digest makes a message of as many clusters as its lines can name.
-func digest(dest string, clusters []*cluster) *message {
+// digest makes a message of as many groups as its lines can name.
+func digest(dest string, groups []*group) *message {
 	var items []*item
-	for _, c := range clusters {
+	for _, c := range groups {
 		items = append(items, c.items...)
 	}
 	all := rows(items)
@@ -210,8 +210,8 @@ func digest(dest string, clusters []*cluster) *message {
 	return m
 }
 
-// alike makes a message of one cluster, and counts along what is held.
-func alike(dest string, c *cluster, held []*cluster) *message {
+// alike makes a message of one group, and counts along what is held.
+func alike(dest string, c *group, held []*group) *message {
 	if len(c.items) == 1 && len(held) == 0 {
 		return single(dest, c.items[0])
 	}

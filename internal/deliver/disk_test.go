@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,60 +60,37 @@ func TestUnwritableStateFolderStopsNothing(t *testing.T) {
 	})
 }
 
-// Power failed while a line was written. The next one must not be part of it.
-func TestTornLineSpoilsNoOther(t *testing.T) {
+// A database that can't be written to keeps nothing from being delivered, and
+// gets what it missed when it can.
+func TestDatabaseThatCantBeWrittenIsWrittenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &fakeDest{name: "slack"}
-		b := newBench(t, d)
-		first, second := login("alice", 7, 100), login("bob", 8, 101)
-		b.put(first)
-		b.mustRun()
-		lists, err := filepath.Glob(filepath.Join(b.state, "told-*.jsonl"))
-		if err != nil || len(lists) != 1 {
-			t.Fatal(lists, err)
-		}
-		f, err := os.OpenFile(lists[0], os.O_APPEND|os.O_WRONLY, 0)
+		dir := filepath.Join(quickDir(t), "state")
+		db := openStore(t, dir)
+		l, err := openDeliveryLog(db, "/spool", time.Now(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteString("\n" + `{"id":"0000`); err != nil {
+		if err := os.Chmod(dir, 0o777); err != nil { // which it must not be used in
 			t.Fatal(err)
 		}
-		if err := f.Close(); err != nil {
+		db.Close()
+		for range 200 {
+			if err := l.add(&Delivered{ID: event.NewID(), At: time.Now()}); err == nil {
+				t.Fatal("it was written to")
+			}
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		b.put(second)
-		b.mustRun()
-		b.put(first, second)
-		b.mustRun()
-		if len(d.got) != 2 {
-			t.Errorf("%d messages of two logins", len(d.got))
+		if err := l.add(&Delivered{ID: event.NewID(), At: time.Now()}); !errors.Is(err, errDatabaseRests) {
+			t.Errorf("it is not left alone: %v", err)
+		}
+		time.Sleep(databaseRest)
+		if err := l.flush(); err != nil {
+			t.Error(err)
+		}
+		if all, err := ReadDelivered(t.Context(), db, "/spool", time.Time{}); len(all) != 201 || err != nil {
+			t.Errorf("%d of 201 are recorded: %v", len(all), err)
 		}
 	})
-}
-
-func TestListThatCantBeRewrittenGoesOn(t *testing.T) {
-	dir := filepath.Join(quickDir(t), "state")
-	now := time.Now()
-	l, err := openLedger(dir, "/spool", now, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 200 {
-		if err := l.add(&told{ID: event.NewID(), At: now.Add(-48 * time.Hour)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.prune(now); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a rewrite without a folder gives %v", err)
-	}
-	if err := l.add(&told{ID: event.NewID(), At: now}); err != nil {
-		t.Errorf("after it nothing can be added: %v", err)
-	}
-	if err := l.close(); err != nil {
-		t.Error(err)
-	}
 }

@@ -1,12 +1,13 @@
 package deliver
 
 import (
+	"context"
 	"math/bits"
-	"path/filepath"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 const (
@@ -20,60 +21,72 @@ const (
 	forever      = 24 * time.Hour
 )
 
-// outlet is a destination with what waits for it.
-type outlet struct {
+// destQueue is a destination with what waits for it.
+type destQueue struct {
 	Target
 	name     string
-	path     string // of its document in the state folder
-	doc      outletState
-	disk     outletState // doc, as this worker last read or wrote it
-	fresh    []*item     // not in a message yet
-	failed   []*message  // formed, to be tried again
+	db       *store.DB
+	doc      DestinationState
+	disk     DestinationState // doc, as this worker last read or wrote it
+	fresh    []*item          // not in a message yet
+	failed   []*message       // formed, to be tried again
 	inflight *message
-	groups   map[string]group // by groupKey
-	failures int              // how many messages failed in this streak
-	streak   int              // of failures, from 1; counts on when a message arrives
-	hold     state.Hold       // of back-off
-	quiet    time.Time        // nothing becomes due before; zero: not known
-	due      bool             // something may be sent without waiting for a retry
+	windows  map[string]repeatWindow // by groupKey
+	failures int                     // how many messages failed in this streak
+	streak   int                     // of failures, from 1; counts on when a message arrives
+	hold     state.Hold              // of back-off
+	quiet    time.Time               // nothing becomes due before; zero: not known
+	due      bool                    // something may be sent without waiting for a retry
 }
 
-// outletState is what other workers, and later ones, must know of a
+// kindDestination is the kind of document that a DestinationState is.
+const kindDestination = "destination"
+
+// ReadDestination returns the state of the destination with a name, the zero
+// value where nothing was ever sent to it.
+func ReadDestination(db *store.DB, name string) (DestinationState, error) {
+	return store.Load[DestinationState](context.Background(), db, kindDestination, name)
+}
+
+// DestinationState is what other workers, and later ones, must know of a
 // destination.
-type outletState struct {
+type DestinationState struct {
 	Pace     state.Hold `json:"pace,omitzero"`    // no message before
 	Limited  state.Hold `json:"limited,omitzero"` // by Retry-After
 	Broken   time.Time  `json:"broken,omitzero"`  // since when; said once
 	DeadSaid time.Time  `json:"dead_said,omitzero"`
 }
 
-// group is the newest message that told a key's events.
-type group struct {
+// repeatWindow is the newest message that told a key's events.
+type repeatWindow struct {
 	at       time.Time
 	severity event.Severity
 }
 
-func newOutlet(t Target, stateDir string, now time.Time) *outlet {
-	o := &outlet{Target: t, name: t.Dest.Name(), groups: make(map[string]group), streak: 1}
-	o.path = filepath.Join(stateDir, "destination-"+o.name+".json")
-	o.disk = state.Read[outletState](o.path)
+func newDestQueue(t Target, db *store.DB, now time.Time) *destQueue {
+	o := &destQueue{Target: t, name: t.Dest.Name(), db: db, windows: make(map[string]repeatWindow), streak: 1}
+	o.disk, _ = ReadDestination(db, o.name) // without it, a pause ends early at worst
 	o.doc = o.disk
 	o.doc.Pace, o.doc.Limited = o.doc.Pace.Rebase(now), o.doc.Limited.Rebase(now)
 	return o
 }
 
-// save writes what changed about the outlet. Another worker's newer pace or
+// save writes what changed about the queue. Another worker's newer pace or
 // limit is not shortened.
-func (o *outlet) save(now time.Time) error {
-	return state.Update(o.path, func(d *outletState) error {
+func (o *destQueue) save(now time.Time) error {
+	err := store.Update(context.Background(), o.db, kindDestination, o.name, func(d *DestinationState) error {
 		o.doc.Pace = newer(o.doc.Pace, d.Pace, o.disk.Pace, now)
 		o.doc.Limited = newer(o.doc.Limited, d.Limited, o.disk.Limited, now)
-		*d, o.disk = o.doc, o.doc
+		*d = o.doc
 		return nil
 	})
+	if err == nil {
+		o.disk = o.doc
+	}
+	return err
 }
 
-// newer gives the longer one of our hold and the one on the disk, if that is
+// newer returns the longer one of our hold and the one on the disk, if that is
 // another worker's. What we put there ourselves is over by the monotonic clock,
 // even where the other one was set back.
 func newer(ours, disk, known state.Hold, now time.Time) state.Hold {
@@ -83,10 +96,10 @@ func newer(ours, disk, known state.Hold, now time.Time) state.Hold {
 	return ours
 }
 
-// add gives the outlet an event that it must tell; again says that an earlier
+// add returns the queue an event that it must tell; again says that an earlier
 // worker tried, or began to try, to tell it alone.
-func (o *outlet) add(it *item, again bool) {
-	p := it.part(o.name)
+func (o *destQueue) add(it *item, again bool) {
+	p := it.deliveryTo(o.name)
 	o.quiet = time.Time{}
 	if p.msg != nil { // a message from the disk carries it
 		p.msg.weigh(it)
@@ -97,26 +110,27 @@ func (o *outlet) add(it *item, again bool) {
 		return
 	}
 	m := single(o.name, it)
-	m.Since, m.Tries, m.Next, m.Error = p.Since, p.Tries, p.Next.Rebase(time.Now()), p.Error
+	m.attempts = p.attempts
+	m.Next = m.Next.Rebase(time.Now())
 	p.msg = m
 	o.failed = append(o.failed, m)
 }
 
-// openGroup remembers that a key was told, and how severe the worst of it was.
-func (o *outlet) openGroup(key string, at time.Time, s event.Severity) {
-	g, ok := o.groups[key]
+// openWindow remembers that a key was told, and how severe the worst of it was.
+func (o *destQueue) openWindow(key string, at time.Time, s event.Severity) {
+	g, ok := o.windows[key]
 	switch {
 	case ok && g.at.After(at):
 		return
 	case ok && g.at.Equal(at):
 		s = max(s, g.severity)
 	}
-	o.groups[key] = group{at, s}
+	o.windows[key] = repeatWindow{at, s}
 }
 
-// next gives the message that may be sent now, or how long to wait for one.
-// settling says that a backlog is still being looked up.
-func (o *outlet) next(now time.Time, window time.Duration, settling bool) (*message, time.Duration) {
+// next returns the message that may be sent now, or how long to wait for one.
+// inGrace says that a backlog is still being looked up.
+func (o *destQueue) next(now time.Time, window time.Duration, inGrace bool) (*message, time.Duration) {
 	o.due = false
 	if o.inflight != nil || len(o.fresh) == 0 && len(o.failed) == 0 {
 		return nil, forever
@@ -131,10 +145,10 @@ func (o *outlet) next(now time.Time, window time.Duration, settling bool) (*mess
 		o.due = true
 		return nil, d
 	}
-	m, wait := o.pick(now, window, settling)
+	m, wait := o.pick(now, window, inGrace)
 	if m == nil {
-		o.due = settling && len(o.fresh) > 0
-		if !settling {
+		o.due = inGrace && len(o.fresh) > 0
+		if !inGrace {
 			o.quiet = now.Add(wait)
 		}
 		return nil, wait
@@ -145,7 +159,7 @@ func (o *outlet) next(now time.Time, window time.Duration, settling bool) (*mess
 
 // pick chooses between what failed before and what is new: the more severe
 // first, then the older.
-func (o *outlet) pick(now time.Time, window time.Duration, settling bool) (*message, time.Duration) {
+func (o *destQueue) pick(now time.Time, window time.Duration, inGrace bool) (*message, time.Duration) {
 	wait, tries := forever, 0
 	var best *message
 	for i, m := range o.failed {
@@ -161,8 +175,8 @@ func (o *outlet) pick(now time.Time, window time.Duration, settling bool) (*mess
 			best = m
 		}
 	}
-	if !settling && len(o.failed) < maxFailing+bits.Len(uint(tries/failingTries)) {
-		formed, w := o.form(now, window)
+	if !inGrace && len(o.failed) < maxFailing+bits.Len(uint(tries/failingTries)) {
+		formed, w := o.nextBatch(now, window)
 		wait = min(wait, w)
 		if formed != nil && (best == nil || o.before(formed, best)) {
 			best = formed
@@ -174,7 +188,7 @@ func (o *outlet) pick(now time.Time, window time.Duration, settling bool) (*mess
 // before says which of two messages goes first. What failed since one arrived
 // gives way to what did not, so that messages that always fail do not stop the
 // rest, however severe they are.
-func (o *outlet) before(a, b *message) bool {
+func (o *destQueue) before(a, b *message) bool {
 	if tried := a.streak == o.streak; tried != (b.streak == o.streak) {
 		return !tried
 	}
@@ -185,13 +199,13 @@ func (o *outlet) before(a, b *message) bool {
 }
 
 // commit takes a message's events out of what is new, for good.
-func (o *outlet) commit(m *message) {
+func (o *destQueue) commit(m *message) {
 	for it := range m.all() {
-		it.part(o.name).msg = m
+		it.deliveryTo(o.name).msg = m
 	}
 	kept := o.fresh[:0]
 	for _, it := range o.fresh {
-		if p := it.part(o.name); p.pending() && p.msg == nil {
+		if p := it.deliveryTo(o.name); p.pending() && p.msg == nil {
 			kept = append(kept, it)
 		}
 	}

@@ -61,10 +61,10 @@ func TestClockSetBackDoesNotPutOffGivingUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, err := DecodeRecord(data)
-			if err != nil || len(r.Parts) != 1 {
-				t.Fatal(r.Parts, err)
+			if err != nil || len(r.Deliveries) != 1 {
+				t.Fatal(r.Deliveries, err)
 			}
-			if since := r.Parts[0].Since; since.After(time.Now()) {
+			if since := r.Deliveries[0].Since; since.After(time.Now()) {
 				t.Errorf("tried since %v, and it is %v", since, time.Now())
 			}
 		})
@@ -77,7 +77,7 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 	dir := quickDir(t)
 	d := &fakeDest{name: "slack", pace: time.Second}
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	o := newOutlet(Target{Dest: d}, dir, at)
+	o := newDestQueue(Target{Dest: d}, openStore(t, dir), at)
 	o.doc.Limited = state.HoldFor(at, 30*time.Minute)
 	if err := o.save(at); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 		t.Errorf("a limit that is over came back for %v", left)
 	}
 	// Another process's is kept.
-	other := newOutlet(Target{Dest: d}, dir, back)
+	other := newDestQueue(Target{Dest: d}, openStore(t, dir), back)
 	other.doc.Limited = state.HoldFor(back, 10*time.Minute)
 	if err := other.save(back); err != nil {
 		t.Fatal(err)

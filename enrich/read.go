@@ -2,7 +2,6 @@ package enrich
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -12,23 +11,31 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/service"
+)
+
+// How much of each text is kept, in characters.
+const (
+	maxWord        = 20
+	maxReason      = 200
+	maxName        = 80
+	maxDescription = 120
+	maxPlace       = 80
+	maxTitle       = 100
+	maxDetail      = 200
 )
 
 // reasonItems is how many elements of a list a reason names.
 const reasonItems = 3
 
 // read takes from an answer what the service's file says is in it.
-func (a answer) read(p *part) (kept, *ProviderError) {
-	form := p.form
-	if a.reply != nil && a.reply.Means == meansUnseen {
+func (form *requestForm) read(a *service.Answer) (kept, *ProviderError) {
+	if a.Means == meansUnseen {
 		var k kept
 		if len(form.Scores) > 0 {
-			k.Facts.Risk = &event.Risk{Known: true, Score: a.reply.Score, Reason: cmp.Or(a.reply.Reason, "not seen")}
+			k.Facts.Risk = &event.Risk{Known: true, Score: a.Reply.Score, Reason: cmp.Or(a.Reply.Reason, "not seen")}
 		}
 		return k, nil
-	}
-	if err := a.isExpected(form); err != nil {
-		return kept{}, notUnderstood(form.Name, a.status, err.Error())
 	}
 	r := reader{a: a}
 	var k kept
@@ -36,62 +43,34 @@ func (a answer) read(p *part) (kept, *ProviderError) {
 	f.Risk = r.risk(form)
 	r.strict = f.Risk == nil || !f.Risk.Known // a score is not thrown away for a town's name
 	f.Network = event.Network{Name: r.text("network.name", form.Network.Name, maxName), Description: r.text("network.description", form.Network.Description, maxDescription)}
-	asn := a.get(form.Network.ASN)
-	f.Network.ASN = asnOf(asn, form.Network.ASNAfter)
+	asn := a.Get(form.Network.ASN)
+	f.Network.ASN = service.Number(asn, form.Network.ASNAfter)
 	if f.Network.Name == "" && f.Network.ASN != 0 && form.Network.ASNAfter == "" && asn.Type == gjson.String {
 		if _, name, ok := strings.Cut(asn.String(), " "); ok { // AS64500 Example Networks
-			f.Network.Name = a.clean(name, maxName)
+			f.Network.Name = a.Clean(name, maxName)
 		}
 	}
 	f.Place = event.Place{
 		City: r.text("place.city", form.Place.City, maxPlace), Region: r.text("place.region", form.Place.Region, maxPlace),
-		Country: countryOf(r.text("place.country", form.Place.Country, maxPlace)), Point: a.point(form.Place),
+		Country: countryOf(r.text("place.country", form.Place.Country, maxPlace)), Point: pointOf(a, form.Place),
 	}
 	yes := func(t traitForm) string {
-		if slices.ContainsFunc(t.Paths, func(path string) bool { return isYes(a.get(path), t.Words) }) {
+		if slices.ContainsFunc(t.Paths, func(path string) bool { return isYes(a.Get(path), t.Words) }) {
 			return "yes" // who says so is put in its place later
 		}
 		return ""
 	}
 	f.Traits = event.Traits{Tor: yes(form.Traits.Tor), VPN: yes(form.Traits.VPN), Proxy: yes(form.Traits.Proxy), Hosting: yes(form.Traits.Hosting), Mobile: yes(form.Traits.Mobile)}
-	for name, c := range form.Capture {
-		// A key that comes back must not become part of a file's name.
-		if v := captured(a.get(c.Path), c); v != "" && a.clean(v, len(v)) == v {
-			if k.Capture == nil {
-				k.Capture = make(map[string]string)
-			}
-			k.Capture[name] = v
-		}
-	}
+	k.Capture = a.Captured(&form.Request)
 	if r.err != nil {
-		return kept{}, notUnderstood(form.Name, a.status, r.err.Error())
+		return kept{}, notUnderstood(form.Name, a.Status, r.err.Error())
 	}
 	return k, nil
 }
 
-// isExpected looks for the fields that show whose answer it is: at least one of
-// them in an object, and each in every element of a list.
-func (a answer) isExpected(form *requestForm) error {
-	if form.Answer != answerList {
-		if !slices.ContainsFunc(form.Expect, func(p string) bool { return a.root.Get(p).Exists() }) {
-			return errors.New("the fields that belong there are missing")
-		}
-		return nil
-	}
-	list := a.root.Array()
-	for _, path := range form.Expect {
-		for _, one := range list {
-			if !one.IsObject() || !one.Get(strings.TrimPrefix(path, "#.")).Exists() {
-				return errors.New("the fields that belong there are missing")
-			}
-		}
-	}
-	return nil
-}
-
 // reader collects what is wrong with an answer's fields.
 type reader struct {
-	a      answer
+	a      *service.Answer
 	strict bool // a field of the wrong type is an error; else it is left out
 	err    error
 }
@@ -101,14 +80,14 @@ func (r *reader) wrong(key string, f gjson.Result) {
 }
 
 func (r *reader) text(key, path string, max int) string {
-	f := r.a.get(path)
+	f := r.a.Get(path)
 	if f.Exists() && f.Type != gjson.String {
 		if r.strict {
 			r.wrong(key, f)
 		}
 		return ""
 	}
-	return r.a.clean(f.String(), max)
+	return r.a.Clean(f.String(), max)
 }
 
 // risk reads the scores, of which the highest counts. What is no score, or one
@@ -117,16 +96,16 @@ func (r *reader) risk(form *requestForm) *event.Risk {
 	if len(form.Scores) == 0 {
 		return nil
 	}
-	word := r.a.get(form.Word)
+	word := r.a.Get(form.Word)
 	if word.Exists() && word.Type != gjson.String {
 		r.wrong("word", word)
 		return nil
 	}
-	out := &event.Risk{Word: r.a.clean(word.String(), maxWord)}
+	out := &event.Risk{Word: r.a.Clean(word.String(), maxWord)}
 	found, odd := -1, false
 	for i := range form.Scores {
 		s := &form.Scores[i]
-		f := r.a.get(s.Path)
+		f := r.a.Get(s.Path)
 		switch n, what := s.read(f); what {
 		case scoreFound:
 			found = max(found, n)
@@ -138,7 +117,7 @@ func (r *reader) risk(form *requestForm) *event.Risk {
 		}
 	}
 	for _, s := range form.reasons {
-		if out.Reason = r.a.fill(s); out.Reason != "" {
+		if out.Reason = fillIn(r.a, s); out.Reason != "" {
 			break
 		}
 	}
@@ -147,9 +126,9 @@ func (r *reader) risk(form *requestForm) *event.Risk {
 		out.Problem = problemNotUnderstood
 	case found < 0:
 		out.Problem = problemNoScore
-	case len(form.Seen) > 0 && !slices.ContainsFunc(form.Seen, func(p string) bool { return isSomething(r.a.get(p)) }):
+	case len(form.Seen) > 0 && !slices.ContainsFunc(form.Seen, func(p string) bool { return isSomething(r.a.Get(p)) }):
 		out.Problem = problemNotKnown // nobody has looked at it, which is no 0
-	case found <= lowScore && (event.SaysNothing(out.Word) || form.Word == "" && r.a.saysNothing(form.Scores)):
+	case found <= lowScore && (event.SaysNothing(out.Word) || form.Word == "" && saysNothing(r.a, form.Scores)):
 		out.Problem = problemNotKnown
 	case found <= form.Unsure.UpTo && slices.ContainsFunc(form.Unsure.Words, func(s string) bool { return strings.EqualFold(s, out.Word) }):
 		out.Problem = problemNotKnown
@@ -168,14 +147,14 @@ var besides = []string{"risk", "risk_level", "riskLevel", "level", "threat_level
 
 // saysNothing looks beside the scores for such a word, where the service's file
 // names none.
-func (a answer) saysNothing(scores []scoreForm) bool {
+func saysNothing(a *service.Answer, scores []scoreForm) bool {
 	for i := range scores {
 		parent := ""
 		if at := strings.LastIndex(scores[i].Path, "."); at >= 0 {
 			parent = scores[i].Path[:at+1]
 		}
 		if slices.ContainsFunc(besides, func(name string) bool {
-			f := a.root.Get(parent + name)
+			f := a.Root.Get(parent + name)
 			return f.Type == gjson.String && event.SaysNothing(f.String())
 		}) {
 			return true
@@ -198,21 +177,21 @@ func isSomething(f gjson.Result) bool {
 }
 
 // fill puts an answer's values into a sentence; empty if one is missing.
-func (a answer) fill(s sentence) string {
+func fillIn(a *service.Answer, s sentence) string {
 	text := s.texts[0]
 	for i, path := range s.paths {
-		value := a.list(path)
+		value := listOf(a, path)
 		if value == "" {
 			return ""
 		}
 		text += value + s.texts[i+1]
 	}
-	return a.clean(text, maxReason)
+	return a.Clean(text, maxReason)
 }
 
 // list gives a text, a number, or the first of several.
-func (a answer) list(path string) string {
-	f := a.get(path)
+func listOf(a *service.Answer, path string) string {
+	f := a.Get(path)
 	if !f.IsArray() {
 		if f.IsObject() {
 			return ""
@@ -235,14 +214,14 @@ func (a answer) list(path string) string {
 
 // point reads a place on earth. 0,0 is in the sea, and what services say where
 // they know none.
-func (a answer) point(form placeForm) *event.Point {
-	lat, okLat := numberOf(a.get(form.Lat))
-	lon, okLon := numberOf(a.get(form.Lon))
+func pointOf(a *service.Answer, form placeForm) *event.Point {
+	lat, okLat := numberOf(a.Get(form.Lat))
+	lon, okLon := numberOf(a.Get(form.Lon))
 	if !okLat || !okLon || math.Abs(lat) > 90 || math.Abs(lon) > 180 || lat == 0 && lon == 0 {
 		return nil
 	}
 	out := &event.Point{Lat: lat, Lon: lon}
-	if km, ok := numberOf(a.get(form.Accuracy)); ok && km > 0 && km <= 20_000 {
+	if km, ok := numberOf(a.Get(form.Accuracy)); ok && km > 0 && km <= 20_000 {
 		out.Accuracy = km
 	}
 	return out
@@ -273,49 +252,6 @@ func isYes(f gjson.Result, words []string) bool {
 	return f.Type == gjson.True || f.Type == gjson.Number && f.Num == 1 || f.Type == gjson.String && strings.EqualFold(f.String(), "true")
 }
 
-// asnOf reads 15169, "15169", "AS15169" and "AS15169 Google LLC"; after a text
-// that must stand before it, digits alone. 0 if it is anything else.
-func asnOf(f gjson.Result, after string) uint32 {
-	digits := f.String()
-	switch {
-	case f.Type == gjson.Number && after == "":
-		digits = f.Raw
-	case f.Type != gjson.String:
-		return 0
-	case after != "":
-		var ok bool
-		if digits, ok = strings.CutPrefix(digits, after); !ok {
-			return 0
-		}
-	default:
-		digits, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(digits, "AS"), "as"), " ")
-	}
-	if digits == "" || len(digits) > 10 || strings.Trim(digits, "0123456789") != "" {
-		return 0
-	}
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return uint32(n)
-}
-
-// captured reads a value for another request's path; empty if it is not of the
-// form that it must have.
-func captured(f gjson.Result, c captureForm) string {
-	if c.Form == formNumber {
-		if n := asnOf(f, c.After); n != 0 {
-			return strconv.FormatUint(uint64(n), 10)
-		}
-		return ""
-	}
-	s, ok := strings.CutPrefix(f.String(), c.After)
-	if !ok || f.Type != gjson.String || !isFileName(s) {
-		return ""
-	}
-	return s
-}
-
 // countryOf takes a country's two letters. ZZ and XX stand for none, EU and AP
 // for more than one.
 func countryOf(s string) string {
@@ -342,4 +278,79 @@ func typeName(f gjson.Result) string {
 		return "a number"
 	}
 	return f.Raw
+}
+
+// scoreResult says what came of reading a score.
+type scoreResult int
+
+const (
+	scoreFound   scoreResult = iota
+	scoreMissing             // nothing there
+	scoreOdd                 // of the right type, with a value that can't be
+	scoreWrong               // of another type
+)
+
+// read turns what stands where the score belongs into 0 to 100.
+func (s *scoreForm) read(f gjson.Result) (int, scoreResult) {
+	if !f.Exists() || f.IsArray() && len(f.Array()) == 0 {
+		if s.Missing != nil {
+			return *s.Missing, scoreFound
+		}
+		return 0, scoreMissing
+	}
+	if s.Words != nil {
+		return s.readWords(f)
+	}
+	switch {
+	case f.Type != gjson.Number:
+		return 0, scoreWrong
+	case !isFinite(f.Num) || !s.Fractions && f.Num != math.Trunc(f.Num):
+		return 0, scoreOdd
+	case s.Range != nil:
+		return s.linear(f.Num)
+	}
+	return s.step(f.Num)
+}
+
+// linear rounds up: what is not nothing is not 0.
+func (s *scoreForm) linear(v float64) (int, scoreResult) {
+	from, to := s.Range[0], s.Range[1]
+	if v < min(from, to) || v > max(from, to) {
+		return 0, scoreOdd
+	}
+	n := (v - from) / (to - from) * 100
+	// 7/100 of 100 is 7.000000000000001.
+	return int(math.Ceil(math.Round(n*1e6) / 1e6)), scoreFound
+}
+
+func (s *scoreForm) step(v float64) (int, scoreResult) {
+	n, what := 0, scoreOdd
+	for _, step := range s.Steps {
+		if v >= step[0] {
+			n, what = int(step[1]), scoreFound
+		}
+	}
+	return n, what
+}
+
+// readWords takes one word or a list of them, of which the worst counts.
+func (s *scoreForm) readWords(f gjson.Result) (int, scoreResult) {
+	best, what := 0, scoreOdd
+	for _, one := range f.Array() { // of one that is no list, itself
+		var word string
+		switch one.Type {
+		case gjson.String, gjson.True, gjson.False:
+			word = strings.ToLower(strings.TrimSpace(one.String()))
+		default:
+			return 0, scoreWrong
+		}
+		n, ok := s.Words[word]
+		if !ok && s.Other != nil {
+			n, ok = *s.Other, true
+		}
+		if ok {
+			best, what = max(best, n), scoreFound
+		}
+	}
+	return best, what
 }

@@ -1,12 +1,18 @@
-package cmd
+package config
 
 import (
+	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/channel"
+	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // keys are those of each table of the settings. The name of a table is as in
@@ -34,11 +40,84 @@ func (k keys) list() (all []string) {
 	return all
 }
 
+// knownKeys are those of the structs that the settings are decoded into.
+func knownKeys(t *testing.T) keys {
+	all := keys{}
+	var walk func(table string, typ reflect.Type)
+	registered := func(table string, common reflect.Type, settings ...any) {
+		walk(table, common)
+		for _, s := range settings {
+			walk(table, reflect.TypeOf(s))
+		}
+	}
+	// What an element of a list, a map or a pointer is.
+	element := func(typ reflect.Type) reflect.Type {
+		for slices.Contains([]reflect.Kind{reflect.Pointer, reflect.Slice, reflect.Map}, typ.Kind()) {
+			typ = typ.Elem()
+		}
+		return typ
+	}
+	walk = func(table string, typ reflect.Type) {
+		typ = element(typ)
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			switch inner := element(f.Type); {
+			case key == "" && f.Anonymous:
+				walk(table, f.Type)
+			case key == "":
+			case table == "" && key == "destination":
+				var settings []any
+				for _, typ := range channel.Types() {
+					settings = append(settings, typ.New(""))
+				}
+				registered(key, reflect.TypeFor[Destination](), settings...)
+			case table == "" && key == "provider":
+				var settings []any
+				for _, typ := range providerTypes() {
+					settings = append(settings, typ.New(""))
+				}
+				registered(key, reflect.TypeFor[Provider](), settings...)
+			case table == "" && key == "source":
+				var settings []any
+				for _, typ := range source.Types() {
+					settings = append(settings, typ.New(""))
+				}
+				registered(key, reflect.TypeFor[source.Named](), settings...)
+			case table == "" && key == "raise":
+				for _, what := range policy.Novelties() {
+					all.add(key, string(what))
+				}
+			case table == "" && (key == "groups" || key == "networks"): // names of the owner's
+			case inner.Kind() == reflect.Struct && hasKeys(inner) && table == "":
+				walk(key, inner)
+			case inner.Kind() == reflect.Struct && hasKeys(inner):
+				all.add(table, key)
+				walk(table+"."+key, inner)
+			default:
+				all.add(table, key)
+			}
+		}
+	}
+	walk("", reflect.TypeFor[Config]())
+	return all
+}
+
+// hasKeys reports whether a struct is a table, and not a value.
+func hasKeys(typ reflect.Type) bool {
+	for i := range typ.NumField() {
+		if f := typ.Field(i); f.Tag.Get("toml") != "" || f.Anonymous && f.Type.Kind() == reflect.Struct && hasKeys(f.Type) {
+			return true
+		}
+	}
+	return false
+}
+
 // documentedKeys reads docs/settings.md: a heading names the table, and the
 // first column of the tables that begin with "key" its keys.
 func documentedKeys(t *testing.T) keys {
 	t.Helper()
-	b, err := os.ReadFile("../docs/settings.md")
+	b, err := os.ReadFile("../../docs/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +160,7 @@ func documentedKeys(t *testing.T) keys {
 // exampleKeys reads examples/config.toml, with what it offers in comments.
 func exampleKeys(t *testing.T) keys {
 	t.Helper()
-	b, err := os.ReadFile("../examples/config.toml")
+	b, err := os.ReadFile("../../examples/config.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +189,7 @@ func exampleKeys(t *testing.T) keys {
 		case table == "pattern" && (key == "threshold" || key == "exec"):
 			all.add(table, key)
 			inner = table + "." + key
-		case slices.Contains([]string{"people", "networks", "groups"}, table):
+		case slices.Contains([]string{"networks", "groups"}, table):
 			all.add(table)
 		case key == "ca_file":
 			all.add(table, key)
@@ -141,7 +220,31 @@ func compareKeys(t *testing.T, what string, got, want keys) {
 	}
 }
 
-// The example has what the reference has.
-func TestExampleHasEveryKey(t *testing.T) {
-	compareKeys(t, "examples/config.toml", exampleKeys(t), documentedKeys(t))
+// The reference and the example have every key, and none that is not one.
+func TestEveryKeyIsDocumented(t *testing.T) {
+	known := knownKeys(t)
+	compareKeys(t, "docs/settings.md", documentedKeys(t), known)
+	compareKeys(t, "examples/config.toml", exampleKeys(t), known)
+}
+
+// Without its comments, the example says what holds without settings.
+func TestExampleIsTheDefault(t *testing.T) {
+	b, err := os.ReadFile("../../examples/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/config.toml"
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Files = got.Files
+	show := func(c Config) string { return fmt.Sprintf("%+v", c) }
+	if show(got) != show(want) {
+		t.Errorf("got  %s\nwant %s", show(got), show(want))
+	}
 }

@@ -1,11 +1,10 @@
-package cmd
+package watch
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/state"
-	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
@@ -28,44 +26,41 @@ const (
 	stuckAfter = 5 * time.Minute
 )
 
-// watched looks at each source of the watcher: whether it is there and readable,
-// whether lines come and are understood. Where nobody watches, nothing is said.
-func (x examined) watched(_ context.Context, r *doctor.Report) {
-	dir := watchDir(x.settings, x.state)
-	// The package makes the folder, whether somebody watches or not.
-	if _, err := os.Stat(filepath.Join(dir, "sources")); err != nil && len(x.settings.Sources)+len(x.settings.Patterns) == 0 {
-		return
-	}
-	named := x.settings.Sources
-	if len(named) == 0 {
-		named = liveSources()
-	}
-	if x.whole {
-		x.witnessed(r)
-	}
-	stats := state.Read[map[string]watch.Stat](filepath.Join(dir, statsFile))
-	for _, s := range named {
-		x.watchedSource(r, s, filepath.Join(dir, "sources"), stats[s.Name])
-		x.forgeable(r, s, stats[s.Name], hasJournal())
-	}
-	if f := state.Read[attack.Flood](filepath.Join(dir, floodFile)); f.Any() && r.Now.Sub(f.Last) < floodShown {
-		r.Warn("flood", "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
-			"%s were given up, from %s to %s, because more came than can be counted", strings.Join(message.Lost(event.Flood(f)), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
-	}
+// What the watcher writes into its folder for doctor to read.
+const (
+	StatsFile = "stats.json" // a Stat for each source
+	FloodFile = "flood.json" // an attack.Flood
+)
+
+// Check checks each source of the watcher that keeps its state in dir: whether
+// it is there and readable, whether lines come and are understood. journal says
+// that this host has one.
+func Check(dir string, sources []source.Named, journal bool) doctor.Check {
+	return doctor.Check{Run: func(_ context.Context, r *doctor.Report) {
+		stats := state.Read[map[string]Stat](filepath.Join(dir, StatsFile))
+		for _, s := range sources {
+			checkSource(r, s, filepath.Join(dir, "sources"), stats[s.Name])
+			checkForgery(r, s, stats[s.Name], journal)
+		}
+		if f := state.Read[attack.Flood](filepath.Join(dir, FloodFile)); f.Any() && r.Now.Sub(f.Last) < floodShown {
+			r.Warn("flood", "let sshd refuse sooner: PerSourcePenalties and PerSourceMaxStartups, see man sshd_config",
+				"%s were given up, from %s to %s, because more came than can be counted", strings.Join(message.Lost(event.Flood(f)), "; "), f.First.UTC().Format(time.DateTime), f.Last.UTC().Format(time.DateTime))
+		}
+	}}
 }
 
-// floodShown is how long doctor tells of a flood.
+// floodShown is how long a flood is reported.
 const floodShown = 7 * 24 * time.Hour
 
-func (x examined) watchedSource(r *doctor.Report, s source.Named, dir string, stat watch.Stat) {
+func checkSource(r *doctor.Report, s source.Named, dir string, stat Stat) {
 	name := "source " + s.Name
 	start := "sshnotify watch"
-	if x.whole {
+	if r.Host {
 		start = "sudo sshnotify install --system --watch"
 	}
 	st, err := source.ReadStatus(dir, s.Name)
 	what := s.Settings.Reads()
-	look, last := shellLine("ls", "-l", what), shellLine("tail", "-n", "1", what)
+	look, last := doctor.ShellLine("ls", "-l", what), doctor.ShellLine("tail", "-n", "1", what)
 	if s.Type == source.JournalType {
 		look, last = "journalctl -n 5", "journalctl -n 1 -o cat"
 	}
@@ -102,13 +97,13 @@ func (x examined) watchedSource(r *doctor.Report, s source.Named, dir string, st
 // forgedFor is how long forged entries are worth a warning.
 const forgedFor = 7 * 24 * time.Hour
 
-// forgeable says who can forge a source's lines, or has tried. journal: this host
+// checkForgery reports who can forge a source's lines, or has tried. journal: this host
 // has one.
-func (x examined) forgeable(r *doctor.Report, s source.Named, stat watch.Stat, journal bool) {
+func checkForgery(r *doctor.Report, s source.Named, stat Stat, journal bool) {
 	name := "forgery in " + s.Name
 	switch by := stat.ForgedBy; {
 	case stat.Forged > 0 && r.Now.Sub(stat.ForgedAt) < forgedFor:
-		r.Warn(name, shellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
+		r.Warn(name, doctor.ShellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
 			stat.Forged, r.Ago(stat.ForgedAt), by)
 	case s.Type != source.FileType || !bySyslog(s.Settings.Reads(), stat):
 	case journal:
@@ -121,7 +116,7 @@ func (x examined) forgeable(r *doctor.Report, s source.Named, stat watch.Stat, j
 
 // bySyslog reports whether a file has what a syslog daemon writes for others; FTP
 // servers write files of their own.
-func bySyslog(path string, stat watch.Stat) bool {
+func bySyslog(path string, stat Stat) bool {
 	for _, parser := range []string{"sshd", "dropbear", "sudo", "su"} {
 		if stat.Parsed[parser] > 0 {
 			return true
@@ -135,7 +130,7 @@ func bySyslog(path string, stat watch.Stat) bool {
 	return false
 }
 
-func understoodText(s watch.Stat) string {
+func understoodText(s Stat) string {
 	if s.Lines == 0 || s.LastTime.IsZero() {
 		return ""
 	}

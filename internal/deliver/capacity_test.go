@@ -117,12 +117,12 @@ func TestHiddenSessionIsForgottenAfterAWeek(t *testing.T) {
 		{"it is gone, its end is still to be told", false, true, 80, true},
 	} {
 		alive := func(event.Session) (bool, bool) { return row.alive, row.sure }
-		l, err := openLedger(filepath.Join(quickDir(t), "state"), "/spool", now, alive)
+		l, err := openDeliveryLog(openStore(t, filepath.Join(quickDir(t), "state")), "/spool", now, alive)
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := login("alice", 7, 100)
-		told := &told{ID: e.ID, Kind: e.Kind, Via: e.Via, Session: e.Session, At: now.AddDate(0, 0, -row.days)}
+		told := &Delivered{ID: e.ID, Kind: e.Kind, Via: e.Via, Session: e.Session, At: now.AddDate(0, 0, -row.days)}
 		if err := l.add(told); err != nil {
 			t.Fatal(err)
 		}
@@ -131,9 +131,6 @@ func TestHiddenSessionIsForgottenAfterAWeek(t *testing.T) {
 		}
 		if l.has(e.ID) != row.remembered || (l.session(e.Session) != nil) != row.remembered {
 			t.Errorf("%s: remembered %v, want %v", row.name, l.has(e.ID), row.remembered)
-		}
-		if err := l.close(); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

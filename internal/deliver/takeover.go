@@ -1,0 +1,92 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
+)
+
+// maxOldList bounds what is read of a list of delivered events: a line has some
+// 500 bytes, and a spool takes 100,000 events.
+const maxOldList = 1 << 30
+
+// documents are the kinds of documents that had a file each, by the beginning
+// of its name, and their kind in the database.
+var documents = [...]struct{ prefix, kind string }{
+	{"destination-", kindDestination}, {"refused-", kindRefused},
+}
+
+// takeOver brings what earlier versions kept in files of their own into the
+// database, once: told-SPOOL.jsonl, and a JSON document each for a destination,
+// a provider, and what was refused. What is in the database already is newer.
+func takeOver(db *store.DB, stateDir string) error {
+	lists, _ := filepath.Glob(filepath.Join(stateDir, "told-*.jsonl"))
+	var files []string
+	for _, d := range documents {
+		more, _ := filepath.Glob(filepath.Join(stateDir, d.prefix+"*.json"))
+		files = append(files, more...)
+	}
+	if len(lists)+len(files) == 0 {
+		return nil
+	}
+	var done []string
+	err := db.WriteDurably(context.Background(), store.BatchLimit, func(t *store.Tx) error {
+		done = nil
+		for _, path := range append(lists, files...) {
+			b, err := state.ReadFile(path, maxOldList)
+			if err != nil {
+				continue // the next worker tries again
+			}
+			if spool, ok := strings.CutPrefix(filepath.Base(path), "told-"); ok {
+				err = takeOverList(t, strings.TrimSuffix(spool, ".jsonl"), b)
+			} else {
+				err = takeOverDocument(t, strings.TrimSuffix(filepath.Base(path), ".json"), b)
+			}
+			if err != nil {
+				return err
+			}
+			done = append(done, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range done {
+		errs = append(errs, state.Remove(path), state.Remove(path+".lock"))
+	}
+	return errors.Join(errs...)
+}
+
+func takeOverList(t *store.Tx, spool string, list []byte) error {
+	for line := range bytes.Lines(list) {
+		var d Delivered
+		if json.Unmarshal(line, &d) != nil || !event.ValidID(d.ID) { // a crash left a torn line
+			continue
+		}
+		if _, err := t.Exec(`INSERT OR IGNORE INTO delivered(spool, id, at, event) VALUES (?, ?, ?, ?)`, spool, d.ID, d.At.UnixMilli(), string(bytes.TrimSpace(line))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func takeOverDocument(t *store.Tx, base string, doc []byte) error {
+	for _, d := range documents {
+		name, ok := strings.CutPrefix(base, d.prefix)
+		if !ok || !json.Valid(doc) { // a crash left it torn
+			continue
+		}
+		_, err := t.Exec(`INSERT OR IGNORE INTO state(kind, name, value) VALUES (?, ?, ?)`, d.kind, name, string(bytes.TrimSpace(doc)))
+		return err
+	}
+	return nil
+}

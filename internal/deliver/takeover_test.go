@@ -1,0 +1,82 @@
+package deliver
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
+)
+
+// What sshnotify 0bded0c left is taken over: the list of delivered events (with
+// a line that a power cut tore), a destination's pause, and a message under way.
+func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 11, 28, 16, 56, 0, 0, time.UTC)))
+		d := &fakeDest{name: "slack", pace: time.Second}
+		b := newBench(t, d)
+		for _, dir := range []string{b.state, filepath.Join(b.dir, "new")} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		copyTo := func(from, to, more string) {
+			data, err := os.ReadFile(filepath.Join("testdata/version0", from))
+			if err == nil {
+				err = os.WriteFile(to, append([]byte(more), data...), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.CopyFS(filepath.Join(b.dir, "cur"), os.DirFS("testdata/version0/cur")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(b.dir, "cur"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		list := filepath.Join(b.state, "told-"+spoolKey(b.dir)+".jsonl")
+		copyTo("state/told.jsonl", list, `{"id":"7K3F00000000`)
+		copyTo("state/destination-slack.json", filepath.Join(b.state, "destination-slack.json"), "")
+		if err := state.Update(filepath.Join(b.state, "destination-slack.json"), func(s *DestinationState) error {
+			s.Limited = state.HoldFor(time.Now(), time.Hour)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		alice := login("alice", 7, 100)
+		alice.ID = "7K3F0000000000000000000010" // in the list
+		b.put(alice)
+		began := time.Now()
+		b.mustRun()
+		got := counted(d.alerts())
+		if got["alice"] != 0 || got["bob"] != 2 || got["carol"] != 1 {
+			t.Errorf("delivered: %v", got)
+		}
+		if first := d.at[0].Sub(began); first < time.Hour {
+			t.Errorf("sent after %v of a pause of an hour", first)
+		}
+		if !slices.ContainsFunc(d.alerts(), func(a alert) bool { return a.ID == "61PMYK25R0RBGFM3YMPR4RESA8" && a.Count == 2 }) {
+			t.Errorf("the message under way got another id: %+v", d.alerts())
+		}
+		entries, err := os.ReadDir(b.state)
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), "history.db") {
+				t.Errorf("%s is left", e.Name())
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		// They are taken over once: what is in the database now is newer.
+		b.put(alice)
+		b.mustRun()
+		if n := len(d.alerts()); n != 2 {
+			t.Errorf("%d messages", n)
+		}
+	})
+}
