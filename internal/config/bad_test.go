@@ -26,7 +26,7 @@ func TestBadSettings(t *testing.T) {
 		{"a key twice", "host='a'\nlabels={}\nhost='b'\n", "3:1: host: already set above", false},
 		{"a table twice", "[risk]\n[group]\n[risk]\n", "3:2: risk: already set above", false},
 		{"a key twice in an inline table", "labels={a='1',a='2'}\n", "1:1: labels: already set above", false},
-		{"a number that no machine holds", "[risk]\nred_above=99999999999999999999\n", "2:11: no valid number or date", false},
+		{"a number that no machine holds", "[risk]\nred_above=99999999999999999999\n", "2:11: not a valid number or date", false},
 		{"a byte that is no UTF-8", "\nhost='\xff'\n", "2:7: invalid UTF-8 character in literal string", false},
 		{"the file of another program", "<?xml version='1.0'?>\n", "1:1: invalid character at start of key: U+003C '<'", false},
 
