@@ -13,6 +13,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 )
 
@@ -35,7 +36,7 @@ type attackers struct {
 
 // newAttackers gives the provider of the watcher of the same settings.
 func newAttackers(c config.Config, stateDir string) *attackers {
-	return &attackers{file: filepath.Join(watchDir(c, stateDir), knownFile), now: time.Now}
+	return &attackers{file: filepath.Join(watchDir(c, stateDir), watch.KnownFile), now: time.Now}
 }
 
 func (*attackers) Name() string    { return "attackers" }

@@ -293,7 +293,7 @@ func hangups() <-chan struct{} {
 // notify tells systemd how the service is, if it is one (sd_notify(3)).
 func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd can't be told", "error", err)
+		log.Warn("systemd can't be notified", "error", err)
 	}
 }
 

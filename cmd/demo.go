@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/internal/fake"
 	"github.com/sshnotify/sshnotify/internal/spool"
-	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -30,8 +29,8 @@ func newDemoCmd(a *app) *cobra.Command {
 		Short: "Follow a made-up login all the way, with nothing set up",
 		Long: long(`demo makes up a login and follows it all the way: the hook writes it to a spool,
 and a worker looks the address up and posts the message. Slack and Threat Jammer
-are stand-ins on loopback, as strict as the real services. Nothing leaves this
-machine, and nothing is left behind.`,
+are stand-ins on loopback. Nothing leaves this machine, and nothing is left
+behind.`,
 			exits(exitDone, exitFailed, exitUsage)),
 		Example: "  sshnotify demo",
 		Args:    cobra.NoArgs,
@@ -47,12 +46,12 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	slack, err := standin.StartSlack(standin.SlackOptions{MaxPerSecond: standin.SlackPerSecond})
+	slack, err := fake.StartSlack()
 	if err != nil {
 		return err
 	}
 	defer slack.Close()
-	tj, err := standin.StartThreatJammer(standin.ThreatJammerOptions{})
+	tj, err := fake.StartThreatJammer()
 	if err != nil {
 		return err
 	}
@@ -66,17 +65,17 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 
-	fmt.Fprintf(a.out, "A stand-in for Slack listens on %s, one for Threat Jammer on %s.\n", hostOf(slack.URL()), hostOf(tj.URL()))
+	fmt.Fprintf(a.out, "A stand-in for Slack listens on %s, one for Threat Jammer on %s.\n", slack.Addr(), tj.Addr())
 	start := time.Now()
 	if err := a.demoHook(ctx, settings, spoolDir); err != nil {
 		return err
 	}
 	hook := time.Since(start)
-	fmt.Fprintf(a.out, "alice logs in from 203.0.113.7: the hook took %v, the login went on.\n", hook.Round(100*time.Microsecond))
-	if err := slack.Wait(ctx, 1); err != nil {
+	fmt.Fprintf(a.out, "alice logs in from %s: the hook took %v, the login went on.\n", fake.IP, hook.Round(100*time.Microsecond))
+	m, err := slack.Receive(ctx)
+	if err != nil {
 		return fmt.Errorf("no message came within %v: %w", demoTimeout, err)
 	}
-	m := slack.Messages()[0]
 	fmt.Fprintf(a.out, "The message was in Slack %v after the login:\n\n", m.At.Sub(start).Round(time.Millisecond))
 	text, err := slackmsg.RenderReceived(m.Raw, a.colour)
 	if err != nil {
@@ -89,7 +88,7 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 
 // demoSettings writes the settings that a person would write, but for the
 // stand-ins.
-func demoSettings(path, dir string, slack *standin.Slack, tj *standin.ThreatJammer) error {
+func demoSettings(path, dir string, slack *fake.Slack, tj *fake.ThreatJammer) error {
 	text := fmt.Sprintf(`host = "db1.example.com"
 labels = {env = "prod", role = "db"}
 state_dir = %q
@@ -117,8 +116,8 @@ func (a *app) demoHook(ctx context.Context, settings, spoolDir string) error {
 	}
 	c := exec.CommandContext(ctx, exe, "hook", "--spool", spoolDir, "--config", settings)
 	c.Env = []string{
-		"SSH_CONNECTION=203.0.113.7 51234 192.0.2.5 22", "SSH_AUTH_INFO_0=" + demoKey,
-		"PAM_SERVICE=sshd", "PAM_USER=alice", "PAM_TTY=ssh", "PAM_RHOST=203.0.113.7", "PAM_TYPE=open_session",
+		"SSH_CONNECTION=" + fake.IP + " 51234 192.0.2.5 22", "SSH_AUTH_INFO_0=" + demoKey,
+		"PAM_SERVICE=sshd", "PAM_USER=alice", "PAM_TTY=ssh", "PAM_RHOST=" + fake.IP, "PAM_TYPE=open_session",
 	}
 	return c.Run()
 }
@@ -130,13 +129,4 @@ func (a *app) demoEnd(ctx context.Context, spoolDir string) error {
 		return fmt.Errorf("the worker did not end: %w", err)
 	}
 	return q.Unlock()
-}
-
-// hostOf is the host and port of a stand-in's URL.
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

@@ -12,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/enrich"
+	"github.com/sshnotify/sshnotify/enrich/builtin"
+	"github.com/sshnotify/sshnotify/enrich/mmdb"
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/deliver"
@@ -145,7 +148,7 @@ func (x examined) checks() []doctor.Check {
 	if sources := x.watchedSources(); len(sources) > 0 {
 		watched = []doctor.Check{
 			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
-			watch.Check(watchDir(c, x.state), sources, hasJournal()),
+			watch.Check(watchDir(c, x.state), sources, source.HasJournal()),
 		}
 	}
 	return slices.Concat(
@@ -197,5 +200,46 @@ func (x examined) watchedSources() []source.Named {
 	if len(c.Sources) > 0 {
 		return c.Sources
 	}
-	return liveSources()
+	return source.Live()
+}
+
+// providers reports how each provider stands.
+func (x examined) providers(ctx context.Context, r *doctor.Report) {
+	client := newClient(x.settings, x.settings.Enrich.Timeout)
+	data := x.settings.Enrich.Builtin // nothing takes its place
+	for _, p := range x.settings.Providers {
+		made, err := newProvider(p, client, x.state)
+		if err != nil {
+			r.Fail("provider "+p.Name, r.Command("config check"), "%v", err)
+			continue
+		}
+		enrich.Examine(ctx, r, made)
+		if _, ok := made.(*mmdb.Provider); ok {
+			data = false
+		}
+		if c, ok := made.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
+	if data {
+		builtin.Check().Run(ctx, r)
+	}
+}
+
+// online reaches each provider; channels bring checks of their own. What is
+// asked and answered is kept nowhere: the state folder is the service's.
+func (x examined) online(ctx context.Context, r *doctor.Report) {
+	c := x.settings
+	client := newClient(c, sendTimeout)
+	for _, p := range c.Providers {
+		made, err := newProvider(p, client, "")
+		if err != nil {
+			r.Fail("online "+p.Name, r.Command("config check"), "%v", err)
+			continue
+		}
+		enrich.Reach(ctx, r, made, c.Enrich.Timeout)
+	}
+	if len(c.Destinations)+len(c.Providers) == 0 {
+		r.OK("online", "no destinations or providers configured")
+	}
 }

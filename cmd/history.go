@@ -122,7 +122,7 @@ func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
 	return show.end()
 }
 
-// filters gives one for each key that is asked for.
+// filters returns one for each key that is asked for.
 func (o *historyList) filters(c config.Config) ([]history.Filter, error) {
 	f := history.Filter{User: o.user, Host: o.host}
 	if o.limit > 0 {

@@ -53,7 +53,7 @@ func (p *place) imports(o *historyImport, args ...string) ([]imported, error) {
 	return all, err
 }
 
-// remembered gives what the memory holds, the newest first.
+// remembered returns what the memory holds, the newest first.
 func (p *place) remembered() []history.Entry {
 	p.t.Helper()
 	db, err := history.Open(p.databaseFile(), history.Options{ReadOnly: true})
@@ -344,7 +344,7 @@ func TestImportBeginsAnewWhereTheMemoryIsDamaged(t *testing.T) {
 	}
 }
 
-// stuck gives a text, calls then, and never anything more.
+// stuck returns a text, calls then, and never anything more.
 type stuck struct {
 	text io.Reader
 	then func()

@@ -74,7 +74,7 @@ func (p *place) read(name string) string {
 	return string(b)
 }
 
-// snapshot gives modes and contents of all files.
+// snapshot returns modes and contents of all files.
 func (p *place) snapshot() map[string]string {
 	p.t.Helper()
 	all := map[string]string{}
@@ -127,7 +127,7 @@ func (p *place) setter(a *app) setter {
 	}
 }
 
-// program gives a small file to install in the place of this test.
+// program returns a small file to install in the place of this test.
 func (p *place) program(s *setter) {
 	exe := filepath.Join(p.t.TempDir(), "sshnotify")
 	if err := os.WriteFile(exe, []byte("program"), 0o755); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
@@ -64,10 +65,10 @@ func (o *previewOptions) run(ctx context.Context) error {
 	alert.Facts = lookups.Lookup(ctx, alert.Event.Remote.IP)
 	alert.Verdict = policy.Judge(policy.Input{Event: alert.Event, Facts: alert.Facts}, c.Policy())
 	if o.format == "text" {
-		_, err = fmt.Fprint(a.out, slackmsg.RenderText(alert, a.colour))
+		_, err = fmt.Fprint(a.out, message.New(alert).Plain(a.colour))
 		return err
 	}
-	raw, err := slackmsg.Build(alert).JSON()
+	raw, err := slackmsg.Build(message.New(alert)).JSON()
 	if err != nil {
 		return err
 	}

@@ -326,7 +326,7 @@ func find(all []entry, name string) (entry, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:
-		return entry{}, withHint(fmt.Errorf("no event %q is in the spool", name), "sshnotify queue lists what is")
+		return entry{}, withHint(fmt.Errorf("no event in the spool matches %q", name), "sshnotify queue lists what is")
 	}
 	err := fmt.Errorf("%q is the beginning of %d events", name, len(found))
 	var ids []string
@@ -382,7 +382,7 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 			return err
 		}
 		if op == deliver.OpRetry && !e.readable && e.Folder != spool.InCur {
-			return withHint(fmt.Errorf("%s is no event, and can't be tried again: %s", e.Ref, e.Problem),
+			return withHint(fmt.Errorf("%s is not an event and can't be retried: %s", e.Ref, e.Problem),
 				"look at it: sshnotify queue show "+e.Ref, "remove it: sshnotify queue drop "+e.Ref)
 		}
 		r.IDs = append(r.IDs, e.ID)
@@ -395,7 +395,7 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 		if err := deliver.Ask(s, r); err != nil {
 			return err
 		}
-		fmt.Fprintln(o.app.out, "the worker that runs was asked to do it")
+		fmt.Fprintln(o.app.out, "the running worker was asked to do it")
 		return nil
 	}
 	dir := o.app.spoolDir(o.spoolDir, c)

@@ -80,8 +80,8 @@ func TestImportRules(t *testing.T) {
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
+		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config", "internal/policy"), "it renders words, chooses none and sends nothing"},
 		{"internal/service", []string{"os"}, ours("enrich", "internal/channel", "internal/config", "internal/policy", "internal/deliver"), "it describes requests, whoever makes them"},
-		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config"), "it puts things into words and sends nothing"},
 		{"internal/channel", nil, ours("internal/spool", "enrich", "internal/config", "internal/policy"), "it only sends what it is given"},
 		{"internal/deliver", nil, ours("cmd", "internal/config", "install"), "it gets its settings as values"},
 		{"internal/strictoml", nil, append(ours("internal/config", "internal/outbound"), "net/http"), "who watches or judges reads settings with it, and reaches no network"},
@@ -110,6 +110,9 @@ func TestImportRules(t *testing.T) {
 	for path, direct := range graph {
 		if path != module+"/cmd" && slices.Contains(direct, module+"/internal/config") {
 			t.Errorf("%s imports internal/config: only cmd may, the rest gets values", path)
+		}
+		if slices.Contains(direct, module+"/internal/standin") {
+			t.Errorf("%s imports internal/standin: only tests may", path)
 		}
 	}
 	if way(graph, module+"/cmd", "net/http") == nil { // or none of the above could fail

@@ -7,20 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/publish"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/watch"
@@ -88,13 +92,13 @@ daemon's own program wrote them: with systemd, read the journal.`,
 			case write && (replay || explain || o.stdin || o.json || o.showUnparsed || o.settingsFile != ""):
 				return &usageError{errors.New("--write-settings does nothing else")}
 			case o.settingsFile != "" && o.app.configFile != "":
-				return &usageError{errors.New("of --settings and --config only one can be meant")}
+				return &usageError{errors.New("--settings and --config are mutually exclusive")}
 			case write && o.writeTo == "":
 				return &usageError{errors.New("--write-settings is empty")}
 			case write:
 				return o.writeSettings()
 			case replay && explain, o.stdin && (replay || explain):
-				return &usageError{errors.New("of --replay, --explain and --stdin only one can be meant")}
+				return &usageError{errors.New("--replay, --explain and --stdin are mutually exclusive")}
 			case explain:
 				return o.explainLine()
 			case replay:
@@ -133,7 +137,7 @@ func (o *watchOptions) explainLine() error {
 		return json.NewEncoder(a.out).Encode(r.Explanation())
 	}
 	if r.Outcome == parse.None {
-		fmt.Fprintln(a.out, "no parser knows it")
+		fmt.Fprintln(a.out, "not recognized by any parser")
 		if l.Entry != nil && l.Entry.Claim != "" {
 			by := watch.Forger{UID: event.Clean(l.Entry.UID, 20), Exe: event.Clean(l.Entry.Exe, 200), Daemon: l.Entry.Claim}
 			fmt.Fprintf(a.out, "it was not written by %s: %s\n", by.Daemon, by)
@@ -265,7 +269,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	unlock, err := state.Lock(now, filepath.Join(dir, "lock"))
 	stop()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return false, withHint(errors.New("another sshnotify watch is at it"), "systemctl status sshnotify-watch")
+		return false, withHint(errors.New("another sshnotify watch is already running"), "systemctl status sshnotify-watch")
 	}
 	if err != nil {
 		return false, err
@@ -275,24 +279,24 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		log.Warn("the state folder held what is no file of the watcher's", "moved", moved, "error", err)
 	}
 	s := spool.Open(spool.For(a.spoolDir(o.spoolDir, c), a.uid))
-	w.Put = func(e event.Event) error { return putPatiently(ctx, s, e, log) }
+	w.Put = func(e event.Event) error { return watch.Put(ctx, s, e, log) }
 	w.UID = uidOf
 	w.Covered = newCovers(s.Dir(), log).covered
 	w.Account = func(uid int) string { name, _ := login.Host{Root: "/", UID: uid}.Account(); return name }
-	store := &watchStore{dir: dir, log: log}
-	if w.Attacks, w.Book, err = store.load(attackOptions(c)); err != nil {
-		return false, err
+	store := &watch.Store{Dir: dir, Log: log}
+	if w.Attacks, w.Book, err = store.Load(attackOptions(c)); err != nil {
+		return false, &settingsError{err}
 	}
-	public := newPublisher(c, dir, w.Place, log)
+	public := publish.New(c.Publish, dir, w.Place, isAccount, log)
 	if public != nil {
-		w.Published = public.ended
-		defer public.saySkipped()
+		w.Published = public.Ended
+		defer public.SaySkipped()
 	}
 	w.Save = func(w *watch.Watcher) error {
 		if public != nil {
-			public.age(time.Now())
+			public.Age(time.Now())
 		}
-		return store.save(w)
+		return store.Save(w)
 	}
 	if w.Patterns != nil {
 		w.Runner = pattern.NewRunner(pattern.RunnerOptions{Report: func(r pattern.Result) {
@@ -337,7 +341,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	return again, nil
 }
 
-// uidOf gives the number of a user whom the password file names.
+// uidOf returns the number of a user whom the password file names.
 func uidOf(name string) (string, bool) {
 	u, ok := install.Live().UserByName(name)
 	return strconv.Itoa(u.UID), ok
@@ -347,13 +351,47 @@ func uidOf(name string) (string, bool) {
 func (o *watchOptions) sources(c config.Config, dir string) ([]source.Source, error) {
 	log := o.app.logger()
 	if !o.stdin {
-		return openSources(c, dir, log)
+		named := []source.Named(c.Sources)
+		if len(named) == 0 {
+			named = source.Live()
+		}
+		if len(named) == 0 {
+			return nil, withHint(&settingsError{errors.New("there is nothing to watch: no journal, and none of the usual logs")},
+				"name one: [source.NAME] with path")
+		}
+		return source.OpenAll(named, source.Options{StateDir: dir, Log: log, MachineID: paths.MachineID()})
 	}
 	s, err := source.OpenReader(o.app.in, source.Options{Name: "standard input", Log: log})
 	if err != nil {
 		return nil, err
 	}
 	return []source.Source{s}, nil
+}
+
+// isAccount reports whether a name, in any case, is that of an account that this
+// host knows itself. Every host has root.
+func isAccount(name string) bool {
+	if name == "root" {
+		return false
+	}
+	// By the password file alone: a name service may be far away.
+	host := login.Live()
+	return host.HomeOf(name) != "" || host.HomeOf(strings.ToLower(name)) != ""
+}
+
+// builtinPlace asks the built-in database; nil where it can't be read.
+func builtinPlace() func(netip.Addr) (network, country string, asn uint32) {
+	db, err := builtin.Open()
+	if err != nil {
+		return nil
+	}
+	return func(ip netip.Addr) (string, string, uint32) {
+		f, err := db.Lookup(context.Background(), ip)
+		if err != nil {
+			return "", "", 0
+		}
+		return f.Network.Name, f.Place.Country, f.Network.ASN
+	}
 }
 
 // stateDir is where the watcher keeps how far it has come: the service

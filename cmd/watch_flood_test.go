@@ -53,7 +53,7 @@ func TestReplayOfAFlood(t *testing.T) {
 		if code := a.run(t.Context(), args); code != exitDone {
 			t.Fatal(code, said.String())
 		}
-		told := regexp.MustCompile(`flood: (\d+) addresses, (\d+) attempts`).FindAllStringSubmatch(out.String(), -1)
+		told := regexp.MustCompile(`(?:flood: |"addresses":\{"n":)(\d+)(?: addresses, |,"attempts":)(\d+)`).FindAllStringSubmatch(out.String(), -1)
 		if len(told) != 1 {
 			t.Fatalf("told %d times:\n%s", len(told), out.String())
 		}
@@ -64,7 +64,7 @@ func TestReplayOfAFlood(t *testing.T) {
 		want := []string{`(?m)HIGH      flood: `, `(?m)CRITICAL  root from 203\.0\.113\.7: got in after 5 failures`,
 			fmt.Sprintf(`(?m)^flood: addresses given up  %d `, n), fmt.Sprintf(`(?m)^flood: their attempts      %d `, n)}
 		if len(args) > 3 {
-			want = []string{`"severity":"high","title":"flood: `, `"severity":"critical","title":"got in after 5 failures"`}
+			want = []string{`"severity":"high","phase":"flooded"`, `"severity":"critical","phase":"success-after",.*"from_address":5,`}
 			for line := range strings.Lines(out.String()) {
 				if !json.Valid([]byte(line)) {
 					t.Errorf("no JSON: %s", line)

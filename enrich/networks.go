@@ -45,7 +45,7 @@ func Overlay(ip netip.Addr, own ...netip.Addr) string {
 	return ""
 }
 
-// Name gives the settings' name for an address, of the narrowest network that
+// Name returns the settings' name for an address, of the narrowest network that
 // it is in, or that of an overlay network; empty if it has none. It may be
 // called concurrently.
 func (e *Engine) Name(ip netip.Addr) string {
@@ -68,7 +68,7 @@ func (e *Engine) Name(ip netip.Addr) string {
 	return name
 }
 
-// unmapped gives a prefix as addresses are looked up.
+// unmapped returns a prefix as addresses are looked up.
 func unmapped(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)

@@ -68,7 +68,7 @@ func Scope(ip netip.Addr) string {
 	return "reserved"
 }
 
-// embedded gives the IPv4 address that an IPv6 address leads to.
+// embedded returns the IPv4 address that an IPv6 address leads to.
 func embedded(ip netip.Addr) (netip.Addr, bool) {
 	if ip.Is4() {
 		return netip.Addr{}, false

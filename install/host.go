@@ -26,7 +26,7 @@ type Host struct {
 	Root string
 	// UID is the effective user id of this process.
 	UID int
-	// Run runs a command and gives its standard output. Nil where none can be
+	// Run runs a command and returns its standard output. Nil where none can be
 	// run, as for an image: a plan then says what is left to do by hand.
 	Run func(ctx context.Context, c Command) ([]byte, error)
 	// Chown sets the owner of a file, not following links. Nil is os.Lchown.

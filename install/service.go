@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/passwd"
 )
 
 // The places of what the services consist of, where no package brings them.
@@ -146,9 +148,9 @@ var logGroups = [...]string{"adm", "systemd-journal"}
 // is not.
 func (h Host) lacksGroups() []string {
 	var out []string
-	for _, f := range h.entries("/etc/group", 4) {
-		if slices.Contains(logGroups[:], f[0]) && !slices.Contains(strings.Split(f[3], ","), WatchUser) {
-			out = append(out, f[0])
+	for _, g := range h.groups() {
+		if slices.Contains(logGroups[:], g.Name) && !slices.Contains(g.Members, WatchUser) {
+			out = append(out, g.Name)
 		}
 	}
 	return out
@@ -157,8 +159,8 @@ func (h Host) lacksGroups() []string {
 // inServiceGroup reports whether the watcher is a member of the service's
 // group, which may read its secrets.
 func (h Host) inServiceGroup() bool {
-	return slices.ContainsFunc(h.entries("/etc/group", 4), func(f []string) bool {
-		return f[0] == ServiceUser && slices.Contains(strings.Split(f[3], ","), WatchUser)
+	return slices.ContainsFunc(h.groups(), func(g passwd.Group) bool {
+		return g.Name == ServiceUser && slices.Contains(g.Members, WatchUser)
 	})
 }
 

@@ -52,7 +52,7 @@ func (w shellWorld) put(t *testing.T, name, content string) {
 	}
 }
 
-// run gives what a shell writes to standard output and error together.
+// run returns what a shell writes to standard output and error together.
 func (w shellWorld) run(t *testing.T, connection string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(args[0])
@@ -73,7 +73,7 @@ func (w shellWorld) run(t *testing.T, connection string, args ...string) string 
 	return string(out)
 }
 
-// told gives the arguments of all runs of the fake program.
+// told returns the arguments of all runs of the fake program.
 func (w shellWorld) told(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile(w.out)

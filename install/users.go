@@ -5,38 +5,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// User is an entry of /etc/passwd (passwd(5)).
-type User struct {
-	Name        string
-	UID, GID    int
-	Home, Shell string
-}
+	"github.com/sshnotify/sshnotify/internal/passwd"
+)
 
 // UserByID looks a user up in the host's own /etc/passwd. ok is false for one
 // that only a name service knows.
-func (h Host) UserByID(uid int) (u User, ok bool) {
-	return h.findUser(func(u User) bool { return u.UID == uid })
+func (h Host) UserByID(uid int) (u passwd.User, ok bool) {
+	return passwd.ByID(h.text("/etc/passwd"), uid)
 }
 
 // UserByName is UserByID for a name.
-func (h Host) UserByName(name string) (User, bool) {
-	return h.findUser(func(u User) bool { return u.Name == name })
-}
-
-func (h Host) findUser(want func(User) bool) (User, bool) {
-	for _, f := range h.entries("/etc/passwd", 7) {
-		uid, err1 := strconv.Atoi(f[2])
-		gid, err2 := strconv.Atoi(f[3])
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		if u := (User{Name: f[0], UID: uid, GID: gid, Home: f[5], Shell: f[6]}); want(u) {
-			return u, true
-		}
-	}
-	return User{}, false
+func (h Host) UserByName(name string) (passwd.User, bool) {
+	return passwd.ByName(h.text("/etc/passwd"), name)
 }
 
 // userName returns a name for messages: that of /etc/passwd, or the number.
@@ -47,37 +28,24 @@ func (h Host) userName(uid int) string {
 	return strconv.Itoa(uid)
 }
 
+func (h Host) groups() []passwd.Group { return passwd.Groups(h.text("/etc/group")) }
+
 func (h Host) groupByName(name string) (gid int, ok bool) {
-	for _, f := range h.entries("/etc/group", 4) {
-		if gid, err := strconv.Atoi(f[2]); err == nil && f[0] == name {
-			return gid, true
+	for _, g := range h.groups() {
+		if g.Name == name {
+			return g.GID, true
 		}
 	}
 	return 0, false
 }
 
 func (h Host) groupName(gid int) string {
-	for _, f := range h.entries("/etc/group", 4) {
-		if f[2] == strconv.Itoa(gid) {
-			return f[0]
+	for _, g := range h.groups() {
+		if g.GID == gid {
+			return g.Name
 		}
 	}
 	return strconv.Itoa(gid)
-}
-
-// entries returns the lines of a colon-separated file that have n fields.
-func (h Host) entries(p string, n int) [][]string {
-	f, err := h.read(p)
-	if err != nil {
-		return nil
-	}
-	var out [][]string
-	for line := range strings.SplitSeq(string(f.data), "\n") {
-		if fields := strings.Split(line, ":"); len(fields) == n {
-			out = append(out, fields)
-		}
-	}
-	return out
 }
 
 // Owner is a user and a group by name. The zero value means the user who runs

@@ -232,7 +232,7 @@ func (w *world) delUser(name string) {
 	}
 }
 
-// snapshot gives every file, folder and link under a path, with its mode and
+// snapshot returns every file, folder and link under a path, with its mode and
 // owner, as lines.
 func (w *world) snapshot(under string) map[string]string {
 	w.t.Helper()

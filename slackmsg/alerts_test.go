@@ -259,7 +259,7 @@ func alerts() map[string]event.Alert {
 		}(),
 		"late": aliceLogin(func(a *event.Alert) { a.Late = 3*time.Hour + 10*time.Minute }),
 		"with-others": aliceLogin(func(a *event.Alert) {
-			a.Also = []event.Row{row("alice", 12), row("bob", 3)}
+			a.Repeats = []event.Row{row("alice", 12), row("bob", 3)}
 		}),
 		"zone": aliceLogin(func(a *event.Alert) { a.Zone = dublin }),
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 var attacks = map[string]string{
@@ -80,7 +81,7 @@ func everywhere(s string) []event.Alert {
 		f.Network = event.Network{ASN: 1<<32 - 1, Name: s, Description: s}
 		f.Place = event.Place{City: s, Region: s, Country: s}
 		a.Verdict = event.Verdict{Severity: event.High, Knowledge: event.Knowledge(s), Reasons: []string{s, s, s}}
-		a.Also = []event.Row{{User: s, Host: s, Kind: event.Kind(s), Count: 3, Reason: s}}
+		a.Repeats = []event.Row{{User: s, Host: s, Kind: event.Kind(s), Count: 3, Reason: s}}
 		return a
 	}
 	login := fill(aliceLogin())
@@ -114,7 +115,7 @@ func TestAttack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, a := range everywhere(s) {
-				raw, err := Build(a).JSON()
+				raw, err := build(a).JSON()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -130,14 +131,14 @@ func TestLongNamesLeaveTheReason(t *testing.T) {
 	a := aliceLogin(risk(72, "HIGH", "Listed as a brute force source"))
 	a.Event.User, a.Event.Host = strings.Repeat("A&", 64), strings.Repeat("h", 63)+".example.com"
 	a.Event.Labels = map[string]string{"env": strings.Repeat("p", 64)}
-	for _, h := range []string{Headline(a), Build(a).Text} {
+	for _, h := range []string{message.New(a).Short(), build(a).Text} {
 		if !strings.HasPrefix(h, "HIGH A") || !strings.Contains(h, ": Threat Jammer 72 (HIGH): Listed") {
 			t.Errorf("headline %q", h)
 		}
 	}
 	a.Facts.Risk.Reason = strings.Repeat("spam ", 2000)
 	a.Verdict.Reasons = []string{strings.Repeat("spam ", 2000), "second"}
-	text := Build(a).Attachments[0].Text
+	text := build(a).Attachments[0].Text
 	for _, want := range []string{"*Why:* spam", "|runbook>", "203.0.113.7", "AS64500 EXAMPLE-NET - Example Networks", "*Threat Jammer Risk:* 72 (HIGH) - spam", keyAlice} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %q", want, text)
@@ -149,18 +150,18 @@ func TestLongNamesLeaveTheReason(t *testing.T) {
 func TestCopyableIsExact(t *testing.T) {
 	a := alerts()["certificate"]
 	a.Event.Remote.IP = ip("2001:db8:85a3::8a2e:370:7334")
-	text := Build(a).Attachments[0].Text
+	text := build(a).Attachments[0].Text
 	for _, want := range []string{keyAlice, keyCA, " 2001:db8:85a3::8a2e:370:7334 "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %q", want, text)
 		}
 	}
 	a = aliceLogin(flagged(event.FlagAddressMismatch), func(a *event.Alert) { a.Event.Remote.Claimed = "2001:db8::7" })
-	if text := Build(a).Attachments[0].Text; strings.Count(text, "2001:db8::7") != 2 {
+	if text := build(a).Attachments[0].Text; strings.Count(text, "2001:db8::7") != 2 {
 		t.Errorf("the forged address is not as it was: %q", text)
 	}
 	a = digest(greyVerdict, row("deploy_bot", 2, "2001:db8::7"), row("uid:1000", 1))
-	if text := Build(a).Attachments[0].Text; text != "deploy_bot: 2 logins from 2001:db8::7\nuid:1000: 1 login" {
+	if text := build(a).Attachments[0].Text; text != "deploy_bot: 2 logins from 2001:db8::7\nuid:1000: 1 login" {
 		t.Errorf("text %q", text)
 	}
 }

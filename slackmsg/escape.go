@@ -29,21 +29,21 @@ const (
 
 // cell is one character of a line that is being rendered.
 type cell struct {
-	r     rune
-	loose bool // from outside, and no address: may be replaced
-	ready bool // our own markup: not to be escaped
+	r         rune
+	untrusted bool // from outside, and no address: may be replaced
+	ready     bool // our own markup: not to be escaped
 }
 
-// defuse replaces what Slack would act on among the loose cells of one line.
+// neutralize replaces what Slack would act on among the untrusted cells of one line.
 // It looks at the whole line, because half of an emoji may be somebody's name
 // and the other half our own punctuation.
-func defuse(cells []cell, mrkdwn bool) {
+func neutralize(cells []cell, mrkdwn bool) {
 	for i := range cells {
 		c := &cells[i]
 		if c.r == ':' {
-			defuseColon(cells, i)
+			neutralizeColon(cells, i)
 		}
-		if !mrkdwn || !c.loose {
+		if !mrkdwn || !c.untrusted {
 			continue
 		}
 		switch c.r {
@@ -65,9 +65,9 @@ func defuse(cells []cell, mrkdwn bool) {
 	}
 }
 
-// defuseColon breaks :emoji: and the start of a bare URL at cell i.
-func defuseColon(cells []cell, i int) {
-	if cells[i].loose && i+2 < len(cells) && cells[i+1].r == '/' && cells[i+2].r == '/' {
+// neutralizeColon breaks :emoji: and the start of a bare URL at cell i.
+func neutralizeColon(cells []cell, i int) {
+	if cells[i].untrusted && i+2 < len(cells) && cells[i+1].r == '/' && cells[i+2].r == '/' {
 		cells[i].r = likeColon
 		return
 	}
@@ -78,9 +78,9 @@ func defuseColon(cells []cell, i int) {
 	if end == len(cells) || cells[end].r != ':' || !namesEmoji(cells[i+1:end]) {
 		return
 	}
-	if cells[i].loose {
+	if cells[i].untrusted {
 		cells[i].r = likeColon
-	} else if cells[end].loose {
+	} else if cells[end].untrusted {
 		cells[end].r = likeColon
 	}
 }
@@ -139,14 +139,14 @@ func holdsEmoji(address string) bool {
 	return false
 }
 
-// looseCells gives the cells of a string from outside. An IPv6 address in it is
+// untrustedCells returns the cells of a string from outside. An IPv6 address in it is
 // kept as it is, so that it can be copied.
-func looseCells(s string) []cell {
+func untrustedCells(s string) []cell {
 	cells := make([]cell, 0, len(s))
 	for word := range strings.SplitAfterSeq(s, " ") {
-		loose := !isIPv6(strings.TrimLeft(strings.TrimRight(word, " ,;.)"), "("))
+		untrusted := !isIPv6(strings.TrimLeft(strings.TrimRight(word, " ,;.)"), "("))
 		for _, r := range word {
-			cells = append(cells, cell{r: r, loose: loose})
+			cells = append(cells, cell{r: r, untrusted: untrusted})
 		}
 	}
 	return cells

@@ -16,7 +16,7 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sort uint8, all, user, host string) {
 		a := everywhere(all)[int(sort)%sorts]
 		a.Event.User, a.Event.Host = user, host
-		raw, err := Build(a).JSON()
+		raw, err := build(a).JSON()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func FuzzEscape(f *testing.F) {
 func BenchmarkBuild(b *testing.B) {
 	a := alerts()["high"]
 	for b.Loop() {
-		if _, err := Build(a).JSON(); err != nil {
+		if _, err := build(a).JSON(); err != nil {
 			b.Fatal(err)
 		}
 	}

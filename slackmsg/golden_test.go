@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -16,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestGolden(t *testing.T) {
 	for name, a := range alerts() {
 		t.Run(name, func(t *testing.T) {
-			raw, err := Build(a).JSON()
+			raw, err := build(a).JSON()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -26,7 +28,7 @@ func TestGolden(t *testing.T) {
 			}
 			pretty.WriteByte('\n')
 			golden(t, name+".json", pretty.Bytes())
-			golden(t, name+".txt", []byte(RenderText(a, false)))
+			golden(t, name+".txt", []byte(message.New(a).Plain(false)))
 			checkPayload(t, a, raw)
 		})
 	}
@@ -52,7 +54,7 @@ func TestEveryGoldenFileIsCompared(t *testing.T) {
 }
 
 func TestPlain(t *testing.T) {
-	raw, err := Plain(alerts()["high"]).JSON()
+	raw, err := Plain(message.New(alerts()["high"])).JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func TestPlain(t *testing.T) {
 }
 
 func TestRenderTextInColour(t *testing.T) {
-	golden(t, "coloured.txt", []byte(RenderText(alerts()["high"], true)))
+	golden(t, "coloured.txt", []byte(message.New(alerts()["high"]).Plain(true)))
 }
 
 func golden(t *testing.T, name string, got []byte) {

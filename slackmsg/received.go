@@ -8,50 +8,45 @@ import (
 	"sync"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 var (
 	fromEntities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-	labelMarks   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\*([^*]+)\*|(· )\*([^*]+)\*`) })
+	labelMarks   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|· )(\*[^*]+\*)`) })
 	linkMarks    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^|>]+)\|([^>]+)>`) })
 )
 
-// RenderReceived gives a payload that was received, as JSON, about as Slack
-// would show it, in the form of RenderText. It is for payloads of this
+// RenderReceived returns a payload that was received, as JSON, about as Slack
+// would show it, in the form of message.Plain. It is for payloads of this
 // package's making: of Slack's markup it knows what Build uses.
-func RenderReceived(raw []byte, colour bool) (string, error) {
+func RenderReceived(raw []byte, coloured bool) (string, error) {
 	var p Payload
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return "", err
 	}
-	bold, dim, reset := "$2$1$3", "", ""
-	if colour {
-		bold, dim, reset = "$2"+ansiBold+"$1$3"+ansiNotBold, ansiDim, ansiReset
+	if len(p.Attachments) == 0 {
+		return fmt.Sprintln(received(p.Text)[0].Text), nil
 	}
-	var b strings.Builder
-	fmt.Fprintln(&b, received(p.Text, len(p.Text)))
-	for _, a := range p.Attachments {
-		bar := "▌ "
-		if colour {
-			bar = colouredBar(a.Color) + " "
+	a := p.Attachments[0]
+	page := message.Page{Headline: received(p.Text)[0].Text, Colour: a.Color, Title: received(a.Title), Footer: received(a.Footer)}
+	for text := range strings.Lines(a.Text) {
+		text = linkMarks().ReplaceAllString(strings.TrimSuffix(text, "\n"), "$2: $1")
+		var l message.Line
+		at := 0
+		for _, mark := range labelMarks().FindAllStringSubmatchIndex(text, -1) {
+			l = append(l, received(text[at:mark[2]])...)
+			l = append(l, message.Span{Kind: message.Bold, Spans: received(text[mark[2]+1 : mark[3]-1])})
+			at = mark[3]
 		}
-		title := received(a.Title, len(a.Title))
-		if colour {
-			title = ansiBold + title + ansiNotBold
-		}
-		fmt.Fprintln(&b, bar+title)
-		for line := range strings.Lines(a.Text) {
-			line = linkMarks().ReplaceAllString(strings.TrimSuffix(line, "\n"), "$2 ($1)")
-			fmt.Fprintln(&b, bar+labelMarks().ReplaceAllString(received(line, len(line)), bold))
-		}
-		fmt.Fprintln(&b, bar+dim+received(a.Footer, len(a.Footer))+reset)
+		page.Lines = append(page.Lines, append(l, received(text[at:])...))
 	}
-	return b.String(), nil
+	return page.Plain(coloured), nil
 }
 
-// received gives a string as a person reads it: a backtick is never data, which
-// has a look-alike in its place. Cleaning comes last: nothing
-// that was received may act on a terminal.
-func received(s string, limit int) string {
-	return event.Clean(strings.ReplaceAll(fromEntities.Replace(s), "`", ""), limit)
+// received returns a string as a person reads it: a backtick is never data, which
+// has a look-alike in its place. Cleaning comes last: nothing that was received
+// may act on a terminal.
+func received(s string) message.Line {
+	return message.Line{{Kind: message.Untrusted, Text: event.Clean(strings.ReplaceAll(fromEntities.Replace(s), "`", ""), len(s))}}
 }

@@ -3,11 +3,13 @@ package slackmsg
 import (
 	"strings"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 func TestReceivedReadsAsItWasSent(t *testing.T) {
 	for name, a := range alerts() {
-		raw, err := Build(a).JSON()
+		raw, err := build(a).JSON()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -15,7 +17,7 @@ func TestReceivedReadsAsItWasSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := RenderText(a, false); got != want && !strings.Contains(want, "://") {
+		if want := message.New(a).Plain(false); got != want && !strings.Contains(want, "://") {
 			t.Errorf("%s: received\n%swant\n%s", name, got, want)
 		}
 	}
@@ -41,7 +43,7 @@ func TestReceivedBringsNoEscapeSequences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\x1b[38;2;255;0;2m", ansiBold + "c:" + ansiNotBold + " d"} {
+	for _, want := range []string{"\x1b[38;2;255;0;2m", "\x1b[1mc:\x1b[22m" + " d"} {
 		if !strings.Contains(coloured, want) {
 			t.Errorf("%q lacks %q", coloured, want)
 		}

@@ -1,20 +1,22 @@
-// Package slackmsg owns what an alert looks like in Slack: which words stand
-// where, the limits on each, and the escaping of everything that comes from
-// outside. It builds the payload of an incoming webhook, and shows the same
-// message in a terminal.
+// Package slackmsg owns what a message looks like in Slack: its limits, and the
+// escaping of everything that comes from outside. It builds the payload of an
+// incoming webhook.
 //
-// It must never send anything, choose a colour or a severity, or read a clock.
+// It must never send anything, choose a word, a severity or a reason, or read a
+// clock.
 package slackmsg
 
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
-	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // What a message may hold at most, in characters as Slack gets them (an
@@ -49,39 +51,55 @@ type Attachment struct {
 	Blocks *struct{} `json:"blocks,omitempty"` // never set
 }
 
-// Build gives an alert as Slack gets it: a headline, and one attachment. It
-// takes any alert, and the limits hold whatever the alert's strings are.
-func Build(a event.Alert) Payload {
-	p := payload(headline(a, asText).render(asText))
-	var lines []string
-	for _, l := range body(a, textLimit(a)) {
-		lines = append(lines, l.render(asMrkdwn))
-	}
+// Build returns a message as Slack gets it: a headline, and one attachment. It
+// takes any message, and the limits hold whatever its strings are.
+func Build(m message.Message) Payload {
+	p := payload(render(m.Headline.Fit(asText.count(), maxHeadline), asText))
+	title := render(m.Title.Fit(asEscaped.count(), maxTitle), asEscaped)
 	att := slack.Attachment{
-		Color:      colour(a.Verdict),
-		Title:      title(a).render(asEscaped),
-		Text:       strings.Join(lines, "\n"),
+		Color:      message.Colour(m.Verdict),
+		Title:      title,
+		Text:       body(m, bodyLimit(m), asMrkdwn),
 		MarkdownIn: []string{"text"},
-		Fallback:   fallback(a),
-		Footer:     footer(a).render(asEscaped),
+		Fallback:   stack(title, body(m, min(bodyLimit(m), maxFallback-utf8.RuneCountInString(title)-1), asEscaped)),
+		Footer:     render(m.Footer.Fit(asEscaped.count(), maxFooter), asEscaped),
 	}
-	if t := newest(a); !t.IsZero() {
-		att.Ts = json.Number(strconv.FormatInt(t.Unix(), 10))
+	if !m.Time.IsZero() {
+		att.Ts = json.Number(strconv.FormatInt(m.Time.Unix(), 10))
 	}
 	p.Attachments = []Attachment{{Attachment: att}}
 	return p
 }
 
-// Plain gives an alert as text alone, for when Slack refuses the attachment.
-func Plain(a event.Alert) Payload {
-	lines := []string{headline(a, asText).render(asText), title(a).render(asText)}
-	last := footer(a).render(asText)
-	room := maxPlain - width(lines[0]) - width(lines[1]) - width(last) - 3
-	// Without its marks the text is shorter than in the attachment, if anything.
-	for _, l := range body(a, min(textLimit(a), room)) {
-		lines = append(lines, l.render(asText))
+// Plain returns a message as text alone, for when Slack refuses the attachment.
+func Plain(m message.Message) Payload {
+	first := render(m.Headline.Fit(asText.count(), maxHeadline), asText) + "\n" + render(m.Title.Fit(asEscaped.count(), maxTitle), asText)
+	last := render(m.Footer.Fit(asEscaped.count(), maxFooter), asText)
+	room := maxPlain - utf8.RuneCountInString(first) - utf8.RuneCountInString(last) - 2
+	return payload(stack(first, body(m, min(bodyLimit(m), room), asText), last))
+}
+
+// stack puts what is not empty into lines of its own.
+func stack(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
+}
+
+// bodyLimit is the most characters of an attachment's text.
+func bodyLimit(m message.Message) int {
+	if len(m.Rows) > 0 {
+		return maxDigest
 	}
-	return payload(strings.Join(append(lines, last), "\n"))
+	return maxText
+}
+
+// body renders reasons and lines, at most limit characters of them. Without its
+// marks the text is shorter than with them, if anything.
+func body(m message.Message, limit int, f form) string {
+	var lines []string
+	for _, l := range m.Body(asMrkdwn.count(), limit, maxLines) {
+		lines = append(lines, render(l, f))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // payload returns the part that every payload has. parse "none" asks Slack to
@@ -97,7 +115,7 @@ func payload(text string) Payload {
 	}}
 }
 
-// JSON gives the payload as it is posted.
+// JSON returns the payload as it is posted.
 func (p Payload) JSON() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -106,29 +124,4 @@ func (p Payload) JSON() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSpace(b.Bytes()), nil
-}
-
-// fallback is what clients show that can't show an attachment.
-func fallback(a event.Alert) string {
-	t := title(a).render(asEscaped)
-	lines := []string{t}
-	for _, l := range body(a, min(textLimit(a), maxFallback-width(t)-1)) {
-		lines = append(lines, l.render(asEscaped))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// colour returns the contract's colour of a verdict.
-func colour(v event.Verdict) string {
-	switch {
-	case v.Severity >= event.High:
-		return "#ff0002"
-	case v.Severity == event.Medium:
-		return "#ffe200"
-	case v.Knowledge == event.Known:
-		return "#02ff00"
-	case v.Knowledge == event.Usual:
-		return "#2f81f7"
-	}
-	return "#9aa0a6" // never shown as safe
 }

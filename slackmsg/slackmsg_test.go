@@ -8,9 +8,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
+
+func build(a event.Alert) Payload { return Build(message.New(a)) }
+
+func literal(s string) message.Span { return message.Span{Text: s} }
+
+func untrusted(s string) message.Span { return message.Span{Kind: message.Untrusted, Text: s} }
 
 func TestHeadline(t *testing.T) {
 	all := alerts()
@@ -55,91 +63,10 @@ func TestHeadline(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Headline(tt.alert); got != tt.want {
+			if got := message.New(tt.alert).Short(); got != tt.want {
 				t.Errorf("headline\n got %q\nwant %q", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
-	show := func(l line) string { return l.render(asMrkdwn) }
-	where := func(p event.Place) string { return show(place(event.Facts{Place: p}, 99)) }
-	isp := func(asn uint32, name, description string) string {
-		return show(ispLine(event.Facts{Network: event.Network{ASN: asn, Name: name, Description: description}}, 99))
-	}
-	risk := func(r event.Risk) string { return show(riskLine(event.Facts{Risk: &r}, 99)) }
-	auth := func(u event.Auth, person string) string {
-		return show(authLine(event.Alert{Event: event.Event{Login: event.Login{Auth: u}}, Person: person}, 99))
-	}
-	tests := []struct{ name, got, want string }{
-		{"place", where(event.Place{City: "Dublin", Region: "Leinster", Country: "IE"}), "Dublin - Leinster (IE)"},
-		{"no region", where(event.Place{City: "Dublin", Country: "IE"}), "Dublin (IE)"},
-		{"no city", where(event.Place{Region: "Leinster", Country: "IE"}), "Leinster (IE)"},
-		{"country alone", where(event.Place{Country: "IE"}), "IE"},
-		{"no country", where(event.Place{City: "Dublin", Region: "Leinster"}), "Dublin - Leinster"},
-		{"no place", where(event.Place{}), ""},
-		{"network", isp(64500, "EXAMPLE-NET", "Example Networks"), "*Connected from ISP:* AS64500 EXAMPLE-NET - Example Networks"},
-		{"network without description", isp(64500, "EXAMPLE-NET", ""), "*Connected from ISP:* AS64500 EXAMPLE-NET"},
-		{"network without name", isp(64500, "", "Example Networks"), "*Connected from ISP:* AS64500 Example Networks"},
-		{"network without number", isp(0, "", "Example Networks"), "*Connected from ISP:* Example Networks"},
-		{"number alone", isp(64500, "", " "), "*Connected from ISP:* AS64500"},
-		{"no network", isp(0, "", ""), ""},
-		{"risk", risk(event.Risk{Provider: "Threat Jammer", Known: true, Score: 72, Word: "HIGH", Reason: "Listed as a brute force source"}),
-			"*Threat Jammer Risk:* 72 (HIGH) - Listed as a brute force source"},
-		{"risk without reason", risk(event.Risk{Provider: "Threat Jammer", Known: true, Score: 0, Word: "LOW"}), "*Threat Jammer Risk:* 0 (LOW)"},
-		{"bare score", risk(event.Risk{Known: true, Score: 5}), "*Risk:* 5"},
-		{"risk unknown", risk(event.Risk{Provider: "Threat Jammer", Problem: "timed out", Score: 99, Reason: "old"}), "*Threat Jammer Risk:* unknown - timed out"},
-		{"risk unknown, no word why", risk(event.Risk{Provider: "Threat Jammer"}), "*Threat Jammer Risk:* unknown"},
-		{"key", auth(event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: keyAlice}, "alice"), "*Authenticated with:* publickey ED25519 " + keyAlice + " (alice)"},
-		{"key of nobody known", auth(event.Auth{Method: "publickey", KeyType: "ssh-rsa", Fingerprint: keyAlice}, ""), "*Authenticated with:* publickey RSA " + keyAlice},
-		{"password", auth(event.Auth{Method: "password"}, ""), "*Authenticated with:* password"},
-		{"two methods", auth(event.Auth{Method: "publickey,keyboard-interactive/pam", KeyType: "ssh-rsa", Fingerprint: keyAlice}, ""),
-			"*Authenticated with:* publickey,keyboard-interactive/pam RSA " + keyAlice},
-		{"certificate", auth(event.Auth{Method: "publickey", KeyType: "ecdsa-sha2-nistp256-cert-v01@openssh.com", Fingerprint: keyAlice, KeyID: "alice", Serial: 7, CAFingerprint: keyCA}, ""),
-			"*Authenticated with:* publickey ECDSA-CERT " + keyAlice + `, key id "alice", serial 7, CA ` + keyCA},
-		{"nothing known of it", auth(event.Auth{}, "alice"), ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if tt.got != tt.want {
-				t.Errorf("line\n got %q\nwant %q", tt.got, tt.want)
-			}
-		})
-	}
-}
-
-func TestKeyType(t *testing.T) {
-	for in, want := range map[string]string{
-		"ssh-ed25519":                        "ED25519",
-		"ssh-rsa":                            "RSA",
-		"rsa-sha2-512":                       "RSA",
-		"ssh-dss":                            "DSA",
-		"ecdsa-sha2-nistp521":                "ECDSA",
-		"sk-ssh-ed25519@openssh.com":         "ED25519-SK",
-		"sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-		"webauthn-sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-		"ssh-ed25519-cert-v01@openssh.com":            "ED25519-CERT",
-		"rsa-sha2-256-cert-v01@openssh.com":           "RSA-CERT",
-		"sk-ssh-ed25519-cert-v01@openssh.com":         "ED25519-SK-CERT",
-		"ED25519":                                     "ED25519",
-		"ssh-mldsa44@example.com":                     "ssh-mldsa44@example.com",
-		"":                                            "",
-	} {
-		if got := keyType(in); got != want {
-			t.Errorf("keyType(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "1 s", time.Second: "1 s", 89 * time.Second: "89 s", 90 * time.Second: "2 min", 4*time.Minute + 10*time.Second: "4 min",
-		89 * time.Minute: "89 min", 3*time.Hour + 10*time.Minute: "3 h", 35*time.Hour + 59*time.Minute: "36 h", 7 * 24 * time.Hour: "7 days",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("span(%v) = %q, want %q", d, got, want)
-		}
 	}
 }
 
@@ -152,65 +79,23 @@ func TestFooter(t *testing.T) {
 	} {
 		a := aliceLogin()
 		a.Late = d
-		if got := Build(a).Attachments[0].Footer; got != want {
+		if got := build(a).Attachments[0].Footer; got != want {
 			t.Errorf("footer after %v = %q, want %q", d, got, want)
 		}
 	}
 	a := aliceLogin()
 	for i := range 500 {
-		a.Also = append(a.Also, row(fmt.Sprintf("user%03d", i), 2))
+		a.Repeats = append(a.Repeats, row(fmt.Sprintf("user%03d", i), 2))
 	}
-	f := Build(a).Attachments[0].Footer
-	if !strings.HasPrefix(f, "ref 7K3F · with 1000 more: user000 ×2, ") || !strings.HasSuffix(f, ", …") || width(f) > 300 || width(f) < 270 {
-		t.Errorf("footer of %d: %q", width(f), f)
-	}
-}
-
-func TestCut(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		in    string
-		limit int
-		want  string
-	}{
-		{"fits", "alice", 5, "alice"},
-		{"one too many", "alices", 5, "alic…"},
-		{"an entity is kept whole", "ab&cd", 6, "ab…"},
-		{"an entity that just fits", "ab&", 7, "ab&"},
-		{"between words", "first time from Bulgaria", 20, "first time from…"},
-		{"at the end of a word", "one two three", 8, "one two…"},
-		{"not between words that are far apart", "a Donaudampfschifffahrt", 20, "a Donaudampfschifff…"},
-		{"no comma before the dots", "one hundred, two hundred", 16, "one hundred…"},
-		{"wide characters", "漢字漢字", 3, "漢字…"},
-		{"room for the dots alone", "alice", 1, "…"},
-		{"no room", "alice", 0, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := cut(tt.in, tt.limit, asEscaped); got != tt.want {
-				t.Errorf("cut(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
-			}
-		})
+	f := build(a).Attachments[0].Footer
+	if !strings.HasPrefix(f, "ref 7K3F · with 1000 more: user000 ×2, ") || !strings.HasSuffix(f, ", …") || utf8.RuneCountInString(f) > 300 || utf8.RuneCountInString(f) < 270 {
+		t.Errorf("footer of %d: %q", utf8.RuneCountInString(f), f)
 	}
 }
 
 func TestRunbook(t *testing.T) {
-	for raw, want := range map[string]string{
-		"https://wiki.example.com/ssh?a=1&b=2#c":        "https://wiki.example.com/ssh?a=1&b=2#c",
-		"https://wiki.example.com/x|evil>y":             "https://wiki.example.com/x%7Cevil%3Ey",
-		"https://wiki.example.com/a b":                  "https://wiki.example.com/a%20b",
-		"javascript:alert(1)":                           "",
-		"//wiki.example.com":                            "",
-		"https://":                                      "",
-		"!channel":                                      "",
-		"https://x.example/" + strings.Repeat("a", 200): "",
-		"": "",
-	} {
-		if got := safeURL(raw); got != want {
-			t.Errorf("safeURL(%q) = %q, want %q", raw, got, want)
-		}
-	}
 	for name, want := range map[string]bool{"low": false, "unknown": false, "medium": true, "high": true, "alert": true, "digest": false, "digest-high": true} {
-		text := Build(alerts()[name]).Attachments[0].Text
+		text := build(alerts()[name]).Attachments[0].Text
 		if got := strings.Contains(text, "<https://wiki.example.com/ssh-alert|runbook>"); got != want {
 			t.Errorf("%s: runbook %v, want %v: %q", name, got, want, text)
 		}
@@ -221,17 +106,17 @@ func TestReasons(t *testing.T) {
 	a := aliceLogin(risk(50, "MEDIUM", ""))
 	a.Verdict.Reasons = []string{"one", " ", "two & <three>"}
 	a.Runbook = ""
-	if first, _, _ := strings.Cut(Build(a).Attachments[0].Text, "\n"); first != "*Why:* one; two &amp; &lt;three&gt;" {
+	if first, _, _ := strings.Cut(build(a).Attachments[0].Text, "\n"); first != "*Why:* one; two &amp; &lt;three&gt;" {
 		t.Errorf("first line %q", first)
 	}
 	for i := range 60 {
 		a.Verdict.Reasons = append(a.Verdict.Reasons, fmt.Sprintf("reason number %d", i))
 	}
-	text := Build(a).Attachments[0].Text
+	text := build(a).Attachments[0].Text
 	if first, _, _ := strings.Cut(text, "\n"); !strings.HasSuffix(first, "…") || !strings.Contains(first, "reason number 5;") {
 		t.Errorf("first line %q", first)
 	}
-	if n := width(text); n > 700 || n < 640 {
+	if n := utf8.RuneCountInString(text); n > 700 || n < 640 {
 		t.Errorf("%d characters", n)
 	}
 }
@@ -263,12 +148,12 @@ func TestDigestCountsAll(t *testing.T) {
 				a.Rows = append(a.Rows, r)
 			}
 			a.Rows[3].Severity, a.Rows[3].Reason = event.High, "first time from Bulgaria"
-			raw, err := Build(a).JSON()
+			raw, err := build(a).JSON()
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkPayload(t, a, raw)
-			text := Build(a).Attachments[0].Text
+			text := build(a).Attachments[0].Text
 			lines := strings.Split(text, "\n")
 			sum := 0
 			for _, m := range regexp.MustCompile(`(?m)(?:: |^and )(\d+) logins?`).FindAllStringSubmatch(text, -1) {
@@ -292,7 +177,7 @@ func TestTitleOfADigestOverMidnight(t *testing.T) {
 	a := digest(greyVerdict, row("alice", 2))
 	a.First = noon.Add(-3 * time.Hour)
 	want := "2 logins to &gt;web3.example.com&lt; from 11:15:04 PM (UTC), 20 Nov 2026 to 02:19:04 AM (UTC), 21 Nov 2026"
-	if got := Build(a).Attachments[0].Title; got != want {
+	if got := build(a).Attachments[0].Title; got != want {
 		t.Errorf("title %q, want %q", got, want)
 	}
 }
@@ -301,29 +186,29 @@ func TestTitleOfADigestOverMidnight(t *testing.T) {
 func TestTitleKeepsTheTime(t *testing.T) {
 	for s := range map[string]bool{strings.Repeat("x", 300): true, strings.Repeat("<", 300): true} {
 		a := aliceLogin(func(a *event.Alert) { a.Event.User, a.Event.Host, a.Event.Service = s, s, s })
-		if got := Build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 AM (UTC), 21 Nov 2026") || width(got) > 250 {
-			t.Errorf("title of %d: %q", width(got), got)
+		if got := build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 AM (UTC), 21 Nov 2026") || utf8.RuneCountInString(got) > 250 {
+			t.Errorf("title of %d: %q", utf8.RuneCountInString(got), got)
 		}
 	}
 }
 
 // Half of an emoji may be ours, or another field's.
-func TestDefuseLooksAtTheWholeLine(t *testing.T) {
+func TestNeutralizeLooksAtTheWholeLine(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		line line
+		line message.Line
 		want string
 	}{
-		{"the first colon is ours", line{say("said:"), quote("skull: x", 20)}, "said:skull∶ x"},
-		{"the last colon is ours", line{quote("x :skull", 20), say(": y")}, "x ∶skull: y"},
-		{"both colons are ours", line{say(":"), quote("15", 20), say(":")}, ":15:"},
-		{"from two fields", line{quote(":sk", 20), quote("ull:", 20)}, "∶skull:"},
-		{"an underscore in a word of two fields", line{quote("deploy_", 20), quote("bot", 20)}, "deploy_bot"},
-		{"a quotation after spaces of ours", line{say(" "), quote(">x", 20)}, " ›x"},
-		{"a sign in the middle", line{quote("a > b", 20)}, "a &gt; b"},
+		{"the first colon is ours", message.Line{literal("said:"), untrusted("skull: x")}, "said:skull∶ x"},
+		{"the last colon is ours", message.Line{untrusted("x :skull"), literal(": y")}, "x ∶skull: y"},
+		{"both colons are ours", message.Line{literal(":"), untrusted("15"), literal(":")}, ":15:"},
+		{"from two fields", message.Line{untrusted(":sk"), untrusted("ull:")}, "∶skull:"},
+		{"an underscore in a word of two fields", message.Line{untrusted("deploy_"), untrusted("bot")}, "deploy_bot"},
+		{"a quotation after spaces of ours", message.Line{literal(" "), untrusted(">x")}, " ›x"},
+		{"a sign in the middle", message.Line{untrusted("a > b")}, "a &gt; b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.line.render(asMrkdwn); got != tt.want {
+			if got := render(tt.line, asMrkdwn); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -341,7 +226,7 @@ func TestEscape(t *testing.T) {
 }
 
 func TestZeroAlert(t *testing.T) {
-	raw, err := Build(event.Alert{}).JSON()
+	raw, err := build(event.Alert{}).JSON()
 	if err != nil {
 		t.Fatal(err)
 	}

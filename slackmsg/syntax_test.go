@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // This reads Slack's syntax as Slack does, and not as the package writes it: a
@@ -121,8 +122,8 @@ func TestTheCheckerSees(t *testing.T) {
 // checkPlain holds the text-only form against what is promised of it.
 func checkPlain(t *testing.T, a event.Alert) {
 	t.Helper()
-	p := Plain(a)
-	s := strings.ReplaceAll(p.Text, Escape("runbook: "+safeURL(a.Runbook)), "")
+	p := Plain(message.New(a))
+	s := strings.ReplaceAll(p.Text, Escape(message.New(a).Link.Text()), "")
 	if bad := active(s); len(bad) > 0 {
 		t.Errorf("plain text holds %v: %.400q", bad, s)
 	}
@@ -181,7 +182,7 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 		t.Errorf("text of %d lines, at most %d: %.400q", n, lines, text)
 	}
 	withoutRunbook := func(s string) []string {
-		return unmarked(withoutAddresses(strings.ReplaceAll(s, Escape("runbook: "+safeURL(a.Runbook)), ""), true))
+		return unmarked(withoutAddresses(strings.ReplaceAll(s, Escape(message.New(a).Link.Text()), ""), true))
 	}
 	field("headline", top["text"], 80, active)
 	field("text", text, limit, active)
@@ -193,14 +194,14 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 			t.Errorf("empty, or more than a line: %q", str)
 		}
 	}
-	if h := Headline(a); h == "" || utf8.RuneCountInString(h) > 80 || strings.IndexFunc(h, notVisible) >= 0 || strings.Contains(h, "\n") {
+	if h := message.New(a).Short(); h == "" || utf8.RuneCountInString(h) > 80 || strings.IndexFunc(h, notVisible) >= 0 || strings.Contains(h, "\n") {
 		t.Errorf("headline %q", h)
 	}
-	stripped := sgr.ReplaceAllString(RenderText(a, true), "")
+	stripped := sgr.ReplaceAllString(message.New(a).Plain(true), "")
 	if strings.IndexFunc(stripped, notVisible) >= 0 {
 		t.Errorf("a terminal gets %q", stripped)
 	}
 }
 
-// sgr matches the sequences that RenderText writes itself.
+// sgr matches the sequences that message.Plain writes itself.
 var sgr = regexp.MustCompile("\x1b\\[(0|1|2|22|38;2;[0-9]+;[0-9]+;[0-9]+)m")

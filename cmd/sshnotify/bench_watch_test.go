@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/watch/parse/loggen"
+	"github.com/sshnotify/sshnotify/tools/loggen"
 )
 
 // BenchmarkWatch reads one log of 300,000 lines with the whole program, with

@@ -143,7 +143,7 @@ func TestPromise2ADeadLetterIsKeptAndSaid(t *testing.T) {
 	for _, m := range other.Messages() {
 		said += m.Payload.Text + "\n" + m.Payload.Attachments[0].Text + "\n"
 	}
-	if !strings.Contains(said, "alice → db1") || !strings.Contains(said, "gave up telling slack") {
+	if !strings.Contains(said, "alice → db1") || !strings.Contains(said, "gave up on slack") {
 		t.Errorf("the other destination is told %q", said)
 	}
 	list := s.run(nil, "queue", "--config", s.settings)

@@ -62,7 +62,7 @@ func TestWatchReloads(t *testing.T) {
 		t.Errorf("told: %q", got)
 	}
 	// One more watcher on the same folder is none too few.
-	if r := s.run(nil, "watch", "--spool", s.spool, "--config", s.settings); r.code != 1 || !strings.Contains(r.stderr, "another sshnotify watch is at it") || !strings.Contains(r.stderr, "hint: systemctl status") {
+	if r := s.run(nil, "watch", "--spool", s.spool, "--config", s.settings); r.code != 1 || !strings.Contains(r.stderr, "another sshnotify watch is already running") || !strings.Contains(r.stderr, "hint: systemctl status") {
 		t.Errorf("a second one: %+v", r)
 	}
 	p.signal(syscall.SIGTERM)

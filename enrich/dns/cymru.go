@@ -35,7 +35,7 @@ func NewCymru(o Options) (*Cymru, error) {
 	return &Cymru{s}, nil
 }
 
-// Lookup gives the autonomous system that announces an address, and its name;
+// Lookup returns the autonomous system that announces an address, and its name;
 // nothing for one that is not announced. The country in the answers is where
 // the addresses were registered, not where they are, and is left out.
 //
@@ -75,7 +75,7 @@ func (c *Cymru) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) 
 	return facts, nonsense(err)
 }
 
-// origin gives the system that announces the narrowest network of an address.
+// origin returns the system that announces the narrowest network of an address.
 // Where several announce the same, as is allowed, it is the one with the lowest
 // number: answers come in any order, and a person's network must not change by
 // that.

@@ -84,7 +84,7 @@ func (e *Error) Error() string {
 	return e.Problem + ": " + event.Clean(e.Err.Error(), maxDetail)
 }
 
-// Unwrap gives what the network or the service said.
+// Unwrap returns what the network or the service said.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it, for a person; it may be empty.

@@ -88,7 +88,7 @@ func (s *server) reply(t *testing.T, query []byte) []byte {
 	return b
 }
 
-// questions gives what was asked since the last call.
+// questions returns what was asked since the last call.
 func (s *server) questions() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

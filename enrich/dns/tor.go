@@ -29,7 +29,7 @@ func NewTor(o Options) (*Tor, error) {
 	return &Tor{s}, nil
 }
 
-// Lookup gives the trait of being a Tor exit, or nothing. Nobody is asked about
+// Lookup returns the trait of being a Tor exit, or nothing. Nobody is asked about
 // IPv6, which the list does not have. Errors are an *Error.
 func (t *Tor) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
 	var facts event.Facts

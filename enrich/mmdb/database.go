@@ -147,7 +147,7 @@ func (db *database) sample() error {
 	return &otherKind{db.kind}
 }
 
-// find gives the record of an address; nil if there is none.
+// find returns the record of an address; nil if there is none.
 func (db *database) find(ip netip.Addr) (v map[string]any, err error) {
 	if ip.Is6() && db.reader.Metadata.IPVersion == 4 {
 		return nil, nil

@@ -24,7 +24,7 @@ func (e *FileError) Error() string {
 	return e.Path + ": " + e.Problem + ": " + event.Clean(e.Err.Error(), maxDetail)
 }
 
-// Unwrap gives what the system or the reader said.
+// Unwrap returns what the system or the reader said.
 func (e *FileError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it, for a person.

@@ -131,7 +131,7 @@ func (ps paths) each(v map[string]any, f func(any) bool) {
 	}
 }
 
-// text gives the first string that says something; "-" is IP2Location's word
+// text returns the first string that says something; "-" is IP2Location's word
 // for nothing.
 func (ps paths) text(v map[string]any, max int) (out string) {
 	ps.each(v, func(x any) bool {
@@ -145,7 +145,7 @@ func (ps paths) text(v map[string]any, max int) (out string) {
 	return out
 }
 
-// country gives the first that has the form of ISO 3166-1 alpha-2; IPinfo's
+// country returns the first that has the form of ISO 3166-1 alpha-2; IPinfo's
 // country is a code in some files, a name in others.
 func (ps paths) country(v map[string]any) (out string) {
 	ps.each(v, func(x any) bool {

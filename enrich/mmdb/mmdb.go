@@ -117,7 +117,7 @@ func (p *Provider) Close() {
 	p.replace(nil, nil)
 }
 
-// Lookup gives what the file says of an address; nothing for one that is not in
+// Lookup returns what the file says of an address; nothing for one that is not in
 // it. Beside facts, an error is about a newer file that can't be used, so that
 // an older state answered. It does not wait for anything but the disk.
 func (p *Provider) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error) {

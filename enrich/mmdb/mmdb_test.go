@@ -15,7 +15,7 @@ import (
 	"github.com/maxmind/mmdbwriter"
 )
 
-// ask gives the country of an address in 192.0.2.0/24, or what is said instead.
+// ask returns the country of an address in 192.0.2.0/24, or what is said instead.
 func (h *host) ask(t *testing.T) string {
 	t.Helper()
 	f, err := h.Lookup(t.Context(), netip.MustParseAddr("192.0.2.1"))

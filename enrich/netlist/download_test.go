@@ -67,7 +67,7 @@ func (s *server) answer(status int, body string, header ...string) {
 	}
 }
 
-// asked gives how many requests came since the last call.
+// asked returns how many requests came since the last call.
 func (s *server) asked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

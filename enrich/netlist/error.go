@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives what the system or the network said.
+// Unwrap returns what the system or the network said.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it, for a person; it may be empty.

@@ -47,7 +47,7 @@ var (
 	errTorn      = errors.New("it was changed while it was read")
 )
 
-// readIfChanged gives a file's text, unless it is the one that was seen.
+// readIfChanged returns a file's text, unless it is the one that was seen.
 func readIfChanged(path string, seen os.FileInfo) (string, os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -268,7 +268,7 @@ func (l *List) traits() event.Traits {
 	return t
 }
 
-// look gives the run that is on its way. If there is none it begins one, unless
+// look returns the run that is on its way. If there is none it begins one, unless
 // the last look was a moment ago.
 func (l *List) look(now bool) *run {
 	l.mu.Lock()

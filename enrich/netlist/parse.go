@@ -86,7 +86,7 @@ func entryOf(line string) (string, bool) {
 	return strings.Trim(word, `"'`), true
 }
 
-// cutWord gives the first word of a line and what follows it.
+// cutWord returns the first word of a line and what follows it.
 func cutWord(s string) (word, rest string) {
 	s = strings.TrimLeft(s, " \t\r\n")
 	if i := strings.IndexAny(s, " \t\r\n"); i >= 0 {
@@ -95,7 +95,7 @@ func cutWord(s string) (word, rest string) {
 	return s, ""
 }
 
-// parseEntry gives the first and the last address.
+// parseEntry returns the first and the last address.
 func parseEntry(s string) (lo, hi netip.Addr, ok bool) {
 	if strings.IndexByte(s, '/') >= 0 {
 		p, err := netip.ParsePrefix(s)
@@ -127,7 +127,7 @@ func parseEntry(s string) (lo, hi netip.Addr, ok bool) {
 	return lo, hi, lo.BitLen() == hi.BitLen() && lo.Compare(hi) <= 0 && !all
 }
 
-// lastOf gives the last address of a network.
+// lastOf returns the last address of a network.
 func lastOf(p netip.Prefix) netip.Addr {
 	if p.Addr().Is4() {
 		b := p.Addr().As4()

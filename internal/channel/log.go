@@ -11,7 +11,6 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/syslog"
-	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
 // LogType is the channel's name in the settings.
@@ -40,7 +39,7 @@ func (l *systemLog) Pace() time.Duration { return 0 }
 // written again by the next try.
 func (l *systemLog) Send(ctx context.Context, a event.Alert) error {
 	lines := []logLine{alertLine(a)}
-	for _, rows := range [][]event.Row{a.Rows, a.Also} {
+	for _, rows := range [][]event.Row{a.Rows, a.Repeats} {
 		for _, r := range rows {
 			lines = append(lines, rowLine(a, r))
 		}
@@ -91,7 +90,7 @@ func newLogLine(a event.Alert, s event.Severity) *logLine {
 func alertLine(a event.Alert) logLine {
 	e := a.Event
 	l := newLogLine(a, a.Verdict.Severity)
-	l.add("msg", slackmsg.Headline(a))
+	l.add("msg", message.New(a).Short())
 	if a.Test {
 		l.add("test", "true")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/slackmsg"
@@ -83,9 +84,10 @@ func (s *slack) Pace() time.Duration { return slackPace }
 // Send posts the alert, and once more as plain text where Slack refuses its
 // form: a bare message is better than none.
 func (s *slack) Send(ctx context.Context, a event.Alert) error {
-	answer, err := s.post(ctx, slackmsg.Build(a))
+	m := message.New(a)
+	answer, err := s.post(ctx, slackmsg.Build(m))
 	if err == nil && worthPlain(answer) {
-		answer, err = s.post(ctx, slackmsg.Plain(a))
+		answer, err = s.post(ctx, slackmsg.Plain(m))
 	}
 	if err != nil {
 		return err

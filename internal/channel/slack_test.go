@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/slackmsg"
@@ -110,8 +111,8 @@ func TestAnAttachmentThatSlackRefusesIsToldAsText(t *testing.T) {
 	if e := slackRow().send(t, t.Context(), outbound.Options{}, f.url); e != nil {
 		t.Fatal(e)
 	}
-	rich, err1 := slackmsg.Build(login()).JSON()
-	plain, err2 := slackmsg.Plain(login()).JSON()
+	rich, err1 := slackmsg.Build(message.New(login())).JSON()
+	plain, err2 := slackmsg.Plain(message.New(login())).JSON()
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
@@ -139,7 +140,7 @@ func TestSlackTakesTheMessage(t *testing.T) {
 	if err := d.Send(t.Context(), login()); err != nil {
 		t.Fatal(err)
 	}
-	want, err := slackmsg.Build(login()).JSON()
+	want, err := slackmsg.Build(message.New(login())).JSON()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (w *worker) alert(m *message, now time.Time) event.Alert {
 	}
 	a := event.Alert{
 		ID: m.ID, Count: len(m.items), First: first, Last: last, Zone: w.set.Zone, Runbook: w.set.Runbook,
-		Verdict: worst.verdict, Also: publicRows(m.along), Late: max(0, now.Sub(last)),
+		Verdict: worst.verdict, Repeats: publicRows(m.along), Late: max(0, now.Sub(last)),
 	}
 	if m.Digest {
 		a.Rows = publicRows(m.items)

@@ -146,7 +146,7 @@ func (w *worker) claim() error {
 // full remembers whether new/ holds more than there is room for, and says so.
 func (w *worker) full(more bool) {
 	if more && !w.moreNew {
-		w.Alarm(fmt.Sprintf("%d events wait to be told; what comes now waits behind them in the spool", len(w.items)))
+		w.Alarm(fmt.Sprintf("%d events are waiting to be delivered; new ones wait behind them in the spool", len(w.items)))
 	}
 	w.moreNew = more
 }

@@ -75,7 +75,7 @@ func (w *worker) judge(it *item) {
 	in := policy.Input{Event: it.e, Facts: it.facts, Memory: it.memory, Owner: owner, KnownKeys: w.set.KnownKeys}
 	it.verdict = policy.Judge(in, w.set.Policy)
 	if why := w.set.Quiet(in, it.verdict); w.remember(it, why != "") && why != "" {
-		w.Log.Info("a login that is not told", "why", why, "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
+		w.Log.Info("a login that is not delivered", "why", why, "id", it.e.ID, "user", it.e.User, "ip", it.e.Remote.IP)
 		it.stage = ready
 		w.finish(it, true)
 	} else {

@@ -93,7 +93,7 @@ func TestRepeatsGoAlongWithTheNextMessage(t *testing.T) {
 		}
 		stop()
 		want := []event.Row{{User: "deploy", Host: "db1", Kind: event.KindLogin, Count: 3, IPs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}}
-		if diff := cmp.Diff(want, d.got[1].Also, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, d.got[1].Repeats, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("told along: %s", diff)
 		}
 	})

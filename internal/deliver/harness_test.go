@@ -258,7 +258,7 @@ func (b *bench) files(folder string) []string {
 func counted(alerts []event.Alert) map[string]int {
 	out := make(map[string]int)
 	for _, a := range alerts {
-		for _, r := range a.Also {
+		for _, r := range a.Repeats {
 			out[r.User] += r.Count
 		}
 		if len(a.Rows) == 0 {

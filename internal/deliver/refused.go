@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	wording "github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
@@ -75,26 +76,14 @@ func (w *worker) sayRefused(now time.Time) {
 		}
 		return
 	}
-	var text string
-	switch n := doc.Pending; {
-	case first.ID == "":
-		text = fmt.Sprintf("%d files in the queue were no events of ours. See sshnotify queue.", n)
-	default:
-		text = fmt.Sprintf("%s is no event of ours: %s.", inWords(first), first.Why)
-		if first.Removed {
-			text += " Too many are kept already, so it was removed."
-		} else {
-			ref := event.Ref(first.ID)
-			text += fmt.Sprintf(" It is kept: sshnotify queue show %s, then sshnotify queue drop %[1]s.", ref)
-		}
-		if n > 1 {
-			text += fmt.Sprintf(" And %d more: sshnotify queue lists them.", n-1)
-		}
+	refused := wording.Refused{Count: doc.Pending}
+	if first.ID != "" {
+		refused = wording.Refused{Name: inWords(first), Why: first.Why, ID: first.ID, Removed: first.Removed, Count: doc.Pending}
 	}
 	doc.Said, doc.Pending = now.UTC(), 0
 	w.keepRefusals(doc)
-	w.Alarm(text)
-	w.note(nil, now, event.High, "sshnotify refused a file in its queue", text)
+	w.Alarm(refused.Text())
+	w.note(nil, now, refused.Note())
 }
 
 // inWords says what was found, and where.

@@ -206,7 +206,7 @@ func (w *worker) giveUp(o *destQueue, m *message) {
 	n := 0
 	for it := range m.all() {
 		if n++; n <= maxDeadSaid {
-			w.Alarm(fmt.Sprintf("%s %s of %s can't be told to %s and is kept as a dead letter: %s (sshnotify queue show %s)",
+			w.Alarm(fmt.Sprintf("%s %s of %s can't be delivered to %s and is kept as a dead letter: %s (sshnotify queue show %s)",
 				it.e.Kind, event.Ref(it.e.ID), it.e.User, o.name, m.Error, event.Ref(it.e.ID)))
 		}
 		if it.finished() {

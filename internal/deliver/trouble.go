@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	wording "github.com/sshnotify/sshnotify/internal/message"
 )
 
 // sayBroken says once that a destination is broken: in the system log, and by
@@ -16,8 +17,7 @@ func (w *worker) sayBroken(o *destQueue, err error, now time.Time) {
 	}
 	o.doc.Broken = now.UTC()
 	w.Alarm(fmt.Sprintf("the destination %s is broken, events for it wait: %v", o.name, err))
-	w.note(o, now, event.High, fmt.Sprintf("sshnotify can't reach its destination %s", o.name),
-		fmt.Sprintf("%v. What it should tell waits, for seven days at most.", err))
+	w.note(o, now, wording.Unreachable(o.name, err))
 }
 
 // sayDead says by the other destinations that there are dead letters, at most
@@ -28,16 +28,15 @@ func (w *worker) sayDead(o *destQueue, m *message) {
 		return
 	}
 	o.doc.DeadSaid = now.UTC()
-	w.note(o, now, event.High, fmt.Sprintf("sshnotify gave up telling %s", o.name),
-		fmt.Sprintf("%d events are kept as dead letters: %s. See sshnotify queue, then sshnotify queue retry.", len(m.items)+len(m.along), m.Error))
+	w.note(o, now, wording.GaveUp(o.name, len(m.items)+len(m.along), m.Error))
 }
 
 // note makes an event of sshnotify's own, for every destination but the one
 // that it is about; nil: for all of them.
-func (w *worker) note(about *destQueue, now time.Time, s event.Severity, title, text string) {
+func (w *worker) note(about *destQueue, now time.Time, n event.Note) {
 	e := event.Event{
 		ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: w.set.Host, Via: event.ViaSelf,
-		Alert: &event.Note{Severity: s, Title: title, Text: text},
+		Alert: &n,
 	}
 	if about != nil {
 		if len(w.queues) < 2 {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	wording "github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -196,7 +196,6 @@ func (w *worker) sayBlocked(err error, now time.Time) {
 	doc.InboxSaid = now.UTC()
 	w.keepRefusals(doc)
 	text := event.Clean(w.inbox.Error(), maxError)
-	w.Alarm("the watcher's inbox can't be read, what it tells waits there: " + text)
-	w.note(nil, now, event.High, "sshnotify can't read its watcher's inbox",
-		"What the watcher tells waits there: "+strings.TrimSuffix(text, ".")+". See sshnotify doctor.")
+	w.Alarm("the watcher's inbox can't be read, what it reported waits there: " + text)
+	w.note(nil, now, wording.InboxUnreadable(text))
 }

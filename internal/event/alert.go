@@ -17,7 +17,7 @@ type Alert struct {
 	First   time.Time
 	Last    time.Time     // when the oldest and the newest of Count happened
 	Rows    []Row         // of a digest
-	Also    []Row         // repeats of earlier messages that are told along
+	Repeats []Row         // of earlier messages, counted along
 	Lasted  time.Duration // of a logout: since its login; 0: unknown
 	LoginID string        // of a logout: its login's id
 	Zone    *time.Location

@@ -30,7 +30,7 @@ func raw(path string, statements ...string) error {
 	return nil
 }
 
-// full gives a history with some hundred logins, closed.
+// full returns a history with some hundred logins, closed.
 func full(t *testing.T) (path string) {
 	t.Helper()
 	d := open(t, Options{})

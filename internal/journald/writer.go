@@ -77,7 +77,7 @@ func (r *Reader) Writer(e Entry) string {
 	return d.Service
 }
 
-// asRoot gives an entry as one of root's, if its process was a moment before.
+// asRoot returns an entry as one of root's, if its process was a moment before.
 func (r *Reader) asRoot(e Entry, d *parse.Daemon) Entry {
 	pid, now := e.PID.Only(), e.Time()
 	n, err := strconv.Atoi(pid)
@@ -193,7 +193,7 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(strings.TrimRight(s, "\r\n"), "\n", " ")
 }
 
-// Claim gives the daemon whose name an entry bears, rightly or not; "" for none. It
+// Claim returns the daemon whose name an entry bears, rightly or not; "" for none. It
 // takes more for a name than any reader of lines does: "/sshd", "SSHD[1]" and
 // "sshd(x)" are sshd's.
 func (e Entry) Claim() string { return claimed(e.Name()) }

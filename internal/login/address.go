@@ -50,7 +50,7 @@ func parseEnd(ip, port string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a, uint16(p)), nil
 }
 
-// bare gives the form in which addresses are stored and compared.
+// bare returns the form in which addresses are stored and compared.
 func bare(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // setAddress fills in both ends of the connection, and the flags that say how

@@ -83,7 +83,7 @@ func (h Host) hasRC() bool {
 	return home != "" && err == nil
 }
 
-// loginID gives the id of the login on a connection. Where the connection's
+// loginID returns the id of the login on a connection. Where the connection's
 // process can't be seen, the kernel's audit session stands for it, if there is
 // one of this login: pam_loginuid(8) begins it, and all that runs on the
 // connection shares it.
@@ -96,7 +96,7 @@ func (h Host) loginID(s event.Session, sshConnection string) string {
 	return event.LoginID(s, sshConnection)
 }
 
-// auditSession gives /proc/self/sessionid. One that is another user's was begun
+// auditSession returns /proc/self/sessionid. One that is another user's was begun
 // by whoever started the SSH server by hand.
 func (h Host) auditSession() (uint64, bool) {
 	number := func(name string) (uint64, error) {
@@ -112,7 +112,7 @@ func (h Host) auditSession() (uint64, bool) {
 	return n, err1 == nil && err2 == nil && n != 0 && n != unset && uid == uint64(h.UID)
 }
 
-// owner gives the uid of the user whom a server's process serves: its own, or,
+// owner returns the uid of the user whom a server's process serves: its own, or,
 // where it stays root, as dropbear's does, that of the process it started.
 func (h Host) owner(pid, child int) (uid int, known bool) {
 	uid, err := h.realUID(pid)

@@ -31,7 +31,7 @@ func FromStrings(entries []string) Env {
 	return env
 }
 
-// First gives the value that getenv(3) would: of the first entry with the key.
+// First returns the value that getenv(3) would: of the first entry with the key.
 func (e Env) First(key string) (string, bool) {
 	for _, entry := range e.list {
 		if k, v, _ := strings.Cut(entry, "="); k == key {
@@ -41,7 +41,7 @@ func (e Env) First(key string) (string, bool) {
 	return "", false
 }
 
-// Last gives the value of the last entry with the key. pam_exec appends its own
+// Last returns the value of the last entry with the key. pam_exec appends its own
 // after whatever a user got into the environment.
 func (e Env) Last(key string) (string, bool) {
 	for _, entry := range slices.Backward(e.list) {
@@ -90,7 +90,7 @@ func (e Env) endsWith(keys ...string) bool {
 	return true
 }
 
-// ReadEnviron gives the hook's environment. Go's own view of it will not do: it
+// ReadEnviron returns the hook's environment. Go's own view of it will not do: it
 // keeps the first of two entries with the same key, which is the one that a
 // user can set. That view is only taken where /proc can't be read; then raw is
 // false.

@@ -29,7 +29,7 @@ type proc struct {
 	uid       int
 }
 
-// started gives a process's start time, different for each.
+// started returns a process's start time, different for each.
 func (p proc) started() uint64 { return 100_000 + uint64(p.pid) }
 
 func (p proc) stat() string {

@@ -42,7 +42,7 @@ type Host struct {
 	Probe    func(pid int) error        // kill(2) with signal 0, which does nothing; nil: all succeed
 }
 
-// Live gives the host that this process runs on.
+// Live returns the host that this process runs on.
 func Live() Host {
 	return Host{
 		Root: "/", PID: os.Getpid(), PPID: os.Getppid(), UID: os.Geteuid(),

@@ -43,7 +43,7 @@ func parseStat(b []byte) (process, error) {
 	return p, errors.Join(errs[:]...)
 }
 
-// proc gives a file of a process.
+// proc returns a file of a process.
 func (h Host) proc(pid int, name string) ([]byte, error) {
 	return readFile(h.path("proc", strconv.Itoa(pid), name), maxProcFile)
 }
@@ -56,7 +56,7 @@ func (h Host) process(pid int) (process, error) {
 	return parseStat(b)
 }
 
-// realUID gives the first number of the Uid line of /proc/PID/status.
+// realUID returns the first number of the Uid line of /proc/PID/status.
 func (h Host) realUID(pid int) (int, error) {
 	b, err := h.proc(pid, "status")
 	if err != nil {

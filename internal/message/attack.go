@@ -1,7 +1,3 @@
-// Package message owns the words: what sshnotify says of an event, whatever the
-// channel.
-//
-// It must never import os, reach net/http, or ask for the time.
 package message
 
 import (
@@ -76,7 +72,7 @@ func gotIn(a *event.Attack, clock func(time.Time) string) (title, text string) {
 	add(!a.First.IsZero(), "since "+clock(a.First))
 	add(a.DroppedFrom > 0, "during a flood; earlier attempts of this address may have been dropped")
 	add(a.DroppedAgainst > 0, "during a flood; earlier attempts against this user may have been dropped")
-	names := tally(a.Names, namesShown)
+	names := counted(a.Names, namesShown)
 	add(names != "", "tried: "+names)
 	return title, strings.Join(parts, "; ")
 }
@@ -100,10 +96,10 @@ func attack(e event.Event, clock func(time.Time) string) (title, text string) {
 		title = "End of the attack " + who + ": " + plural(a.Attempts, "failure")
 	}
 	parts := []string{clock(a.First) + " to " + clock(a.Last)}
-	if names := tally(a.Names, namesShown); names != "" && a.By != "user" {
+	if names := counted(a.Names, namesShown); names != "" && a.By != "user" {
 		parts = append(parts, "tried: "+names)
 	}
-	if from := tally(a.Addresses, namesShown); from != "" && a.By != "address" {
+	if from := counted(a.Addresses, namesShown); from != "" && a.By != "address" {
 		parts = append(parts, "from: "+from)
 	}
 	return title, strings.Join(parts, "; ")
@@ -153,14 +149,14 @@ func Why(r event.Row) string {
 	if where := strings.TrimSpace(a.ISP + " " + a.Country); where != "" {
 		parts = append(parts, where)
 	}
-	if names := tally(a.Names, 4); names != "" {
+	if names := counted(a.Names, 4); names != "" {
 		parts = append(parts, names)
 	}
 	return strings.Join(parts, "; ")
 }
 
-// tally is "root ×200, admin ×14, others ×9".
-func tally(t event.Tally, most int) string {
+// counted is "root ×200, admin ×14, others ×9".
+func counted(t event.Tally, most int) string {
 	var out []string
 	others := t.Rest
 	for i, c := range t.Most {
@@ -185,11 +181,4 @@ func plural(n int, of string) string {
 		return fmt.Sprintf("%d %ses", n, of)
 	}
 	return fmt.Sprintf("%d %ss", n, of)
-}
-
-func inZone(t time.Time, zone *time.Location) time.Time {
-	if zone == nil {
-		return t.UTC()
-	}
-	return t.In(zone)
 }

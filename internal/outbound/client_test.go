@@ -329,7 +329,7 @@ func TestTheEnvironmentSetsNoProxy(t *testing.T) {
 	}
 }
 
-// closedPort gives an address where nobody listens.
+// closedPort returns an address where nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -60,7 +60,7 @@ func (r Response) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(r))
 // if the answer is no redirect or names none.
 func (r *Response) RedirectHost() string { return r.redirect }
 
-// Excerpt gives the first max characters of the body on one line, cleaned and
+// Excerpt returns the first max characters of the body on one line, cleaned and
 // without the secrets of the request, which some proxies repeat in their error
 // pages.
 func (r *Response) Excerpt(max int) string {

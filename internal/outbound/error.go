@@ -58,7 +58,7 @@ func (e *Error) Error() string {
 	return e.Host + ": " + e.Err.Error()
 }
 
-// Unwrap gives the reason. errors.Is finds context.Canceled,
+// Unwrap returns the reason. errors.Is finds context.Canceled,
 // context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF and syscall.Errno.
 func (e *Error) Unwrap() error { return e.Err }
 

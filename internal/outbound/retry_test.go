@@ -162,7 +162,7 @@ type silent struct{}
 
 func (silent) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
 
-// dribble gives a byte a second, until the request is over.
+// dribble returns a byte a second, until the request is over.
 type dribble struct{ ctx context.Context }
 
 func (d dribble) Read(p []byte) (int, error) {

@@ -29,7 +29,7 @@ func NewSecret(s string) Secret {
 	return Secret{handle: unique.Make(s)}
 }
 
-// Reveal gives the string out, for the one place that needs it.
+// Reveal returns the string, for the one place that needs it.
 func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""
@@ -43,22 +43,22 @@ func (s Secret) IsZero() bool { return s == Secret{} }
 // Equal reports whether two secrets are the same.
 func (s Secret) Equal(o Secret) bool { return s == o }
 
-// String gives "[redacted]".
+// String returns "[redacted]".
 func (s Secret) String() string { return redacted }
 
-// GoString gives "[redacted]".
+// GoString returns "[redacted]".
 func (s Secret) GoString() string { return redacted }
 
 // Format writes "[redacted]" for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
-// MarshalText gives "[redacted]".
+// MarshalText returns "[redacted]".
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// MarshalJSON gives "[redacted]" as a JSON string.
+// MarshalJSON returns "[redacted]" as a JSON string.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// LogValue gives "[redacted]".
+// LogValue returns "[redacted]".
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // UnmarshalText takes a secret from a settings file. White space around it is

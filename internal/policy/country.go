@@ -2,7 +2,7 @@ package policy
 
 import "strings"
 
-// CountryName gives the English short name of a country by its ISO 3166-1
+// CountryName returns the English short name of a country by its ISO 3166-1
 // alpha-2 code (upper case), as it stands after "from"; of any other code, the
 // code. (XK is not ISO's, but the one in use.)
 func CountryName(code string) string {

@@ -95,7 +95,7 @@ func (h Hours) String() string {
 	return strings.Join(days, ",") + " " + times
 }
 
-// MarshalText gives the String.
+// MarshalText returns the String.
 func (h Hours) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // UnmarshalText reads what ParseHours does.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/glob"
 )
 
 // matcher holds one login against rules.
@@ -37,7 +38,7 @@ func (m *matcher) match(r *Rule) bool {
 	e, f, known := m.in.Event, m.in.Facts, m.in.Memory.Known
 	text := func(got string) func() string { return func() string { return got } }
 	globs := func(got string) func(string) bool {
-		return func(p string) bool { return got != "" && glob(p, got) }
+		return func(p string) bool { return got != "" && glob.Match(p, got) }
 	}
 
 	m.ok, m.misses = true, nil
@@ -105,7 +106,7 @@ func (m *matcher) miss(key, want, got string) {
 
 func (m *matcher) inGroup(group string) bool {
 	user := m.in.Event.User
-	return user != "" && slices.ContainsFunc(m.s.Groups[group], func(p string) bool { return glob(p, user) })
+	return user != "" && slices.ContainsFunc(m.s.Groups[group], func(p string) bool { return glob.Match(p, user) })
 }
 
 func (m *matcher) inNetwork(n RuleNetwork) bool {
@@ -143,7 +144,7 @@ func (m *matcher) labels() string {
 
 func (m *matcher) hasLabel(l Label) bool {
 	v, ok := m.in.Event.Labels[l.Key]
-	return ok && glob(l.Value, v)
+	return ok && glob.Match(l.Value, v)
 }
 
 func (m *matcher) key() string {
@@ -164,11 +165,11 @@ func (m *matcher) hasMethod(pattern string) bool {
 	if all == "" {
 		return false
 	}
-	if glob(pattern, all) {
+	if glob.Match(pattern, all) {
 		return true
 	}
 	for one := range strings.SplitSeq(all, ",") {
-		if glob(pattern, one) {
+		if glob.Match(pattern, one) {
 			return true
 		}
 	}

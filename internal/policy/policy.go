@@ -25,7 +25,7 @@ type Input struct {
 	KnownKeys bool
 }
 
-// Judge gives the verdict on one event. The verdict of a logout is its own;
+// Judge returns the verdict on one event. The verdict of a logout is its own;
 // who tells a logout as severe as its login passes the login's instead.
 //
 // Settings' rules are for logins. A rule's severity holds whatever the reasons

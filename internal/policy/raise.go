@@ -79,7 +79,7 @@ func (r Raise) of(n Novelty) (weight event.Severity, told bool) {
 	return min(max(weight, event.Low), event.Critical), told
 }
 
-// told gives the reason, if it is to be told.
+// told returns the reason, if it is to be told.
 func (r Raise) told(n Novelty, text string) []reason {
 	weight, told := r.of(n)
 	if !told {

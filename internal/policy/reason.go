@@ -20,7 +20,7 @@ type reason struct {
 	odd    bool // such a login is not usual, however severe it is
 }
 
-// scoreReason gives no reason for a low score: it is no reason to worry.
+// scoreReason returns no reason for a low score: it is no reason to worry.
 func scoreReason(r *event.Risk, s Settings) []reason {
 	weight := event.Low
 	switch {

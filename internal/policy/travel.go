@@ -56,7 +56,7 @@ func (s Settings) isNamed(ip netip.Addr) bool {
 	return false
 }
 
-// distance gives the great circle between two points, and how far off it may
+// distance returns the great circle between two points, and how far off it may
 // be, in km; without both it is NaN. (The haversine formula, which is exact for
 // near points too.)
 func distance(a, b *event.Point) (km, off float64) {

@@ -85,7 +85,7 @@ func (e Entry) owner() string {
 
 const stamp = "2 Jan 2006 15:04"
 
-// Text gives an entry as a message: a headline, and one line. Both are made
+// Text returns an entry as a message: a headline, and one line. Both are made
 // harmless, the names too; a destination still escapes what means something to
 // it.
 func Text(e Entry) (title, text string) {

@@ -218,7 +218,7 @@ func TestText(t *testing.T) {
 
 func TestBook(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made", "published.json")
-	b := NewBook(Options{Path: path, PerHour: 3, MinAttempts: 5, Names: true})
+	b := NewLog(Options{Path: path, PerHour: 3, MinAttempts: 5, Names: true})
 	few, none := entry("203.0.113.9", 0), entry("203.0.113.9", 0)
 	few.Attempts, none.IP = 4, netip.Addr{}
 	const again, full = "it was published in the last day", "3 were published in the last hour"
@@ -256,7 +256,7 @@ func TestBook(t *testing.T) {
 		if n := b.Skipped(); n != skipped || b.Skipped() != 0 {
 			t.Errorf("%s: %d were skipped, want %d, and once", row.situation, n, skipped)
 		}
-		b = NewBook(b.o) // another process
+		b = NewLog(b.o) // another process
 	}
 	ips := func(at time.Time) (s []string) {
 		for _, e := range b.Entries(at) {
@@ -275,7 +275,7 @@ func TestBook(t *testing.T) {
 	}
 	o := b.o
 	o.Names = false
-	if e := NewBook(o).Entries(now().Add(25 * time.Hour))[0]; e.Names != nil {
+	if e := NewLog(o).Entries(now().Add(25 * time.Hour))[0]; e.Names != nil {
 		t.Errorf("names that must not be told any more: %+v", e)
 	}
 }
@@ -283,7 +283,7 @@ func TestBook(t *testing.T) {
 // What is given with names switched off is not even written down.
 func TestBookWithoutNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "published.json")
-	if ok, why := NewBook(Options{Path: path, PerHour: 1}).Admit(now(), entry("203.0.113.1", 0)); !ok {
+	if ok, why := NewLog(Options{Path: path, PerHour: 1}).Admit(now(), entry("203.0.113.1", 0)); !ok {
 		t.Fatal(why)
 	}
 	data, err := os.ReadFile(path)
@@ -297,7 +297,7 @@ func TestBookThatCannotBeWritten(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if ok, why := NewBook(Options{Path: path + "/published.json"}).Admit(now(), entry("203.0.113.1", 0)); ok || !strings.HasPrefix(why, "it could not be written down: ") {
+	if ok, why := NewLog(Options{Path: path + "/published.json"}).Admit(now(), entry("203.0.113.1", 0)); ok || !strings.HasPrefix(why, "it could not be written down: ") {
 		t.Errorf("%v %q", ok, why)
 	}
 }
@@ -310,7 +310,7 @@ func TestBookTogether(t *testing.T) {
 	n := 0
 	for i := range 16 {
 		wg.Go(func() {
-			if ok, _ := NewBook(Options{Path: path, PerHour: 5}).Admit(now(), entry(fmt.Sprintf("203.0.113.%d", i%8), 0)); ok {
+			if ok, _ := NewLog(Options{Path: path, PerHour: 5}).Admit(now(), entry(fmt.Sprintf("203.0.113.%d", i%8), 0)); ok {
 				mu.Lock()
 				n++
 				mu.Unlock()

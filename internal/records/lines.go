@@ -87,7 +87,7 @@ func (r *Record) entry(p *parse.Parser, l line.Line, n *Counts, give func(histor
 	return n.take(p.Parse(l), history.SourceJournal, true, give)
 }
 
-// take counts what a line says, and gives the login that it tells of. claimed says
+// take counts what a line says, and returns the login that it tells of. claimed says
 // that it ought to be one.
 func (n *Counts) take(r parse.Result, from history.Source, claimed bool, give func(history.Entry) bool) bool {
 	switch {

@@ -125,7 +125,7 @@ func TestReadJournal(t *testing.T) {
 	}
 }
 
-// utmp gives a record of wtmp in one of its two sizes.
+// utmp returns a record of wtmp in one of its two sizes.
 func utmp(size int, kind uint16, line, user, host string, ip string, at time.Time) []byte {
 	r := make([]byte, size)
 	binary.LittleEndian.PutUint16(r, kind)

@@ -33,7 +33,7 @@ const (
 	maxRefused = 1000
 )
 
-// Foreign gives the foreign things that were met since the last call, each that
+// Foreign returns the foreign things that were met since the last call, each that
 // was left where it is once in a Queue's life.
 func (q *Queue) Foreign() []Foreign {
 	f := q.foreign
@@ -116,7 +116,6 @@ func (q *Queue) claim(c claim) (names []string, more bool, err error) {
 	if q.s.o.Host && !c.more && !c.requests {
 		c.fromDrop(q.dir) // last: logins go first
 	}
-	q.note(true)
 	q.keepTroubles()
 	return c.names, c.more, errors.Join(c.errs...)
 }
@@ -222,7 +221,7 @@ func (c *claim) take(ready folder, in Folder, e fs.DirEntry) (isCopy bool, err e
 	switch {
 	case err == nil:
 		c.names = append(c.names, name)
-		q.added(name)
+		q.count++
 		return false, nil
 	case errors.Is(err, fs.ErrExist):
 		st, err := q.cur.lstat(name)
@@ -259,7 +258,7 @@ func (c *claim) copy(ready folder, in Folder, e fs.DirEntry) (isCopy bool, err e
 	if err := q.store(q.cur, name, data); err != nil {
 		return false, err
 	}
-	q.added(name)
+	q.count++
 	return true, nil
 }
 

@@ -59,7 +59,7 @@ func (s *Spool) putDrop(drop folder, name string, data []byte) error {
 	return s.publish(drop, name, data, s.drop)
 }
 
-// openDrop gives the drop; ok is false where this process is not to use it. That
+// openDrop returns the drop; ok is false where this process is not to use it. That
 // is for the owner of watch/tmp alone, whoever may open it besides: a hook that
 // su or sudo runs, the service, and root above all put elsewhere.
 func (s *Spool) openDrop() (drop folder, ok bool, err error) {
@@ -137,7 +137,7 @@ func (c *claim) copyDropped(ready folder) error {
 		case len(c.names)+len(copied) >= c.limit:
 			c.more = true
 			return false
-		case seen == dropMost || q.sum.count >= dropRoom:
+		case seen == dropMost || q.count >= dropRoom:
 			return false // the next look goes on
 		default:
 			seen++
@@ -208,7 +208,7 @@ func (q *Queue) copyOne(ready folder, name string) (d dropped, ok bool, err erro
 	if err := q.store(q.cur, to, data); err != nil {
 		return d, false, err
 	}
-	q.added(to)
+	q.count++
 	return d, true, nil
 }
 
@@ -237,7 +237,7 @@ func admit(name string, data []byte) (string, []byte, error) {
 	return e.ID + ".json", data, err
 }
 
-// droppedID gives the id under which an event of the drop is told. A watcher
+// droppedID returns the id under which an event of the drop is told. A watcher
 // that could choose it would take a login's, which can be foretold from the
 // process list and sshd's log, and the login would count as told. The beginning
 // stays, by which people know it (event.Ref).

@@ -272,11 +272,11 @@ func TestFloodInTheDrop(t *testing.T) {
 	if names := mustClaim(t, q); len(names) != dropMost {
 		t.Errorf("claimed %d, not %d", len(names), dropMost)
 	}
-	q.sum.count = dropRoom
+	q.count = dropRoom
 	if names := mustClaim(t, q); len(names) != 0 {
 		t.Errorf("with a full cur/: claimed %d", len(names))
 	}
-	q.sum.count--
+	q.count--
 	if names := mustClaim(t, q); len(names) != 1 {
 		t.Errorf("the last one: claimed %d", len(names))
 	}

@@ -49,7 +49,7 @@ func (d folder) do(op, name string, call func() error) error {
 // maxShown is how much of a stranger's file name is shown, in characters.
 const maxShown = 80
 
-// shown gives the path of something inside d as it may stand in a line of text:
+// shown returns the path of something inside d as it may stand in a line of text:
 // anybody may have chosen the name.
 func (d folder) shown(name string) string {
 	return filepath.Join(d.path, event.Clean(name, maxShown))

@@ -73,31 +73,3 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
-
-func FuzzSummary(f *testing.F) {
-	f.Add(summary{1, 600}.encode())
-	f.Add(summary{Limit, LimitBytes}.encode())
-	f.Add([]byte("-0000000001 -000000000000000001\n"))
-	f.Add([]byte("99999999999 9999999999999999999\n"))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		sum, ok := parseSummary(b)
-		if sum.count < 0 || sum.bytes < 0 || !ok && sum != (summary{}) {
-			t.Errorf("%q gives %+v, %v", b, sum, ok)
-		}
-		if ok && string(sum.encode()) != string(b) {
-			t.Errorf("%q is read as %q", b, sum.encode())
-		}
-	})
-}
-
-func FuzzPasswd(f *testing.F) {
-	f.Add([]byte("root:x:0:0:root:/root:/bin/sh\nsshnotify:x:998:997::/:/bin/false\n"))
-	f.Add([]byte("sshnotify:x:-1:4294967296"))
-	f.Add([]byte("sshnotify:::\r\n::::"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if uid, gid, ok := findUser(b, serviceUser); uid < 0 || gid < 0 || !ok && uid+gid != 0 {
-			t.Errorf("%q gives %d, %d, %v", b, uid, gid, ok)
-		}
-	})
-}

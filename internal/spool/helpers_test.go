@@ -42,7 +42,7 @@ func unlinkNew(tb testing.TB, s *Spool, name string) {
 	}
 }
 
-// fastDir gives an empty folder, in memory where that can be had: for tests of
+// fastDir returns an empty folder, in memory where that can be had: for tests of
 // what runs at the same time, not of what the disk does.
 func fastDir(tb testing.TB) string {
 	tb.Helper()
@@ -61,7 +61,7 @@ func content(name string) []byte {
 
 func newEvent() string { return event.NewID() + ".json" }
 
-// files gives the names in a folder, without its dot files.
+// files returns the names in a folder, without its dot files.
 func files(tb testing.TB, dirs ...string) []string {
 	tb.Helper()
 	var names []string

@@ -1,22 +1,17 @@
 package spool
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sshnotify/sshnotify/internal/passwd"
 )
 
 // serviceUser is whom install makes the service run as.
 const serviceUser = "sshnotify"
-
-// maxPasswd bounds what is read of the list of users.
-const maxPasswd = 4 << 20
 
 // access is whose a folder is. A uid or gid of -1 is left as it comes.
 type access struct {
@@ -45,7 +40,7 @@ func (s *Spool) subfolderAccess(root folder, name string) (access, error) {
 		a.mode = 0o2770
 	default:
 		if st.Gid != 0 {
-			if uid, _, ok := lookupUser(s.o.Passwd, serviceUser); ok {
+			if uid, _, ok := s.o.service(); ok {
 				a.uid = uid
 			}
 		}
@@ -107,7 +102,7 @@ func (s *Spool) makeOverflow() (folder, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(s.o.Dir, &st); err == nil {
 		a.mode, a.gid = 0o750, int(st.Gid)
-	} else if _, gid, ok := lookupUser(s.o.Passwd, serviceUser); ok {
+	} else if _, gid, ok := s.o.service(); ok {
 		a.mode, a.gid = 0o750, gid
 	}
 	if err := parent.make(name, s.mine(a)); err != nil {
@@ -187,33 +182,8 @@ func makeAll(path string, fault func(op, path string) error) error {
 	return parent.make(filepath.Base(path), access{0o700, -1, -1})
 }
 
-// lookupUser finds a user in a file of the form of passwd(5). No name service
-// is asked: it may be a network away.
-func lookupUser(path, name string) (uid, gid int, ok bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, 0, false
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxPasswd))
-	if err != nil {
-		return 0, 0, false
-	}
-	return findUser(b, name)
-}
-
-func findUser(passwd []byte, name string) (uid, gid int, ok bool) {
-	for line := range bytes.Lines(passwd) {
-		f := bytes.Split(bytes.TrimRight(line, "\r\n"), []byte(":"))
-		if len(f) < 4 || string(f[0]) != name {
-			continue
-		}
-		// 31 bits: -1 and what wraps to it mean "leave it" to chown(2).
-		u, err1 := strconv.ParseUint(string(f[2]), 10, 31)
-		g, err2 := strconv.ParseUint(string(f[3]), 10, 31)
-		if err1 == nil && err2 == nil {
-			return int(u), int(g), true
-		}
-	}
-	return 0, 0, false
+// service returns the service's user.
+func (o Options) service() (uid, gid int, ok bool) {
+	u, ok := passwd.ByName(passwd.ReadFile(o.Passwd), serviceUser)
+	return u.UID, u.GID, ok
 }

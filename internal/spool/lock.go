@@ -179,10 +179,9 @@ func (s *Spool) Silence(now time.Time) time.Duration {
 // takeOver removes what a dead worker had not finished writing, and counts what
 // it had claimed.
 func (q *Queue) takeOver() error {
-	if err := q.recount(true); err != nil {
+	if err := q.recount(); err != nil {
 		return err
 	}
-	q.note(true)
 	q.loadTroubles()
 	q.sweepReasons()
 	return nil
@@ -209,7 +208,6 @@ func (q *Queue) Unlock() error {
 	if q.lock == nil {
 		return nil
 	}
-	q.note(true)
 	q.keepTroubles()
 	return q.close()
 }

@@ -14,7 +14,6 @@ const (
 	curName     = "cur"
 	failedName  = "failed"
 	lockName    = ".lock"
-	summaryName = ".summary"
 	tempPrefix  = ".tmp-" // in cur/, of the worker
 	troubleName = ".trouble"
 	whyPrefix   = ".why-" // in failed/: why the file of that name is there

@@ -5,7 +5,7 @@ import "path/filepath"
 // Dir is the spool folder.
 func (s *Spool) Dir() string { return s.o.Dir }
 
-// RequestName gives the name under which a request to the worker is Put; id is
+// RequestName returns the name under which a request to the worker is Put; id is
 // an event's or one of that form.
 func RequestName(id string) string { return "req-" + id + ".req" }
 
@@ -31,7 +31,7 @@ func (s *Spool) at(in Folder) (folder, error) {
 	return root.folder(sub)
 }
 
-// place gives a folder's path in two parts: links in the first are followed.
+// place returns a folder's path in two parts: links in the first are followed.
 func (s *Spool) place(in Folder) (path, sub string) {
 	switch in {
 	case InOverflow:

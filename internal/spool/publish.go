@@ -23,7 +23,7 @@ func (s *Spool) publish(root folder, name string, data []byte, most limits) erro
 		return err
 	}
 	defer ready.close()
-	if err := checkRoom(root, tmp, ready, most, len(data)); err != nil {
+	if err := checkCapacity(root, tmp, ready, most, len(data)); err != nil {
 		return err
 	}
 
@@ -108,7 +108,7 @@ func sweep(tmp folder, now time.Time, alive func(pid int) bool) {
 	})
 }
 
-// writer gives the process id in a name of tempName.
+// writer returns the process id in a name of tempName.
 func writer(name string) (pid int, ok bool) {
 	digits, _, found := strings.Cut(name, "-")
 	n, err := strconv.ParseUint(digits, 10, 31)

@@ -244,28 +244,3 @@ func TestWatchDirs(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
-
-func TestFindUser(t *testing.T) {
-	const passwd = "root:x:0:0:root:/root:/bin/sh\nsshnotifyd:x:7:7::/:\n#sshnotify:x:9:9\nsshnotify:x:998:997::/var/lib/sshnotify:/usr/sbin/nologin\n"
-	for _, tt := range []struct {
-		situation, passwd string
-		uid, gid          int
-		ok                bool
-	}{
-		{"the user is there", passwd, 998, 997, true},
-		{"no such user", "root:x:0:0:root:/root:/bin/sh\n", 0, 0, false},
-		{"cut in half", "sshnotify:x:99", 0, 0, false},
-		{"the last line has no end", "sshnotify:x:9:8", 9, 8, true},
-		{"a negative id", "sshnotify:x:-1:8:\n", 0, 0, false},
-		{"an id that chown would take for none", "sshnotify:x:4294967295:4294967295:\n", 0, 0, false},
-		{"empty", "", 0, 0, false},
-	} {
-		uid, gid, ok := findUser([]byte(tt.passwd), "sshnotify")
-		if uid != tt.uid || gid != tt.gid || ok != tt.ok {
-			t.Errorf("%s: %d, %d, %v", tt.situation, uid, gid, ok)
-		}
-	}
-	if _, _, ok := lookupUser("/proc/nonexistent", "sshnotify"); ok {
-		t.Error("found in no file")
-	}
-}

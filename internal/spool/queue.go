@@ -25,8 +25,7 @@ type Queue struct {
 	lockFile fs.FileInfo
 	dir, cur folder
 
-	sum     summary // of cur/
-	written summary // as on disk
+	count   int // files in cur/
 	foreign []Foreign
 	seen    map[string]bool // foreign things that were left, by path
 	kept    int             // foreign files in failed/; 0: not counted
@@ -35,21 +34,20 @@ type Queue struct {
 	troublesKept bool               // they are on disk as they are here
 }
 
-// List gives the names in cur/, sorted: claimed events and requests, those of
+// List returns the names in cur/, sorted: claimed events and requests, those of
 // dead workers included.
 func (q *Queue) List() ([]string, error) {
 	if q.lock == nil {
 		return nil, ErrUnlocked
 	}
 	names, err := q.names(q.cur, InCur)
-	if err == nil && len(names) != q.sum.count {
-		err = q.recount(false) // somebody else has been in there
-		q.note(true)
+	if err == nil {
+		q.count = len(names) // somebody else may have been in there
 	}
 	return names, err
 }
 
-// Failed gives the names in failed/, sorted.
+// Failed returns the names in failed/, sorted.
 func (q *Queue) Failed() ([]string, error) {
 	failed, err := q.failed()
 	if err != nil {
@@ -59,7 +57,7 @@ func (q *Queue) Failed() ([]string, error) {
 	return q.names(failed, InFailed)
 }
 
-// Read gives a file of cur/: ErrForeign if it is not a regular file of at most
+// Read returns a file of cur/: ErrForeign if it is not a regular file of at most
 // MaxRead bytes; a *TroubleError if it can't be read now, and another error
 // where that has been so for a day. It never blocks.
 func (q *Queue) Read(name string) ([]byte, error) {
@@ -70,7 +68,7 @@ func (q *Queue) Read(name string) ([]byte, error) {
 	return b, q.bear(InCur, name, err)
 }
 
-// ReadFailed gives a file of failed/, as Read does.
+// ReadFailed returns a file of failed/, as Read does.
 func (q *Queue) ReadFailed(name string) ([]byte, error) {
 	if err := q.check("read", name); err != nil {
 		return nil, err
@@ -90,15 +88,13 @@ func (q *Queue) Write(name string, data []byte) error {
 	if err := q.check("write", name); err != nil {
 		return err
 	}
-	old, known := q.size(name)
+	known, _ := q.has(name)
 	if err := q.store(q.cur, name, data); err != nil {
 		return err
 	}
 	if !known {
-		q.sum.count++
+		q.count++
 	}
-	q.sum.bytes += int64(len(data)) - old
-	q.note(false)
 	return q.cur.sync()
 }
 
@@ -109,13 +105,12 @@ func (q *Queue) Remove(name string) error {
 	if err := q.check("remove", name); err != nil {
 		return err
 	}
-	size, _ := q.size(name)
 	err := q.cur.unlink(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		q.gone(size)
+		q.gone()
 	}
 	return err
 }
@@ -131,7 +126,7 @@ func (q *Queue) Fail(name string, data []byte) error {
 		return err
 	}
 	defer failed.close()
-	size, known := q.size(name)
+	known, _ := q.has(name)
 	if data == nil {
 		err = q.cur.rename(name, failed, name)
 	} else {
@@ -151,7 +146,7 @@ func (q *Queue) Fail(name string, data []byte) error {
 		return err
 	}
 	if known {
-		q.gone(size)
+		q.gone()
 	}
 	return q.cur.sync()
 }
@@ -178,7 +173,7 @@ func (q *Queue) Retry(name string) error {
 			err = failed.unlink(name)
 		}
 	case err == nil:
-		q.added(name)
+		q.count++
 	}
 	if err == nil {
 		q.explain(failed, name, "")
@@ -261,7 +256,7 @@ func (q *Queue) failed() (folder, error) {
 	return q.s.sub(q.dir, failedName)
 }
 
-// names gives the files that a worker may have written, sorted, and reports
+// names returns the files that a worker may have written, sorted, and reports
 // what else there is.
 func (q *Queue) names(d folder, in Folder) (names []string, err error) {
 	err = d.each(func(e fs.DirEntry) bool {
@@ -348,58 +343,17 @@ func moveNew(from folder, name string, to folder, newName string) error {
 	return from.rename(name, to, newName)
 }
 
-func (q *Queue) size(name string) (size int64, known bool) {
-	st, err := q.cur.lstat(name)
-	return st.Size, err == nil
-}
+func (q *Queue) gone() { q.count = max(0, q.count-1) }
 
-func (q *Queue) added(name string) {
-	size, _ := q.size(name)
-	q.sum.count++
-	q.sum.bytes += size
-	q.note(false)
-}
-
-func (q *Queue) gone(size int64) {
-	q.sum.count = max(0, q.sum.count-1)
-	q.sum.bytes = max(0, q.sum.bytes-size)
-	q.note(false)
-}
-
-// How far the summary on disk may be behind while a worker is at it: well under
-// a hundredth of the limits.
-const (
-	noteCount = 256
-	noteBytes = 1 << 20
-)
-
-// note brings the summary on disk up to date: now, or once it is far off.
-func (q *Queue) note(now bool) {
-	count, bytes := q.sum.count-q.written.count, q.sum.bytes-q.written.bytes
-	far := max(count, -count) >= noteCount || max(bytes, -bytes) >= noteBytes
-	if far || now && q.sum != q.written {
-		writeSummary(q.cur, q.sum)
-		q.written = q.sum
-	}
-}
-
-// recount counts cur/ anew, and removes unfinished files if this worker has
-// none itself.
-func (q *Queue) recount(clean bool) error {
-	q.sum = summary{}
-	q.written = summary{-1, 0} // unknown
+// recount counts cur/ anew, and removes what a dead worker had not finished.
+func (q *Queue) recount() error {
+	q.count = 0
 	return q.cur.each(func(e fs.DirEntry) bool {
 		switch {
 		case strings.HasPrefix(e.Name(), tempPrefix):
-			if clean {
-				q.cur.unlink(e.Name())
-			}
-		case !strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular() && ValidName(e.Name()):
-			size, known := q.size(e.Name())
-			if known {
-				q.sum.count++
-				q.sum.bytes += size
-			}
+			q.cur.unlink(e.Name())
+		case e.Type().IsRegular() && ValidName(e.Name()):
+			q.count++
 		}
 		return true
 	})

@@ -123,7 +123,7 @@ type Spool struct {
 	fault func(op, path string) error
 }
 
-// Open gives the spool without looking at it: what is wrong with it comes out
+// Open returns the spool without looking at it: what is wrong with it comes out
 // where it is used.
 func Open(o Options) *Spool {
 	if o.Passwd == "" {
@@ -190,7 +190,7 @@ func (s *Spool) Put(name string, data []byte) (where string, err error) {
 	return s.o.Overflow, nil
 }
 
-// WatchDirs gives the folders in which new files appear. They may not exist
+// WatchDirs returns the folders in which new files appear. They may not exist
 // yet: the overflow's most often does not, nor does the watcher's.
 func (s *Spool) WatchDirs() []string {
 	dirs := []string{filepath.Join(s.o.Dir, newName)}
@@ -203,7 +203,7 @@ func (s *Spool) WatchDirs() []string {
 	return dirs
 }
 
-// Owner gives the owner of cur/: whom a command that runs as root must become
+// Owner returns the owner of cur/: whom a command that runs as root must become
 // before it calls Lock. It makes missing subfolders, since a command that has
 // become somebody else no longer may; on the host only as root.
 func (s *Spool) Owner() (uid, gid int, err error) {

@@ -23,7 +23,7 @@ func TestSweep(t *testing.T) {
 		{"an old file of somebody else's", "core", 2 * time.Hour, false},
 		{"a new file of somebody else's", "core", 0, true},
 		{"a process id that can't be", "99999999999999999999-ff", 2 * time.Hour, false},
-		{"the count", countName, 48 * time.Hour, true},
+		{"the mark", fullName, 48 * time.Hour, true},
 	} {
 		t.Run(tt.situation, func(t *testing.T) {
 			dir := fastDir(t)

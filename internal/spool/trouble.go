@@ -45,7 +45,7 @@ type trouble struct {
 	Tries int       `json:"tries"`
 }
 
-// bear takes the outcome of reading a file, and gives the error that it is: a
+// bear takes the outcome of reading a file, and returns the error that it is: a
 // *TroubleError as long as another try is to be made. What is not there, or no
 // file of ours, stays what it is.
 func (q *Queue) bear(in Folder, name string, err error) error {

@@ -66,7 +66,7 @@ func (f File) IsWorkers() bool {
 	return f.Folder != InFailed && f.Folder != InDrop && ValidName(f.Name) && isRequest(f.Name)
 }
 
-// Show gives the file's name as it may stand in a line of text.
+// Show returns the file's name as it may stand in a line of text.
 func (f File) Show() string { return event.Clean(f.Name, maxShown) }
 
 // ownID makes an id out of what of a file stays when it is moved. In failed/

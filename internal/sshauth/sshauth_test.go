@@ -17,7 +17,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// keys gives a signer for each kind of key that can be made here.
+// keys returns a signer for each kind of key that can be made here.
 func keys(t testing.TB) map[string]ssh.Signer {
 	t.Helper()
 	signers := map[string]ssh.Signer{}
@@ -40,7 +40,7 @@ func keys(t testing.TB) map[string]ssh.Signer {
 	return signers
 }
 
-// tokens gives public keys of hardware tokens, made from plain ones.
+// tokens returns public keys of hardware tokens, made from plain ones.
 func tokens(t testing.TB, of map[string]ssh.Signer) []ssh.PublicKey {
 	t.Helper()
 	var ed struct {

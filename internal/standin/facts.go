@@ -69,7 +69,7 @@ func (f *facts) set(ip netip.Addr, a Answers) {
 	}
 }
 
-// about gives what was set for an address, or makes it up: always the same for
+// about returns what was set for an address, or makes it up: always the same for
 // the same address.
 func (f *facts) about(ip netip.Addr) Answers {
 	if a, ok := f.answers[ip]; ok {
@@ -104,7 +104,7 @@ func (f *facts) about(ip netip.Addr) Answers {
 	return a
 }
 
-// notPublic gives the title of the error for an address that is not public, ""
+// notPublic returns the title of the error for an address that is not public, ""
 // for one that is. Addresses for documentation count as public, for they are
 // all that can be used here.
 func notPublic(ip netip.Addr) string {

@@ -88,7 +88,7 @@ var besideBlocks = map[string]bool{"blocks": true, "color": true, "fallback": tr
 // shows are the keys of an attachment that give something to see.
 var shows = []string{"text", "fallback", "pretext", "title", "author_name", "image_url", "thumb_url"}
 
-// parsePayload reads a message and gives Slack's word for why it is refused, or
+// parsePayload reads a message and returns Slack's word for why it is refused, or
 // "".
 func parsePayload(raw []byte) (p Payload, refused string) {
 	if !utf8.Valid(raw) {
@@ -185,7 +185,7 @@ func parseObject(raw json.RawMessage, types map[string]func(json.RawMessage) boo
 	return o, true
 }
 
-// parseArray gives the items of an array that was found to be one; nothing and
+// parseArray returns the items of an array that was found to be one; nothing and
 // null have none.
 func parseArray(raw json.RawMessage) []json.RawMessage {
 	var list []json.RawMessage

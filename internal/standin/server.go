@@ -1,6 +1,6 @@
 // Package standin owns the stand-ins for services that sshnotify talks to:
 // Slack's incoming webhook and Threat Jammer's API, on loopback, as strict as
-// the real ones. The command demo, the benchmark and tests use them.
+// the real ones. Only tests and benchmarks import it.
 //
 // It must never listen on anything but loopback, connect to anything, write to
 // standard error, keep a key that it was sent, or import other packages of

@@ -100,13 +100,13 @@ func startSlack(o SlackOptions, listen listenFunc) (*Slack, error) {
 // URL is the webhook's. As with the real one, it is the secret.
 func (s *Slack) URL() string { return "http://" + s.server.address + s.path }
 
-// Messages gives what was accepted so far, in that order.
+// Messages returns what was accepted so far, in that order.
 func (s *Slack) Messages() []Message { return s.taken.all() }
 
-// Refusals gives what was refused so far.
+// Refusals returns what was refused so far.
 func (s *Slack) Refusals() []Refusal { return s.refused.all() }
 
-// Stats gives the counts so far.
+// Stats returns the counts so far.
 func (s *Slack) Stats() SlackStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +161,7 @@ func (s *Slack) serve(w http.ResponseWriter, r *http.Request) {
 	answer.give(w, r, s.o.Latency)
 }
 
-// handle accepts or refuses a request, records that, and gives Slack's answer.
+// handle accepts or refuses a request, records that, and returns Slack's answer.
 func (s *Slack) handle(r *http.Request, raw []byte, readErr error) Answer {
 	message, status, reason := s.check(r, raw, readErr)
 	s.mu.Lock()
@@ -215,7 +215,7 @@ func (s *Slack) check(r *http.Request, raw []byte, readErr error) (Message, int,
 	return Message{Raw: raw, Payload: p}, http.StatusOK, ""
 }
 
-// payloadIn gives the JSON in a body: the whole of it, or a form's payload.
+// payloadIn returns the JSON in a body: the whole of it, or a form's payload.
 func payloadIn(types []string, raw []byte) ([]byte, bool) {
 	if len(types) != 1 {
 		return nil, false

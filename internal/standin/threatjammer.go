@@ -93,7 +93,7 @@ func (t *ThreatJammer) Set(ip netip.Addr, a Answers) {
 	t.facts.set(ip, a)
 }
 
-// Requests gives what came so far, in that order.
+// Requests returns what came so far, in that order.
 func (t *ThreatJammer) Requests() []Request { return t.seen.all() }
 
 // Wait returns as soon as n requests have come, which may be before they are
@@ -136,7 +136,7 @@ func (t *ThreatJammer) serve(w http.ResponseWriter, r *http.Request) {
 	answer.give(w, r, t.o.Latency)
 }
 
-// handle gives the usual answer. The order is FastAPI's: the route, the key,
+// handle returns the usual answer. The order is FastAPI's: the route, the key,
 // then the parameters.
 func (t *ThreatJammer) handle(r *http.Request, now time.Time) Answer {
 	topic, subject, ok := route(r.URL.Path)

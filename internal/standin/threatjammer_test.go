@@ -18,7 +18,7 @@ import (
 
 var documentation = netip.MustParseAddr("203.0.113.99")
 
-// decoded gives the keys of an answer in JSON.
+// decoded returns the keys of an answer in JSON.
 func decoded(t *testing.T, r reply) map[string]any {
 	t.Helper()
 	if kind := r.header.Get("Content-Type"); kind != "application/json" {

@@ -157,7 +157,7 @@ func (d *Folder) Check(name string) error {
 	return nil
 }
 
-// ReadFile gives a file of at most limit bytes.
+// ReadFile returns a file of at most limit bytes.
 func (d *Folder) ReadFile(name string, limit int64) ([]byte, error) {
 	f, err := d.Open(name, os.O_RDONLY)
 	if err != nil {

@@ -166,7 +166,7 @@ func (d *DB) conn(ctx context.Context) (*conn, error) {
 		d.idle = d.idle[:n-1]
 		return c, nil
 	}
-	c, err := d.db.Conn(ctx)
+	c, err := d.db.Conn(context.WithoutCancel(ctx)) // the time may be up after a migration
 	return &conn{c, map[string]*sql.Stmt{}}, err
 }
 
@@ -290,10 +290,10 @@ func (d *DB) Compact(ctx context.Context) error {
 }
 
 // Migrate brings a file of an earlier version up to date, which takes seconds
-// where it holds a million logins. Any other use does so, too, but may have no
-// time left then.
+// where it holds a million logins: longer than its limit, which is for a file
+// that somebody has. Any other use does so, too, but has no time left then.
 func (d *DB) Migrate(ctx context.Context) error {
-	return d.use(ctx, &d.writeFailure, CheckLimit, func(context.Context, *conn) error { return nil })
+	return d.use(ctx, &d.writeFailure, WriteLimit, func(context.Context, *conn) error { return nil })
 }
 
 // Check looks through the whole file for damage, of which it makes a new one.
@@ -347,6 +347,8 @@ func (d *DB) try(ctx context.Context, last *failure, f func(context.Context, *co
 	if err := d.known(last); err != nil {
 		return nil, err
 	}
+	patience, cancel := context.WithTimeout(ctx, BatchLimit*d.patience)
+	defer cancel()
 	for wait := shortestWait; ; wait = min(2*wait, longestWait) {
 		// SQLite does not wait for other processes itself, because the driver may
 		// not heed a context while it does.
@@ -354,7 +356,7 @@ func (d *DB) try(ctx context.Context, last *failure, f func(context.Context, *co
 		if err == nil {
 			return file, nil
 		}
-		if !isBusy(err) || !Sleep(ctx, wait) {
+		if !isBusy(err) || !Sleep(patience, wait) {
 			break
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// listen gives a system log that takes datagrams.
+// listen returns a system log that takes datagrams.
 func listen(t *testing.T) (*net.UnixConn, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")

@@ -281,7 +281,7 @@ func TestRunSavesEverySoOften(t *testing.T) {
 // when there was one that somebody did.
 func TestSilentSource(t *testing.T) {
 	p := newPost(t)
-	said := func() int { return strings.Count(p.said.String(), "none was understood") }
+	said := func() int { return strings.Count(p.said.String(), "none parsed for an hour") }
 	steps := []struct {
 		after time.Duration
 		line  string

@@ -34,18 +34,18 @@ type Settings struct {
 	Each     bool // attacks are told when they begin and end; else in the daily digest
 	DigestAt time.Duration
 	Zone     *time.Location
-	// Place gives the network and country of an address, without asking anybody;
+	// Place returns the network and country of an address, without asking anybody;
 	// nil: nobody knows.
 	Place func(ip Addr) (network, country string, asn uint32)
 	// Ignored says whose attempts are not looked at; nil: nobody's.
 	Ignored func(user string) bool
-	// UID gives the number of an account of this host, as text; nil: nobody knows.
+	// UID returns the number of an account of this host, as text; nil: nobody knows.
 	UID func(user string) (uid string, known bool)
 	// Covered reports whether the hook has to tell of a session of a PAM service
 	// that was opened at a time. host is what the line names as its own, "" in
 	// the journal. nil: no witness is written.
 	Covered func(service, host string, at time.Time) bool
-	// Account gives the name of a user id; nil: nobody knows.
+	// Account returns the name of a user id; nil: nobody knows.
 	Account func(uid int) string
 	// Published is told of each attack by an address that has ended; nil: nobody
 	// wants to know.
@@ -355,9 +355,9 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 		q.since = w.came
 	} else if !q.said && w.came.Sub(q.since) >= silentAfter {
 		q.said = true
-		w.Log.Warn("lines come, and for an hour none was understood: sshnotify watch --explain LINE", "source", name)
+		w.Log.Warn("receiving lines, but none parsed for an hour: sshnotify watch --explain LINE", "source", name)
 	}
 }
 
-// Stats gives what became of the lines so far, by source.
+// Stats returns what became of the lines so far, by source.
 func (w *Watcher) Stats() map[string]*Stat { return w.stats }

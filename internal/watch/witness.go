@@ -1,12 +1,12 @@
 package watch
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
 )
@@ -92,12 +92,9 @@ func (w *Watcher) crowded(source string) error {
 		return nil
 	}
 	w.Log.Warn("more sessions are logged than can be held against the hook's reports", "source", source, "a_minute", writtenMost)
+	n := message.Unchecked(source, writtenMost)
 	return w.Put(event.Event{
 		ID: eventID("witness", "crowded", w.Host, w.came.UTC().Format("2006-01-02T15")), Kind: event.KindAlert, Time: w.came.UTC(),
-		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch,
-		Alert: &event.Note{
-			Severity: event.High, Title: "Not all sessions could be checked",
-			Text: fmt.Sprintf("%s tells of more than %d sessions in a minute: whether the login hook reported the others is not known. Anybody can write into that file with logger(1).", source, writtenMost),
-		},
+		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, Alert: &n,
 	})
 }

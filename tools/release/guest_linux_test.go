@@ -264,7 +264,7 @@ func (g *guest) unreachSlack() {
 	})
 }
 
-// try runs a command in the guest as its root, and gives all that it says.
+// try runs a command in the guest as its root, and returns all that it says.
 func (g *guest) try(words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -327,7 +327,7 @@ func (g *guest) read(name string) string {
 	return string(b)
 }
 
-// ssh is a login over the wire, as alice; it gives what came out.
+// ssh is a login over the wire, as alice; it returns what came out.
 func (g *guest) ssh(command string) *exec.Cmd {
 	return exec.CommandContext(g.t.Context(), "ssh", "-F", "none", "-i", g.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
@@ -343,7 +343,7 @@ func (g *guest) login() {
 	}
 }
 
-// told waits until n messages came in all, and gives the last one.
+// told waits until n messages came in all, and returns the last one.
 func (g *guest) told(n int) string {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), 90*time.Second)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// put copies the package into the guest and gives its place there.
+// put copies the package into the guest and returns its place there.
 func (g *guest) put() string {
 	g.t.Helper()
 	if err := trial.files(g.t.Context(), "build"); err != nil {
@@ -27,7 +27,7 @@ func (g *guest) put() string {
 	return "/opt/sshnotify.deb"
 }
 
-// doctor gives the checks of the host's set-up that failed.
+// doctor returns the checks of the host's set-up that failed.
 func (g *guest) doctor() (failed []string) {
 	g.t.Helper()
 	out, _ := g.try("sshnotify", "doctor", "--system", "--json")

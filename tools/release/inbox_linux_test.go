@@ -58,7 +58,7 @@ func TestInboxHost(t *testing.T) {
 	g.run("chmod", "0751", "/var/spool/sshnotify", "/var/spool/sshnotify/watch")
 	junk := `printf junk >/var/spool/sshnotify/watch/new/"$(printf 'a\nb\033[31m\342\200\256')"`
 	g.run("setpriv", "--reuid=sshnotify-watch", "--regid=sshnotify-watch", "--init-groups", "sh", "-c", junk)
-	heard("is no event of ours")
+	heard("is not an event of ours")
 	var listed struct{ Ref, File, Problem string }
 	out := g.run("sshnotify", "queue", "--json")
 	for line := range strings.Lines(out) {

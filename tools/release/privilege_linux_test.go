@@ -103,7 +103,7 @@ func TestPrivilegeHost(t *testing.T) {
 	}
 }
 
-// ids gives the real, effective, saved and file system uid of a process.
+// ids returns the real, effective, saved and file system uid of a process.
 func (g *guest) ids(pid string) []string {
 	g.t.Helper()
 	for line := range strings.Lines(g.run("cat", "/proc/"+pid+"/status")) {

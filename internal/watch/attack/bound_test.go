@@ -61,7 +61,7 @@ func TestAttackersOutliveAFlood(t *testing.T) {
 		t.Errorf("%d keys", len(g.list))
 	}
 	for i := range 20 {
-		k := key{by: ByAddress, net: place(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), ByAddress)}
+		k := key{by: ByAddress, net: site(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), ByAddress)}
 		if e := g.entries[k]; e == nil || e.total != 30 {
 			t.Errorf("203.0.113.%d is forgotten", i)
 		}

@@ -9,10 +9,10 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
-	"github.com/sshnotify/sshnotify/internal/watch/parse/loggen"
+	"github.com/sshnotify/sshnotify/tools/loggen"
 )
 
-// replay reads a made log, and gives what was found and how many attempts of whom.
+// replay reads a made log, and returns what was found and how many attempts of whom.
 func replay(tb testing.TB, lines []string, zone *time.Location, now time.Time) ([]Finding, map[netip.Addr]int) {
 	tb.Helper()
 	p, g := parse.New(parse.Options{Zone: zone, Now: func() time.Time { return now }}), newEngine(tb, Options{})

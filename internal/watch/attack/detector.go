@@ -104,8 +104,8 @@ func groupDetectors(ds []Detector, by By) []group {
 	return groups
 }
 
-// place is the network that attempts from an address are counted for.
-func place(ip netip.Addr, by By) netip.Prefix {
+// site is the network that attempts from an address are counted for.
+func site(ip netip.Addr, by By) netip.Prefix {
 	bits := 32
 	switch {
 	case by == ByAddress && ip.Is6():

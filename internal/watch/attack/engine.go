@@ -130,7 +130,7 @@ func (g *Engine) Tick(now time.Time) []Finding {
 	return g.advance(min(max(now.UnixMilli(), g.clock), maxTime))
 }
 
-// Close gives a summary of every attack and of a flood that goes on, and ends it.
+// Close returns a summary of every attack and of a flood that goes on, and ends it.
 func (g *Engine) Close() []Finding {
 	out := g.settled(maxTime, nil)
 	var open []*entry
@@ -199,7 +199,7 @@ func (g *Engine) failure(t int64, r *parse.Result, out []Finding) []Finding {
 			if !r.IP.IsValid() {
 				continue
 			}
-			k.net = place(r.IP, by)
+			k.net = site(r.IP, by)
 		}
 		out = g.count(t, k, who, r, groups, out)
 	}
@@ -292,7 +292,7 @@ func (g *Engine) end(e *entry, t int64, unfinished bool) Finding {
 	return f
 }
 
-// Ongoing gives the attacks that have begun and not ended, as they are now: of
+// Ongoing returns the attacks that have begun and not ended, as they are now: of
 // kind Begun, with all of their attempts so far.
 func (g *Engine) Ongoing() []Finding {
 	var out []Finding
@@ -322,12 +322,12 @@ func (g *Engine) entry(k key, t int64, groups []group) *entry {
 	e := g.entries[k]
 	if e != nil {
 		if e.attack == nil && t-e.last >= g.keep {
-			*e = entry{key: e.key, hash: e.hash, place: e.place, first: t, last: t, groups: make([]attempts, len(groups)), size: e.size}
+			*e = entry{key: e.key, hash: e.hash, index: e.index, first: t, last: t, groups: make([]attempts, len(groups)), size: e.size}
 		}
 		return e
 	}
 	k.user = strings.Clone(k.user)
-	e = &entry{key: k, hash: k.hash(), place: len(g.list), first: t, last: t, groups: make([]attempts, len(groups))}
+	e = &entry{key: k, hash: k.hash(), index: len(g.list), first: t, last: t, groups: make([]attempts, len(groups))}
 	g.entries[k] = e
 	g.list = append(g.list, e)
 	return e

@@ -37,7 +37,7 @@ func (k key) String() string {
 type entry struct {
 	key   key
 	hash  uint64 // of the key
-	place int    // in the engine's list
+	index int    // in the engine's list
 
 	first, last int64 // of the attempts of total
 	total       int   // attempts, with no day between one and the next

@@ -121,7 +121,7 @@ func (f *flood) due(clock int64) (t int64, any bool) {
 	return t, true
 }
 
-// tell gives what has not been told.
+// tell returns what has not been told.
 func (f *flood) tell(t int64) Finding {
 	out := Finding{Kind: Flooded, Time: at(t), Attack: identity("flood", f.now.First.UnixMilli()), Flood: f.now,
 		Attempts: f.now.Addresses.Attempts, First: f.now.First, Last: f.now.Last}
@@ -129,7 +129,7 @@ func (f *flood) tell(t int64) Finding {
 	return out
 }
 
-// Flood gives all that was given up since the engine was first made.
+// Flood returns all that was given up since the engine was first made.
 func (g *Engine) Flood() Flood { return g.flood.all }
 
 // untold is how many of an entry's attempts were in no attack.

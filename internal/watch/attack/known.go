@@ -89,7 +89,7 @@ func later(a, b time.Time) time.Time {
 // the last 30 days; somebody's few wrong passwords are no attack.
 func (g *Engine) Reputation(ip netip.Addr) (attempts int, last time.Time, ok bool) {
 	ip = ip.Unmap().WithZone("")
-	i, found := g.known.places[place(ip, ByAddress)]
+	i, found := g.known.places[site(ip, ByAddress)]
 	if !found || !g.known.list[i].counts(g.clock) {
 		return 0, time.Time{}, false
 	}
@@ -105,7 +105,7 @@ type Known struct {
 	Attackers []Attacker `json:"attackers"` // by network, each once
 }
 
-// Known gives the attackers of the last 30 days.
+// Known returns the attackers of the last 30 days.
 func (g *Engine) Known() Known {
 	out := Known{V: 1, Time: at(g.clock), Attackers: []Attacker{}}
 	for _, a := range g.known.list {
@@ -139,7 +139,7 @@ func ReadKnown(data []byte) (Known, error) {
 
 // Lookup is Engine.Reputation of a list, at the time now.
 func (k Known) Lookup(ip netip.Addr, now time.Time) (Attacker, bool) {
-	p := place(ip.Unmap().WithZone(""), ByAddress)
+	p := site(ip.Unmap().WithZone(""), ByAddress)
 	i, ok := slices.BinarySearchFunc(k.Attackers, p, func(a Attacker, p netip.Prefix) int { return a.Network.Compare(p) })
 	if !ok || !p.IsValid() || !k.Attackers[i].counts(now.UnixMilli()) {
 		return Attacker{}, false
@@ -153,7 +153,7 @@ const maxTime = 253402300799999
 const maxAttempts = 1 << 50
 
 func (a Attacker) check() error {
-	if !a.Network.IsValid() || place(a.Network.Addr(), ByAddress) != a.Network {
+	if !a.Network.IsValid() || site(a.Network.Addr(), ByAddress) != a.Network {
 		return fmt.Errorf("%s is not an address or a /64", a.Network)
 	}
 	first, last := a.First.UnixMilli(), a.Last.UnixMilli()

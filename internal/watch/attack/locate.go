@@ -86,7 +86,7 @@ func (e *entry) unknown(since, until int64) int {
 	return n
 }
 
-// locate gives attempts the address that a later line says they came from. For
+// locate returns attempts the address that a later line says they came from. For
 // their account they are counted already; r.Retracted of them were none, and the rest
 // of it is left for what was counted with its address.
 func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
@@ -102,7 +102,7 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 		}
 		if a.IP.IsValid() {
 			for _, by := range [...]By{ByAddress, ByNetwork} {
-				g.retract(g.entries[key{by: by, net: place(a.IP, by)}], account, a.Count)
+				g.retract(g.entries[key{by: by, net: site(a.IP, by)}], account, a.Count)
 			}
 		}
 		taken := min(retracted, a.Count)
@@ -118,7 +118,7 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 		at.Count, at.User, at.Time = a.Count, a.User, a.Time
 		for _, by := range [...]By{ByAddress, ByNetwork} {
 			if groups := g.groups[by]; groups != nil {
-				out = g.count(t, key{by: by, net: place(r.IP, by)}, account, &at, groups, out)
+				out = g.count(t, key{by: by, net: site(r.IP, by)}, account, &at, groups, out)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (g *Engine) unlocated(r *parse.Result) {
 	}
 }
 
-// relabel gives an account's attempts another address.
+// relabel returns an account's attempts another address.
 func (g *Engine) relabel(e *entry, was, is uint64, a *parse.Attempt, ip netip.Addr) {
 	if e == nil {
 		return

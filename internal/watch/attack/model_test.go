@@ -82,7 +82,7 @@ func (o *model) advance(t int64) (out []string) {
 func (o *model) take(r parse.Result) []string {
 	t := r.Time.UnixMilli()
 	out := o.advance(t)
-	ip := place(r.IP, ByAddress).String()
+	ip := site(r.IP, ByAddress).String()
 	if r.Outcome == parse.Success {
 		return append(out, o.success(t, ip, r)...)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
-	"github.com/sshnotify/sshnotify/internal/watch/parse/loggen"
+	"github.com/sshnotify/sshnotify/tools/loggen"
 )
 
 // A made log tells of as many attempts as were put into it, whatever the format,

@@ -244,7 +244,7 @@ func (g *Engine) restore(d entryDoc) error {
 	if groups == nil {
 		return nil // nothing counts by networks any more
 	}
-	e.place = len(g.list)
+	e.index = len(g.list)
 	g.entries[e.key] = e
 	g.list = append(g.list, e)
 	if e.attack != nil {
@@ -267,7 +267,7 @@ func (k *key) restore(net string) error {
 		if err != nil {
 			return err
 		}
-		if k.user != "" || p.Addr().Is4In6() || place(p.Addr(), k.by) != p || p.String() != net {
+		if k.user != "" || p.Addr().Is4In6() || site(p.Addr(), k.by) != p || p.String() != net {
 			return fmt.Errorf("%q is not what is counted by %s", net, k.by)
 		}
 		k.net = p

@@ -24,7 +24,7 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	address, account := hashes(r)
 	var from, against *entry
 	if r.IP.IsValid() {
-		from = g.entries[key{by: ByAddress, net: place(r.IP, ByAddress)}]
+		from = g.entries[key{by: ByAddress, net: site(r.IP, ByAddress)}]
 	}
 	if r.User != "" {
 		against = g.entries[key{by: ByUser, user: cut(r.User)}]
@@ -32,7 +32,7 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	since := t - kept.Milliseconds()
 	var lostFrom, lostAgainst int
 	if r.IP.IsValid() {
-		lostFrom = g.flood.dropped(key{by: ByAddress, net: place(r.IP, ByAddress)}, t)
+		lostFrom = g.flood.dropped(key{by: ByAddress, net: site(r.IP, ByAddress)}, t)
 	}
 	if r.User != "" {
 		lostAgainst = g.flood.dropped(key{by: ByUser, user: cut(r.User)}, t)
@@ -46,14 +46,14 @@ func (g *Engine) success(t int64, r *parse.Result, out []Finding) []Finding {
 	if !harmful && !attacked && !perhaps {
 		g.retract(from, account, -1)
 		if r.IP.IsValid() {
-			g.retract(g.entries[key{by: ByNetwork, net: place(r.IP, ByNetwork)}], account, -1)
+			g.retract(g.entries[key{by: ByNetwork, net: site(r.IP, ByNetwork)}], account, -1)
 		}
 		g.retract(against, address, -1)
 		return out
 	}
 	// What was given up must not take along that the login is told.
 	if from == nil && harmful {
-		from = g.entry(key{by: ByAddress, net: place(r.IP, ByAddress)}, t, g.groups[ByAddress])
+		from = g.entry(key{by: ByAddress, net: site(r.IP, ByAddress)}, t, g.groups[ByAddress])
 	}
 	if against == nil && perhaps {
 		against = g.entry(key{by: ByUser, user: cut(r.User)}, t, g.groups[ByUser])
@@ -146,7 +146,7 @@ func (g *Engine) retractAll(r *parse.Result) {
 	address, account := hashes(r)
 	if r.IP.IsValid() {
 		for _, by := range [...]By{ByAddress, ByNetwork} {
-			g.retract(g.entries[key{by: by, net: place(r.IP, by)}], account, r.Retracted)
+			g.retract(g.entries[key{by: by, net: site(r.IP, by)}], account, r.Retracted)
 		}
 	}
 	g.retract(g.entries[key{by: ByUser, user: cut(r.User)}], address, r.Retracted)

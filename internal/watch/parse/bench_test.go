@@ -8,7 +8,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
-	"github.com/sshnotify/sshnotify/internal/watch/parse/loggen"
+	"github.com/sshnotify/sshnotify/tools/loggen"
 )
 
 func generate(tb testing.TB, o loggen.Options) ([]string, loggen.Stats) {

@@ -13,7 +13,7 @@ type Explanation struct {
 	Ambiguous bool `json:"ambiguous,omitempty"`
 }
 
-// Explanation gives the part of a result that the contract fixes.
+// Explanation returns the part of a result that the contract fixes.
 func (r Result) Explanation() Explanation {
 	return Explanation{Parser: r.Parser, Outcome: r.Outcome, IP: r.IP, User: r.User, Count: r.Count, Ambiguous: r.Ambiguous}
 }

@@ -23,7 +23,7 @@ const (
 	Failure Outcome = "failure" // somebody tried to get in, and did not
 	Success Outcome = "success" // somebody got in
 	Other   Outcome = "other"   // the parser knows the line; nobody tried anything, or what was tried is counted already
-	None    Outcome = "none"    // no parser knows it
+	None    Outcome = "none"    // not recognized by any parser
 )
 
 // maxName is how many characters of a name are kept: sshd writes 100.
@@ -184,7 +184,7 @@ func (p *Parser) Parse(l line.Line) Result {
 	return r.Result
 }
 
-// count gives a reading its number of attempts, less those that were counted on
+// count returns a reading its number of attempts, less those that were counted on
 // an earlier line of the same attempt.
 func (p *Parser) count(r *reading, times int) {
 	switch r.Outcome {

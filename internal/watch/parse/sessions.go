@@ -134,7 +134,7 @@ func (t *sessions) failure(r *reading) {
 	t.place(r, s)
 }
 
-// place gives the attempts of a session the address that a line says, or keeps
+// place returns the attempts of a session the address that a line says, or keeps
 // for a later line what this one counted without.
 func (t *sessions) place(r *reading, s *session) {
 	if !r.unsure() {
@@ -332,7 +332,7 @@ func (t *sessions) session(r *reading) *session {
 	return s
 }
 
-// keyOf gives the key of a line's process, and for how long it is the same one's.
+// keyOf returns the key of a line's process, and for how long it is the same one's.
 func (t *sessions) keyOf(r *reading) (key uint64, now time.Time, gap int64) {
 	h := hash(hash(seed, r.Service), r.Host)
 	switch {

@@ -169,7 +169,7 @@ func (c *stamps) yearOf(month, day, clock int) (int, bool) {
 	return 0, false
 }
 
-// local gives the moment at which the zone's clock shows wall, which is in
+// local returns the moment at which the zone's clock shows wall, which is in
 // seconds since 1970 of that clock. A moment that comes twice, when summer time
 // ends, is the second one if the line before was past the first. One that never
 // comes is taken as if the clock had not been turned.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 // compiled is a Pattern that is ready to be held against lines.
 type compiled struct {
 	Pattern
-	sources  []*regexp.Regexp
 	match    *matcher // nil: every line
 	ignore   []matcher
 	decoder  *decoder
@@ -55,7 +53,6 @@ func compile(p Pattern, maxKeys int) (*compiled, []error) {
 	if p.Name != event.Clean(strings.TrimSpace(p.Name), maxPatternName) {
 		wrong("name", fmt.Errorf("at most %d characters that can be seen, without blanks around them", maxPatternName))
 	}
-	c.sources = globs(p.Sources)
 	if slices.Contains(p.Sources, "") {
 		wrong("sources", errors.New("an empty one"))
 	}

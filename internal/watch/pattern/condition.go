@@ -3,17 +3,18 @@ package pattern
 import (
 	"errors"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sshnotify/sshnotify/internal/glob"
 )
 
 // condition is a Condition that is ready to be held against a value.
 type condition struct {
 	of     ref
 	equals []string
-	glob   []*regexp.Regexp
+	globs  []string
 	match  *matcher
 	min    *float64
 	max    *float64
@@ -28,7 +29,7 @@ func compileCondition(of ref, c Condition) (condition, error) {
 	if c.Min != nil && c.Max != nil && *c.Min > *c.Max {
 		return condition{}, errors.New("min is more than max: nothing is both")
 	}
-	ready := condition{of: of, equals: c.Equals, glob: globs(c.Glob), min: c.Min, max: c.Max}
+	ready := condition{of: of, equals: c.Equals, globs: c.Glob, min: c.Min, max: c.Max}
 	if c.Match != nil {
 		m, err := newMatcher(c.Match)
 		if err != nil {
@@ -43,7 +44,7 @@ func (c *condition) holds(value string, there bool) bool {
 	switch {
 	case !there,
 		len(c.equals) > 0 && !slices.Contains(c.equals, value),
-		len(c.glob) > 0 && !anyMatches(c.glob, value),
+		len(c.globs) > 0 && !slices.ContainsFunc(c.globs, func(p string) bool { return glob.Match(p, value) }),
 		c.match != nil && !c.match.matches(value):
 		return false
 	}

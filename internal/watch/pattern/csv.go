@@ -2,7 +2,7 @@ package pattern
 
 import "strings"
 
-// splitCSV gives the values of a line. Snort escapes with a backslash inside
+// splitCSV returns the values of a line. Snort escapes with a backslash inside
 // quotes, which CSV does not, and leaves blanks around values: Snort 2 after
 // its timestamp, Snort 3 after each comma. A line whose quotes do not fit is
 // none.

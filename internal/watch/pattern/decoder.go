@@ -101,7 +101,7 @@ func (d *decoder) alerts() bool {
 	return d.name == decoderSnort || d.name == decoderSuricata || d.snort3()
 }
 
-// known gives the names of the fields, as far as they can be known.
+// known returns the names of the fields, as far as they can be known.
 func (d *decoder) known() []string {
 	var all []string
 	for _, l := range d.layouts {
@@ -121,7 +121,7 @@ func (d *decoder) known() []string {
 	return all
 }
 
-// decode gives the record of a line; nil: it is none.
+// decode returns the record of a line; nil: it is none.
 func (d *decoder) decode(text string) *record {
 	if d.json() {
 		part, ok := d.jsonPart(text)

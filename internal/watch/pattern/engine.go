@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/glob"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
@@ -76,7 +77,7 @@ func New(patterns []Pattern, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// add gives patterns with the same decoder one slot, so that a line is decoded
+// add returns patterns with the same decoder one slot, so that a line is decoded
 // once.
 func (e *Engine) add(c *compiled) {
 	e.patterns = append(e.patterns, c)
@@ -91,7 +92,7 @@ func (e *Engine) add(c *compiled) {
 	}
 }
 
-// Take gives the matches of a line that are to be told now. at is when the line
+// Take returns the matches of a line that are to be told now. at is when the line
 // was written, in any zone, as far as the caller knows; an alert that says it
 // itself is believed. Zero: as new as the newest so far.
 func (e *Engine) Take(l line.Line, at time.Time) []Match {
@@ -181,7 +182,7 @@ func (e *Engine) Tick(at time.Time) []Match {
 	return out
 }
 
-// Explain gives the names of the patterns that a line matches, whatever the
+// Explain returns the names of the patterns that a line matches, whatever the
 // hour and however often they were told. It counts for nothing.
 func (e *Engine) Explain(l line.Line) []string {
 	e.begin()
@@ -213,14 +214,14 @@ func (e *Engine) Stats() []Stat {
 // settings name.
 const maxSources = 1000
 
-// of gives the patterns of a source.
+// of returns the patterns of a source.
 func (e *Engine) of(source string) []*compiled {
 	all, ok := e.bySource[source]
 	if ok {
 		return all
 	}
 	for _, c := range e.patterns {
-		if len(c.sources) == 0 || anyMatches(c.sources, source) {
+		if len(c.Sources) == 0 || slices.ContainsFunc(c.Sources, func(p string) bool { return glob.Match(p, source) }) {
 			all = append(all, c)
 		}
 	}

@@ -65,7 +65,7 @@ type hit struct {
 	left  int
 }
 
-// lookup gives what a name stands for, as it was written.
+// lookup returns what a name stands for, as it was written.
 func (h *hit) lookup(of ref) (value string, there bool) {
 	switch of.kind {
 	case refCapture:
@@ -99,7 +99,7 @@ func (h *hit) value(of ref) string {
 	return v
 }
 
-// clean gives what a name stands for, fit to be shown.
+// clean returns what a name stands for, fit to be shown.
 func (h *hit) clean(of ref) string {
 	if of.kind == refLine {
 		return event.Clean(h.value(of), maxLine)

@@ -124,5 +124,5 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("pattern %q: %s: %v", e.Pattern, e.Key, e.Err) }
 
-// Unwrap gives what is wrong.
+// Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }

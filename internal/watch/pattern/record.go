@@ -15,7 +15,7 @@ type record struct {
 	json   string            // an object, known to be valid; "": none
 }
 
-// get gives a field; not there: null counts as not there.
+// get returns a field; not there: null counts as not there.
 func (r *record) get(of ref) (string, bool) {
 	if v, ok := r.values[of.name]; ok {
 		return v, true
@@ -28,7 +28,7 @@ func (r *record) get(of ref) (string, bool) {
 	return "", false
 }
 
-// text gives a field by its name, or "".
+// text returns a field by its name, or "".
 func (r *record) text(name string) string {
 	of := ref{name: name}
 	if r.json != "" {
@@ -38,7 +38,7 @@ func (r *record) text(name string) string {
 	return v
 }
 
-// jsonPart gives the object of a line. A line that went through syslog has a
+// jsonPart returns the object of a line. A line that went through syslog has a
 // header before it, which ends with the program's name; what other programs say
 // is never taken for an alert, whatever a stranger made them say.
 func (d *decoder) jsonPart(text string) (string, bool) {
@@ -109,7 +109,7 @@ func validName(s string) bool {
 	}) < 0
 }
 
-// jsonPaths gives the paths at which gjson looks for a field: what the points
+// jsonPaths returns the paths at which gjson looks for a field: what the points
 // say, or else one key with points in it, as some programs write.
 //
 // https://github.com/tidwall/gjson/blob/v1.20.0/SYNTAX.md

@@ -20,7 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// script writes a program and gives its path.
+// script writes a program and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
@@ -30,7 +30,7 @@ func script(t *testing.T, text string) string {
 	return path
 }
 
-// runner gives a Runner whose results come over a channel.
+// runner returns a Runner whose results come over a channel.
 func runner(t *testing.T, o RunnerOptions) (*Runner, <-chan Result) {
 	results := make(chan Result, 100)
 	o.Report = func(r Result) { results <- r }

@@ -80,7 +80,7 @@ func (t template) expand(value func(ref) string) string {
 	return b.String()
 }
 
-// refs gives what the template is filled with.
+// refs returns what the template is filled with.
 func (t template) refs() []ref {
 	var all []ref
 	for _, p := range t {

@@ -28,10 +28,10 @@ type document struct {
 
 // position is how far a source came.
 type position struct {
-	Files  []place `json:"files,omitempty"` // oldest first; the last is the newest
-	Done   []place `json:"done,omitempty"`  // files read to their end, the latest last
-	Gen    int64   `json:"gen,omitempty"`   // how many files there have been
-	Cursor string  `json:"cursor,omitempty"`
+	Files  []fileID `json:"files,omitempty"` // oldest first; the last is the newest
+	Done   []fileID `json:"done,omitempty"`  // files read to their end, the latest last
+	Gen    int64    `json:"gen,omitempty"`   // how many files there have been
+	Cursor string   `json:"cursor,omitempty"`
 
 	// At is when it was true; a file with a later time may have lines that it
 	// does not know of.
@@ -39,9 +39,9 @@ type position struct {
 	Since int64     `json:"since,omitempty"` // microseconds: the journal's time at the first start
 }
 
-// place is an offset in one file, and what tells that file from others: the
+// fileID is an offset in one file, and what tells that file from others: the
 // bytes before the offset can't have changed, if it is the same.
-type place struct {
+type fileID struct {
 	Gen     int64     `json:"gen"` // which file of this source: counted, so that an inode that comes back is another
 	Dev     uint64    `json:"dev"`
 	Ino     uint64    `json:"ino"`

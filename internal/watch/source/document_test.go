@@ -12,7 +12,7 @@ import (
 )
 
 func FuzzDocument(f *testing.F) {
-	whole, err := json.Marshal(document{V: 1, Position: position{Gen: 2, Cursor: testCursor, Files: []place{
+	whole, err := json.Marshal(document{V: 1, Position: position{Gen: 2, Cursor: testCursor, Files: []fileID{
 		{Gen: 1, Ino: 7, Off: 2000, HeadLen: 1024, Head: digest(nil), TailLen: 64, Tail: digest(nil)}}}})
 	if err != nil {
 		f.Fatal(err)

@@ -29,7 +29,7 @@ var cursorForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 // maxCursor is far above the length of any cursor.
 const maxCursor = 512
 
-// validCursor says whether c can be given back to journalctl.
+// validCursor reports whether c can be given back to journalctl.
 func validCursor(c string) bool { return len(c) <= maxCursor && cursorForm().MatchString(c) }
 
 // cursorTime is when the entry of a cursor was written, in microseconds.

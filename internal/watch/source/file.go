@@ -40,7 +40,7 @@ const (
 // to it.
 type file struct {
 	opt     Options
-	keep    *keeper
+	keep    *checkpoint
 	watcher *fsnotify.Watcher // nil where there is none: polling alone
 
 	closing chan struct{}
@@ -50,13 +50,13 @@ type file struct {
 	closed   bool
 	files    []*follow // oldest first; the last is the one at the path, if any
 	gen      int64
-	done     []place // read to their end
-	resolved bool    // the position was looked up
-	begin    *place  // where the file is to be begun that could not be read
-	absent   bool    // there is nothing at the path
-	gone     int     // looks at which there was nothing
-	turned   bool    // files were begun or left since the last position
-	given    int64   // batches
+	done     []fileID // read to their end
+	resolved bool     // the position was looked up
+	begin    *fileID  // where the file is to be begun that could not be read
+	absent   bool     // there is nothing at the path
+	gone     int      // looks at which there was nothing
+	unsaved  bool     // files were begun or left since the last position
+	given    int64    // batches
 	watched  string
 	idle     time.Duration
 	looked   time.Time
@@ -87,7 +87,7 @@ func OpenFile(o Options) (Source, error) {
 		return openReader(f, o, kindFile)
 	}
 	s := &file{opt: o, closing: make(chan struct{})}
-	if s.keep, err = newKeeper(o, kindFile); err != nil {
+	if s.keep, err = newCheckpoint(o, kindFile); err != nil {
 		return nil, err
 	}
 	// A host may be out of inotify instances; looking every now and then
@@ -173,7 +173,7 @@ func (s *file) status() Status {
 	return st
 }
 
-// step gives lines, or says whether to look again at once.
+// step returns lines, or says whether to look again at once.
 func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,9 +219,9 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 			return Batch{}, true, nil // a piece of a long line
 		}
 	}
-	if s.turned && s.keep.allCommitted(s.given) {
+	if s.unsaved && s.keep.allCommitted(s.given) {
 		// Nobody else will: there may be no line for a long time.
-		s.turned = false
+		s.unsaved = false
 		err = s.keep.commit(Batch{pos: s.snapshot(), seq: s.given})
 		if err != nil {
 			s.opt.Log.Warn("the position was not written", "error", err)
@@ -233,7 +233,7 @@ func (s *file) step(now time.Time) (b Batch, more bool, err error) {
 // give completes a batch that has lines.
 func (s *file) give(b Batch) Batch {
 	s.idle = 0
-	s.turned = false
+	s.unsaved = false
 	s.given++
 	b.seq = s.given
 	b.pos = s.snapshot()

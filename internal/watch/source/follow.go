@@ -17,10 +17,10 @@ const chunk = 128 << 10
 
 // follow reads one file, whatever its name is by now.
 type follow struct {
-	place          // Off, Head and Tail are as of the last line that was given
-	data  content  //
-	plain *os.File // data, if it is a plain file
-	still bool     // nothing is added to it: a copy, or compressed
+	fileID          // Off, Head and Tail are as of the last line that was given
+	data   content  //
+	plain  *os.File // data, if it is a plain file
+	still  bool     // nothing is added to it: a copy, or compressed
 
 	split    splitter
 	head     []byte // the first bytes, up to headSize, all of them read
@@ -43,8 +43,8 @@ type content interface {
 
 // newFollow reads data from p's offset on. It does not look whether it is p's
 // file.
-func newFollow(name string, data content, p place) (*follow, error) {
-	f := &follow{place: p, data: data, split: splitter{source: name, start: p.Off, next: p.Off}}
+func newFollow(name string, data content, p fileID) (*follow, error) {
+	f := &follow{fileID: p, data: data, split: splitter{source: name, start: p.Off, next: p.Off}}
 	f.plain, _ = data.(*os.File)
 	var err error
 	if f.head, err = readAt(data, 0, int(min(p.Off, headSize))); err != nil {
@@ -58,7 +58,7 @@ func newFollow(name string, data content, p place) (*follow, error) {
 	return f, nil
 }
 
-// sign makes place say how far f came; tail is what stands before that.
+// sign makes fileID say how far f came; tail is what stands before that.
 func (f *follow) sign(tail []byte) {
 	f.Off = f.split.start
 	if n := int(min(int64(len(f.head)), f.Off)); n != f.HeadLen || f.Head == "" {

@@ -51,7 +51,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// gzipped gives the content of a compressed file. It is meant to be read
+// gzipped returns the content of a compressed file. It is meant to be read
 // forward: to go back it begins again.
 type gzipped struct {
 	file *os.File
@@ -98,7 +98,7 @@ func (g *gzipped) ReadAt(b []byte, off int64) (int, error) {
 	n, err := io.ReadFull(g.r, b)
 	g.at += int64(n)
 	if err == io.ErrUnexpectedEOF && n > 0 {
-		// gzip gives the same error for a file that is cut off: the next
+		// gzip returns the same error for a file that is cut off: the next
 		// call tells which it was, with nothing read.
 		err = io.EOF
 	}

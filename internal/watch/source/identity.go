@@ -27,7 +27,7 @@ func identity(info fs.FileInfo) (dev, ino uint64) {
 	return 0, 0
 }
 
-// unlinked says whether a file that is open has no name any more.
+// unlinked reports whether a file that is open has no name any more.
 func unlinked(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 0
@@ -74,15 +74,15 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// holds says whether r has, before p's offset, what the file had that p is of.
+// holds reports whether r has, before p's offset, what the file had that p is of.
 // It says no where p knows too little to tell.
-func (p place) holds(r io.ReaderAt) bool {
+func (p fileID) holds(r io.ReaderAt) bool {
 	return p.HeadLen > 0 && p.agrees(r)
 }
 
-// begins says whether r is p's file or the beginning of it, as of a copy that
+// begins reports whether r is p's file or the beginning of it, as of a copy that
 // was made before p was reached.
-func (p place) begins(r io.ReaderAt) bool {
+func (p fileID) begins(r io.ReaderAt) bool {
 	if p.HeadLen > 0 && has(r, 0, p.HeadLen, p.Head) {
 		return true
 	}
@@ -90,8 +90,8 @@ func (p place) begins(r io.ReaderAt) bool {
 	return len(b) > 0 && len(b) < p.HeadLen && bytes.HasPrefix(p.Short, b)
 }
 
-// agrees says whether nothing speaks against r being the file that p is of.
-func (p place) agrees(r io.ReaderAt) bool {
+// agrees reports whether nothing speaks against r being the file that p is of.
+func (p fileID) agrees(r io.ReaderAt) bool {
 	return has(r, 0, p.HeadLen, p.Head) && has(r, p.Off-int64(p.TailLen), p.TailLen, p.Tail)
 }
 
@@ -104,7 +104,7 @@ func has(r io.ReaderAt, off int64, n int, sum string) bool {
 	return got == n && digest(b) == sum
 }
 
-// readAt gives up to n bytes at off, fewer at the end of r.
+// readAt returns up to n bytes at off, fewer at the end of r.
 func readAt(r io.ReaderAt, off int64, n int) ([]byte, error) {
 	b := make([]byte, n)
 	got, err := r.ReadAt(b, off)

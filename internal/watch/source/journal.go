@@ -239,7 +239,7 @@ func (s *journal) read(out io.Reader) (entries int, err error) {
 
 func (s *journal) batch() Batch { return Batch{from: s.opt.Name + "\x00"} }
 
-// readEntry gives the next line, without its end; an empty one for one that is
+// readEntry returns the next line, without its end; an empty one for one that is
 // too long. With an error, none.
 func readEntry(r *bufio.Reader) ([]byte, error) {
 	var whole []byte

@@ -208,7 +208,7 @@ func number(text string) (n int) {
 	return n
 }
 
-// onDisk gives the lines that rotation left.
+// onDisk returns the lines that rotation left.
 func onDisk(t *testing.T, path string) map[int]bool {
 	found := map[int]bool{}
 	files, _ := filepath.Glob(path + "*")
@@ -224,7 +224,7 @@ func onDisk(t *testing.T, path string) map[int]bool {
 	return found
 }
 
-// readOut gives how many keys each line has, and how many lines were read in
+// readOut returns how many keys each line has, and how many lines were read in
 // all.
 func readOut(t *testing.T, out string) (got map[int]int, lines int) {
 	got = map[int]int{}

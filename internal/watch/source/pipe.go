@@ -245,7 +245,7 @@ func (s *pipe) split(e *pipeEnd, data []byte) {
 	}
 }
 
-// finish gives the line that has no end, and closes the pipe.
+// finish returns the line that has no end, and closes the pipe.
 func (s *pipe) finish(e *pipeEnd) {
 	b := Batch{from: e.from}
 	if e.splitter.flush(&b); len(b.Lines) > 0 {

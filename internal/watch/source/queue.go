@@ -74,7 +74,7 @@ func (q *queue) end(err error) {
 	wake(q.news)
 }
 
-// take gives up to MaxLines lines; none, and an error after the end.
+// take returns up to MaxLines lines; none, and an error after the end.
 func (q *queue) take() (Batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -111,7 +111,7 @@ func wake(c chan struct{}) {
 // stream is what the sources have in common that a goroutine reads.
 type stream struct {
 	opt   Options
-	keep  *keeper
+	keep  *checkpoint
 	queue *queue
 	done  chan struct{} // closed by Close
 	once  sync.Once
@@ -120,7 +120,7 @@ type stream struct {
 }
 
 func newStream(o Options, kind string, limit int) (*stream, error) {
-	k, err := newKeeper(o, kind)
+	k, err := newCheckpoint(o, kind)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (s *file) resume() {
 	}
 	path := resolve(s.opt.Path)
 	newest, atPath := pos.At, false
-	var lost []place
+	var lost []fileID
 	for _, p := range pos.Files {
 		f, r, err := s.find(p, pos.At)
 		switch {
@@ -61,7 +61,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // find looks for p's file, to go on with it; since is when it was as p says.
-func (s *file) find(p place, since time.Time) (*follow, rotated, error) {
+func (s *file) find(p fileID, since time.Time) (*follow, rotated, error) {
 	path := resolve(s.opt.Path)
 	data, r, err := search(p, s.opt.Path)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *file) find(p place, since time.Time) (*follow, rotated, error) {
 const clockSlack = 20 * time.Millisecond
 
 // unread opens the oldest of what was rotated after since and is neither being
-// read nor was read, and gives nil if there is none.
+// read nor was read, and returns nil if there is none.
 func (s *file) unread(since time.Time) (content, rotated) {
 	path := resolve(s.opt.Path)
 	all := newerThan(path, since.Add(-clockSlack))
@@ -115,7 +115,7 @@ func (s *file) unread(since time.Time) (content, rotated) {
 			}
 			continue
 		}
-		if slices.ContainsFunc(s.done, func(p place) bool { return p.begins(data) }) {
+		if slices.ContainsFunc(s.done, func(p fileID) bool { return p.begins(data) }) {
 			data.Close()
 			continue
 		}
@@ -130,7 +130,7 @@ func (s *file) start() {
 	if err != nil {
 		if info, err := os.Stat(s.opt.Path); err == nil && !s.opt.FromStart {
 			dev, ino := identity(info)
-			s.begin = &place{Dev: dev, Ino: ino, Off: info.Size()}
+			s.begin = &fileID{Dev: dev, Ino: ino, Off: info.Size()}
 		}
 		s.missing(err)
 		return
@@ -163,7 +163,7 @@ func lineStart(f *os.File) int64 {
 // follow adds a file that was not followed yet, as the newest.
 func (s *file) follow(data content, path string, off int64) *follow {
 	s.gen++
-	p := place{Gen: s.gen, Real: resolve(path), Off: off}
+	p := fileID{Gen: s.gen, Real: resolve(path), Off: off}
 	if f, ok := data.(*os.File); ok {
 		if info, err := f.Stat(); err == nil {
 			p.Dev, p.Ino = identity(info)
@@ -182,6 +182,6 @@ func (s *file) follow(data content, path string, off int64) *follow {
 		f.mtime = info.ModTime()
 	}
 	s.files = append(s.files, f)
-	s.turned = true
+	s.unsaved = true
 	return f
 }

@@ -58,7 +58,7 @@ func rotatedOf(path string) []rotated {
 	return found
 }
 
-// turnedFrom says whether name is what base became when it was rotated, with
+// turnedFrom reports whether name is what base became when it was rotated, with
 // logrotate's or savelog's numbers or dates before or after its extension.
 func turnedFrom(base, name string) bool {
 	name = strings.TrimSuffix(name, ".gz")
@@ -92,7 +92,7 @@ func newerThan(path string, t time.Time) []rotated {
 // alone, which finds copies and what was compressed. The error is
 // fs.ErrNotExist where it is nowhere, and fs.ErrPermission if it may be one
 // that can't be read.
-func search(p place, path string) (content, rotated, error) {
+func search(p fileID, path string) (content, rotated, error) {
 	all := candidates(p, path)
 	none := fs.ErrNotExist
 	for _, pass := range []struct {
@@ -123,7 +123,7 @@ func search(p place, path string) (content, rotated, error) {
 }
 
 // candidates lists what may be p's file, the likeliest first.
-func candidates(p place, path string) []rotated {
+func candidates(p fileID, path string) []rotated {
 	places := []string{resolve(path)}
 	if p.Real != "" && p.Real != places[0] {
 		places = append(places, p.Real)
@@ -146,8 +146,8 @@ func candidates(p place, path string) []rotated {
 	return append(all, renamed(p, filepath.Dir(p.Real))...)
 }
 
-// renamed gives p's file if it has any other name in dir.
-func renamed(p place, dir string) []rotated {
+// renamed returns p's file if it has any other name in dir.
+func renamed(p fileID, dir string) []rotated {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
@@ -164,7 +164,7 @@ func renamed(p place, dir string) []rotated {
 	return nil
 }
 
-// resolve gives path without symbolic links, or path where there is nothing.
+// resolve returns path without symbolic links, or path where there is nothing.
 func resolve(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real

@@ -25,7 +25,7 @@ const MaxLines = 2048
 type Source interface {
 	// Name is what the lines bear as their source.
 	Name() string
-	// Read waits for lines and gives at least one, or an error: that of ctx,
+	// Read waits for lines and returns at least one, or an error: that of ctx,
 	// or io.EOF when nothing more can come: the end of standard input or of a
 	// replay, or after Close. A file that is missing or can't be read is
 	// waited for, and told by Status.

@@ -60,7 +60,7 @@ func (s *splitter) feed(data []byte, b *Batch) (taken int) {
 	return taken
 }
 
-// flush gives the line that was never completed, if there is one.
+// flush returns the line that was never completed, if there is one.
 func (s *splitter) flush(b *Batch) {
 	if s.next > s.start {
 		s.give(b, string(s.part))

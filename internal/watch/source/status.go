@@ -34,7 +34,7 @@ type Status struct {
 	ErrAt time.Time `json:"err_at,omitzero"`
 }
 
-// ReadStatus gives what the source of this name last wrote to dir, for another
+// ReadStatus returns what the source of this name last wrote to dir, for another
 // process. Of a file, There, Readable (by this process) and Behind are as they
 // are now. An error that is fs.ErrNotExist says that no such source ever ran.
 func ReadStatus(dir, name string) (Status, error) {

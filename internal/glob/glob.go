@@ -1,10 +1,12 @@
-package policy
+// Package glob matches texts with patterns of * and ?. It takes no longer for any
+// pattern than for the worst text, so that patterns may be anybody's.
+package glob
 
 import "unicode/utf8"
 
-// glob reports whether a pattern with * (any characters) and ? (one) fits all
+// Match reports whether a pattern with * (any characters) and ? (one) fits all
 // of s. It takes no more than len(pattern)·len(s) steps, whatever both are.
-func glob(pattern, s string) bool {
+func Match(pattern, s string) bool {
 	star, from := -1, 0 // the last *, and where in s it was tried to end
 	p, i := 0, 0
 	for i < len(s) {

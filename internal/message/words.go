@@ -1,4 +1,4 @@
-package slackmsg
+package message
 
 import (
 	"fmt"
@@ -20,13 +20,6 @@ const (
 	clock     = timeOfDay + " (MST), " + date
 )
 
-func inZone(t time.Time, a event.Alert) time.Time {
-	if a.Zone == nil {
-		return t.UTC()
-	}
-	return t.In(a.Zone)
-}
-
 // newest is the time of the newest event that the alert tells.
 func newest(a event.Alert) time.Time {
 	if a.Last.After(a.Event.Time) {
@@ -35,8 +28,8 @@ func newest(a event.Alert) time.Time {
 	return a.Event.Time
 }
 
-// span writes a duration with one unit, as people do.
-func span(d time.Duration) string {
+// duration writes a duration with one unit, as people do.
+func duration(d time.Duration) string {
 	round := func(unit time.Duration) int { return int(math.Round(float64(d) / float64(unit))) }
 	switch {
 	case d < 90*time.Second:
@@ -53,7 +46,7 @@ func span(d time.Duration) string {
 // within is " in 4 min", or nothing for what happened at once.
 func within(a event.Alert) string {
 	if d := a.Last.Sub(a.First); !a.First.IsZero() && d >= time.Second {
-		return " in " + span(d)
+		return " in " + duration(d)
 	}
 	return ""
 }
@@ -84,14 +77,14 @@ func noun(k event.Kind) (one, several string) {
 // count writes 1 login, 2 logins.
 func count(n int, k event.Kind) string {
 	one, several := noun(k)
-	if n == 1 {
-		return "1 " + one
+	if n != 1 {
+		one = several
 	}
-	return fmt.Sprintf("%d %s", n, several)
+	return fmt.Sprintf("%d %s", n, one)
 }
 
-// more writes 12 more logins.
-func more(n int, k event.Kind) string {
+// moreOf writes 12 more logins.
+func moreOf(n int, k event.Kind) string {
 	_, several := noun(k)
 	return fmt.Sprintf("%d more %s", n, several)
 }
@@ -132,15 +125,19 @@ func orUnknown(s, what string) string {
 	return s
 }
 
-// labelValues joins the values of labels, in the order of their keys.
-func labelValues(labels map[string]string) string {
+// labels is " (prod, db)": the values of a host's labels, in the order of their
+// keys.
+func labels(all map[string]string) Line {
 	var vs []string
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		if !blank(labels[k]) {
-			vs = append(vs, strings.TrimSpace(labels[k]))
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		if !blank(all[k]) {
+			vs = append(vs, strings.TrimSpace(all[k]))
 		}
 	}
-	return strings.Join(vs, ", ")
+	if len(vs) == 0 {
+		return nil
+	}
+	return Line{literal(" ("), untrusted(strings.Join(vs, ", ")), literal(")")}
 }
 
 // keyType writes the type of a key as sshd's log does (sshkey_type in OpenSSH's
@@ -178,7 +175,7 @@ func keyType(t string) string {
 // maxURL is the longest link that leaves room for words beside it.
 const maxURL = 200
 
-// safeURL gives a web address in a form that can't end Slack's link early, or
+// safeURL returns a web address in a form that can't end a link early, or
 // nothing where it is none or too long.
 func safeURL(raw string) string {
 	if len(raw) > maxURL {
@@ -196,8 +193,51 @@ func safeURL(raw string) string {
 			b.WriteByte(c)
 		}
 	}
-	if width(Escape(b.String())) > maxURL {
-		return ""
+	if s := b.String(); len(s)+4*strings.Count(s, "&") <= maxURL { // as &amp; at most
+		return s
 	}
-	return b.String()
+	return ""
+}
+
+// serviceName is the adjective that tells by which service: SSH, or the name of
+// a PAM service.
+func serviceName(e event.Event) string {
+	switch s := strings.TrimSpace(e.Service); {
+	case s == "" || s == "sshd" || s == "ssh":
+		return "SSH"
+	case s == "login":
+		return "console"
+	case s == "su-l", s == "sudo-i": // the same, with a login shell
+		return s[:len(s)-2]
+	default:
+		return s
+	}
+}
+
+// kindName is what an event without words of its own is called.
+func kindName(k event.Kind) string {
+	switch k {
+	case event.KindAttack:
+		return "Attack"
+	case event.KindMatch:
+		return "Match"
+	}
+	return "Alert"
+}
+
+// becomes reports whether a login is somebody's on the host who becomes
+// another user, by sudo or su.
+func becomes(e event.Event) bool { return e.Kind == event.KindLogin && !blank(e.Login.By) }
+
+// public reports whether strangers read what an event tells.
+func public(e event.Event) bool {
+	n := e.Note()
+	return n != nil && n.Public
+}
+
+func inZone(t time.Time, zone *time.Location) time.Time {
+	if zone == nil {
+		return t.UTC()
+	}
+	return t.In(zone)
 }

@@ -1,6 +1,8 @@
-package slackmsg
+package message
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -8,100 +10,98 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// The lines of an attachment's text. Each function gives one, with at most
-// each characters of every outside string, or none where there is nothing to
-// say.
+// Each of these functions returns a line, or none where there is nothing to say.
 
-func addressLine(e event.Event, f event.Facts, each int) line {
+func addressLine(e event.Event, f event.Facts) Line {
 	ip := e.Remote.IP.Unmap().WithZone("")
-	var l line
+	var l Line
 	switch {
 	case ip.IsValid():
-		l = append(label(say("Connected from IP:")), piece{exact, ip.String()})
+		l = append(label(literal("Connected from IP:")), Span{Kind: Exact, Text: ip.String()})
 		if e.Remote.Zone != "" {
-			l = append(l, say("%"), quote(e.Remote.Zone, min(each, 16)))
+			l = append(l, literal("%"), untrusted(e.Remote.Zone))
 		}
 	case !blank(e.Remote.Name):
-		l = append(label(say("Connected from IP:")), say("unknown, named "), quote(e.Remote.Name, each))
+		l = append(label(literal("Connected from IP:")), literal("unknown, named "), untrusted(e.Remote.Name))
 	case e.Kind == event.KindLogin && !becomes(e):
-		l = append(label(say("Connected from IP:")), say("unknown"))
+		l = append(label(literal("Connected from IP:")), literal("unknown"))
 	default:
 		return nil
 	}
 	if e.Has(event.FlagAddressMismatch) && e.Remote.Claimed != "" {
-		l = append(l, say(" (SSH_CONNECTION said "), quote(e.Remote.Claimed, min(each, 45)), say(")"))
+		l = append(l, literal(" (SSH_CONNECTION said "), untrusted(e.Remote.Claimed), literal(")"))
 	} else if ip.IsValid() && e.Has(event.FlagAddressUnverified) {
-		l = append(l, say(" (unverified)"))
+		l = append(l, literal(" (unverified)"))
 	}
-	if p := place(f, each); len(p) > 0 {
-		l = append(append(l, say(" · ")), append(label(say("IP Location:")), p...)...)
+	if p := place(f); len(p) > 0 {
+		l = append(append(l, literal(" · ")), append(label(literal("IP Location:")), p...)...)
 	}
 	return l
 }
 
 // place is City - Region (CC), as much of it as is known, or what the network
 // is called.
-func place(f event.Facts, each int) line {
-	if name := quote(f.Name, each); name.text != "" {
+func place(f event.Facts) Line {
+	if name := untrusted(f.Name); name.Text != "" {
 		if f.Scope == "" {
-			return line{name}
+			return Line{name}
 		}
-		return line{name, say(" ("), quote(f.Scope, each), say(")")}
+		return Line{name, literal(" ("), untrusted(f.Scope), literal(")")}
 	}
 	if f.Scope != "" {
-		return line{quote(f.Scope, each)}
+		return Line{untrusted(f.Scope)}
 	}
-	l := dashed(each, f.Place.City, f.Place.Region)
-	switch country := quote(f.Place.Country, each); {
-	case country.text == "":
+	l := dashed(f.Place.City, f.Place.Region)
+	switch country := untrusted(f.Place.Country); {
+	case country.Text == "":
 	case len(l) == 0:
-		l = line{country}
+		l = Line{country}
 	default:
-		l = append(l, say(" ("), country, say(")"))
+		l = append(l, literal(" ("), country, literal(")"))
 	}
 	return l
 }
 
 // dashed joins what there is of the parts.
-func dashed(each int, parts ...string) line {
-	var l line
+func dashed(parts ...string) Line {
+	var l Line
 	for _, p := range parts {
 		if blank(p) {
 			continue
 		}
 		if len(l) > 0 {
-			l = append(l, say(" - "))
+			l = append(l, literal(" - "))
 		}
-		l = append(l, quote(p, each))
+		l = append(l, untrusted(p))
 	}
 	return l
 }
 
-func ispLine(f event.Facts, each int) line {
+func ispLine(f event.Facts) Line {
 	n, sorts := f.Network, sorts(f.Traits)
-	names := dashed(each, n.Name, n.Description)
+	names := dashed(n.Name, n.Description)
 	if n.ASN == 0 && len(names) == 0 {
 		if len(sorts) == 0 {
 			return nil
 		}
-		return append(label(say("Connected from:")), sorts...)
+		return append(label(literal("Connected from:")), sorts...)
 	}
-	l := label(say("Connected from ISP:"))
+	l := label(literal("Connected from ISP:"))
 	if n.ASN != 0 {
-		l = append(l, say(fmt.Sprintf("AS%d", n.ASN)))
+		l = append(l, literal(fmt.Sprintf("AS%d", n.ASN)))
 		if len(names) > 0 {
-			l = append(l, say(" "))
+			l = append(l, literal(" "))
 		}
 	}
 	l = append(l, names...)
 	if len(sorts) > 0 {
-		l = append(append(l, say(" · ")), sorts...)
+		l = append(append(l, literal(" · ")), sorts...)
 	}
 	return l
 }
 
 // sorts names what sort of address it is, where anybody says so.
-func sorts(t event.Traits) line {
+func sorts(t event.Traits) Line {
 	var words []string
 	for _, s := range []struct{ source, word string }{
 		{t.Tor, "Tor exit"}, {t.VPN, "VPN"}, {t.Proxy, "proxy"}, {t.Hosting, "hosting"}, {t.Mobile, "mobile"},
@@ -113,65 +113,65 @@ func sorts(t event.Traits) line {
 	if len(words) == 0 {
 		return nil
 	}
-	return line{say(strings.Join(words, ", "))}
+	return Line{literal(strings.Join(words, ", "))}
 }
 
-func riskLine(f event.Facts, each int) line {
+func riskLine(f event.Facts) Line {
 	r := f.Risk
 	if r == nil || f.Scope != "" {
 		return nil
 	}
-	l := label(say("Risk:"))
+	l := label(literal("Risk:"))
 	if !blank(r.Provider) {
-		l = label(quote(r.Provider, min(each, 40)), say(" Risk:"))
+		l = label(untrusted(r.Provider), literal(" Risk:"))
 	}
 	why := r.Reason
 	if r.Known {
-		l = append(l, say(fmt.Sprint(r.Score)))
+		l = append(l, literal(fmt.Sprint(r.Score)))
 		if !blank(r.Word) {
-			l = append(l, say(" ("), quote(r.Word, min(each, 20)), say(")"))
+			l = append(l, literal(" ("), untrusted(r.Word), literal(")"))
 		}
 	} else {
-		l = append(l, say("unknown"))
+		l = append(l, literal("unknown"))
 		why = r.Problem
 	}
 	if !blank(why) {
-		l = append(l, say(" - "), quote(why, each))
+		l = append(l, literal(" - "), untrusted(why))
 	}
 	if r.Known && !r.Stale.IsZero() {
-		l = append(l, say(" (an answer of "+r.Stale.UTC().Format("2 Jan 15:04 MST")+")"))
+		l = append(l, literal(" (an answer of "+r.Stale.UTC().Format("2 Jan 15:04 MST")+")"))
 	}
 	return l
 }
 
-func authLine(a event.Alert, each int) line {
+func authLine(a event.Alert) Line {
 	u := a.Event.Login.Auth
 	if blank(u.Method) && blank(u.Fingerprint) {
 		return nil
 	}
-	l := label(say("Authenticated with:"))
+	l := label(literal("Authenticated with:"))
 	sep := ""
-	for _, p := range []piece{quote(u.Method, min(each, 64)), quote(keyType(u.KeyType), min(each, 40)), fingerprint(u.Fingerprint, each)} {
-		if p.text != "" {
-			l = append(l, say(sep), p)
+	for _, p := range []Span{untrusted(u.Method), untrusted(keyType(u.KeyType)), fingerprint(u.Fingerprint)} {
+		if p.Text != "" {
+			l = append(l, literal(sep), p)
 			sep = " "
 		}
 	}
 	if !blank(a.Person) {
-		l = append(l, say(" ("), quote(a.Person, min(each, 64)), say(")"))
+		l = append(l, literal(" ("), untrusted(a.Person), literal(")"))
 	}
 	if u.KeyID == "" && u.CAFingerprint == "" {
 		return l
 	}
-	l = append(l, say(`, key id "`), quote(u.KeyID, min(each, 64)), say(fmt.Sprintf(`", serial %d`, u.Serial)))
+	l = append(l, literal(`, key id "`), untrusted(u.KeyID), literal(fmt.Sprintf(`", serial %d`, u.Serial)))
 	if u.CAFingerprint != "" {
-		l = append(l, say(", CA "), fingerprint(u.CAFingerprint, each))
+		l = append(l, literal(", CA "), fingerprint(u.CAFingerprint))
 	}
 	return l
 }
 
 // seenLine is what the memory knows of a login that raises nothing.
-func seenLine(a event.Alert) line {
+func seenLine(a event.Alert) Line {
 	m := a.Memory
 	if !m.Known {
 		return nil
@@ -196,7 +196,7 @@ func seenLine(a event.Alert) line {
 	if m.Learning {
 		said += " (still learning)"
 	}
-	return append(label(say("Seen before:")), say(said))
+	return append(label(literal("Seen before:")), literal(said))
 }
 
 func times(n int) string {
@@ -234,33 +234,43 @@ func last(s event.Seen, a event.Alert) string {
 
 // day is a date, with the year where that is another.
 func day(t time.Time, a event.Alert) string {
-	t = inZone(t, a)
-	if t.Year() == inZone(a.Event.Time, a).Year() {
+	t = inZone(t, a.Zone)
+	if t.Year() == inZone(a.Event.Time, a.Zone).Year() {
 		return t.Format("2 January")
 	}
 	return t.Format(date)
 }
 
 // sessionLine is a logout's: how long, how it ended, and which login it was.
-func sessionLine(a event.Alert) line {
-	var l line
-	add := func(sep string, ps ...piece) {
+func sessionLine(a event.Alert) Line {
+	var l Line
+	add := func(sep string, ps ...Span) {
 		if len(l) > 0 {
-			l = append(l, say(sep))
+			l = append(l, literal(sep))
 		}
 		l = append(l, ps...)
 	}
 	if a.Lasted > 0 {
-		add("", say(span(a.Lasted)))
+		add("", literal(duration(a.Lasted)))
 	}
 	if a.Event.Has(event.FlagNoLogout) {
-		add(", ", say("its sshd is gone, no logout was reported"))
+		add(", ", literal("its sshd is gone, no logout was reported"))
 	}
 	if a.LoginID != "" {
-		add(" · ", say("login ref "), quote(event.Ref(a.LoginID), 8))
+		add(" · ", literal("login ref "), untrusted(event.Ref(a.LoginID)))
 	}
 	if len(l) == 0 {
 		return nil
 	}
-	return append(label(say("Session:")), l...)
+	return append(label(literal("Session:")), l...)
+}
+
+// fingerprint is exact where it has the form that ssh-keygen -l prints.
+func fingerprint(s string) Span {
+	sum, ok := strings.CutPrefix(s, "SHA256:")
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimSuffix(sum, "="))
+	if ok && err == nil && len(b) == sha256.Size && !strings.ContainsAny(s, "\r\n") {
+		return Span{Kind: Exact, Text: s}
+	}
+	return untrusted(s)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // maxTurns bounds how many rotated files are taken up at once.
-const maxTurns = 400
+const maxRotated = 400
 
 // maxDone is how many files are remembered that were read to their end.
 const maxDone = 16
@@ -79,7 +79,7 @@ func (s *file) open() bool {
 		if was, err := old.info(); err == nil {
 			if unlinked(was) && old.drained() && old.holds(data) {
 				// An editor wrote it anew, with all that it had.
-				p := old.place
+				p := old.fileID
 				p.Dev, p.Ino, p.Real = dev, ino, resolve(s.opt.Path)
 				if f, err := newFollow(s.opt.Name, data, p); err == nil {
 					old.close()
@@ -101,7 +101,7 @@ func (s *file) open() bool {
 
 // between follows what was rotated after t and never read.
 func (s *file) between(t time.Time) {
-	for range maxTurns {
+	for range maxRotated {
 		data, r := s.unread(t)
 		if data == nil {
 			return
@@ -114,7 +114,7 @@ func (s *file) between(t time.Time) {
 	}
 }
 
-// overrun says whether file i, of which nothing was read, had lines that were
+// overrun reports whether file i, of which nothing was read, had lines that were
 // copied and truncated since the last look.
 func (s *file) overrun(i int) bool {
 	f := s.files[i]
@@ -139,14 +139,14 @@ func (s *file) truncated(i int, b *Batch) {
 	old := s.files[i]
 	newer := slices.Clone(s.files[i+1:])
 	s.files = s.files[:i]
-	s.turned = true
+	s.unsaved = true
 	if old.still {
-		s.lost(old.place)
+		s.lost(old.fileID)
 		old.close()
 		s.files = append(s.files, newer...)
 		return
 	}
-	rest, r, err := s.find(old.place, old.since)
+	rest, r, err := s.find(old.fileID, old.since)
 	switch {
 	case err == nil && r.ino == old.Ino && r.dev == old.Dev:
 		// Only the line that was not complete is gone.
@@ -160,7 +160,7 @@ func (s *file) truncated(i int, b *Batch) {
 	default:
 		old.split.flush(b)
 		b.from = old.key(s.opt.Name)
-		s.lost(old.place)
+		s.lost(old.fileID)
 		s.between(old.Began)
 	}
 	if f := s.follow(old.data, old.Real, 0); f != nil {
@@ -169,9 +169,9 @@ func (s *file) truncated(i int, b *Batch) {
 	s.files = append(s.files, newer...)
 }
 
-// copied says whether there is a copy of p's file, be it shorter than what was
+// copied reports whether there is a copy of p's file, be it shorter than what was
 // read.
-func copied(p place, path string) bool {
+func copied(p fileID, path string) bool {
 	for _, r := range candidates(p, path) {
 		data, err := r.open()
 		if err != nil {
@@ -188,7 +188,7 @@ func copied(p place, path string) bool {
 
 // lost says that what was written after p is nowhere to be found, unless there
 // is a copy that was made before p was reached: then nothing was.
-func (s *file) lost(p place) {
+func (s *file) lost(p fileID) {
 	s.finish(p)
 	if p.HeadLen == 0 || copied(p, s.opt.Path) {
 		return
@@ -198,7 +198,7 @@ func (s *file) lost(p place) {
 	s.keep.note(func(st *Status) { st.Lost++ })
 }
 
-// finished says whether nothing more is to be expected of file i, which was
+// finished reports whether nothing more is to be expected of file i, which was
 // read to its end.
 func (s *file) finished(i int, now time.Time) bool {
 	f := s.files[i]
@@ -228,12 +228,12 @@ func (s *file) leave(i int) {
 	f := s.files[i]
 	f.close()
 	s.files = slices.Delete(s.files, i, i+1)
-	s.finish(f.place)
-	s.turned = true
+	s.finish(f.fileID)
+	s.unsaved = true
 }
 
 // finish remembers a file by its beginning.
-func (s *file) finish(p place) {
+func (s *file) finish(p fileID) {
 	s.done = append(s.done, p)
 	s.done = slices.Clone(s.done[max(0, len(s.done)-maxDone):]) // positions have the old one
 }
@@ -242,14 +242,14 @@ func (s *file) finish(p place) {
 func (s *file) snapshot() position {
 	pos := position{Gen: s.gen, Done: s.done, At: time.Now()}
 	for _, f := range s.files {
-		pos.Files = append(pos.Files, f.place)
+		pos.Files = append(pos.Files, f.fileID)
 	}
 	return pos
 }
 
 // observe has the system tell when the file at path changes.
 func (s *file) observe(path string) {
-	if s.watcher == nil || s.watched == path && !s.turned {
+	if s.watcher == nil || s.watched == path && !s.unsaved {
 		return
 	}
 	if s.watched != "" {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/state"
 )
 
@@ -30,17 +31,17 @@ type Options struct {
 	Names       bool   // the names that were tried are kept and told
 }
 
-// Book remembers what was published. Several processes may have one document,
-// and a Book may be used concurrently.
-type Book struct {
+// Log remembers what was published. Several processes may have one document,
+// and a Log may be used concurrently.
+type Log struct {
 	o       Options
 	skipped atomic.Int64
 }
 
-// NewBook gives the book at o.Path. What PerHour may not be is set right.
-func NewBook(o Options) *Book {
+// NewLog returns the log at o.Path. What PerHour may not be is set right.
+func NewLog(o Options) *Log {
 	o.PerHour = min(max(o.PerHour, 1), MaxPerHour)
-	return &Book{o: o}
+	return &Log{o: o}
 }
 
 // document is what is kept, the oldest first.
@@ -65,17 +66,17 @@ func (e errRefused) Error() string { return string(e) }
 // errHour is that there were enough for this hour.
 var errHour = errors.New("as many as wanted were published")
 
-// Skipped gives how many Admit has refused since the last call because PerHour
+// Skipped returns how many Admit has refused since the last call because PerHour
 // were published already, for somebody to say so.
-func (b *Book) Skipped() int { return int(b.skipped.Swap(0)) }
+func (l *Log) Skipped() int { return int(l.skipped.Swap(0)) }
 
 // Admit decides whether an entry is published now, and if so remembers it: the
 // same address, or another one of an IPv6 /64, is refused for a day. Why is for
-// a log; it says so too if the book can't be written, when nothing is published.
+// a log; it says so too if the log can't be written, when nothing is published.
 // now is what the limits go by, not the times of the entry.
-func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
+func (l *Log) Admit(now time.Time, e Entry) (ok bool, why string) {
 	e.IP = e.IP.Unmap().WithZone("")
-	if !b.o.Names {
+	if !l.o.Names {
 		e.Names = nil
 	}
 	if e.Last.IsZero() {
@@ -84,22 +85,22 @@ func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
 	switch {
 	case !isPublic(e.IP):
 		return false, "the address is not public"
-	case e.Attempts < b.o.MinAttempts:
-		return false, fmt.Sprintf("%d attempts, fewer than %d", e.Attempts, b.o.MinAttempts)
+	case e.Attempts < l.o.MinAttempts:
+		return false, fmt.Sprintf("%d attempts, fewer than %d", e.Attempts, l.o.MinAttempts)
 	}
-	err := state.Update(b.o.Path, func(d *document) error {
+	err := state.Update(l.o.Path, func(d *document) error {
 		d.tidy(now)
 		hour := 0
 		for _, r := range d.Known {
 			ago := now.Sub(r.At).Abs() // the clock may have been set back
-			if ago < 24*time.Hour && place(r.IP) == place(e.IP) {
+			if ago < 24*time.Hour && site(r.IP) == site(e.IP) {
 				return errRefused("it was published in the last day")
 			}
 			if ago < time.Hour {
 				hour++
 			}
 		}
-		if hour >= b.o.PerHour {
+		if hour >= l.o.PerHour {
 			return errHour
 		}
 		if len(d.Known) >= maxEntries {
@@ -110,8 +111,8 @@ func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
 		return nil
 	})
 	if errors.Is(err, errHour) {
-		b.skipped.Add(1)
-		return false, fmt.Sprintf("%d were published in the last hour", b.o.PerHour)
+		l.skipped.Add(1)
+		return false, fmt.Sprintf("%d were published in the last hour", l.o.PerHour)
 	}
 	if r, refused := errors.AsType[errRefused](err); refused {
 		return false, string(r)
@@ -122,14 +123,14 @@ func (b *Book) Admit(now time.Time, e Entry) (ok bool, why string) {
 	return true, ""
 }
 
-// Entries gives what was published in the last seven days, the newest first,
+// Entries returns what was published in the last seven days, the newest first,
 // made harmless. Names are left out if they are not to be told any more.
-func (b *Book) Entries(now time.Time) []Entry {
-	d := state.Read[document](b.o.Path)
+func (l *Log) Entries(now time.Time) []Entry {
+	d := state.Read[document](l.o.Path)
 	d.tidy(now)
 	var all []Entry
 	for _, r := range slices.Backward(d.Known) {
-		if !b.o.Names {
+		if !l.o.Names {
 			r.Names = nil
 		}
 		all = append(all, r.Entry)
@@ -149,9 +150,9 @@ func (d *document) tidy(now time.Time) {
 	slices.SortStableFunc(d.Known, func(a, b record) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
 }
 
-// place is what is published once a day: somebody with an IPv6 address has all
+// site is what is published once a day: somebody with an IPv6 address has all
 // of its /64.
-func place(ip netip.Addr) netip.Prefix {
+func site(ip netip.Addr) netip.Prefix {
 	bits := 32
 	if ip.Is6() {
 		bits = 64
@@ -160,9 +161,6 @@ func place(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// isPublic tells addresses that mean something to others. Those of
-// documentation do.
-func isPublic(ip netip.Addr) bool {
-	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598: behind a provider's NAT
-	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared.Contains(ip)
-}
+// isPublic tells addresses that mean something to others. Those of documentation
+// do.
+func isPublic(ip netip.Addr) bool { return ip.IsValid() && enrich.Scope(ip) == "" }

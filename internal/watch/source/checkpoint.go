@@ -14,8 +14,8 @@ import (
 // fsync, and what is lost by waiting is only read again.
 const saveEvery = time.Second
 
-// keeper keeps a source's document: what was committed, and its status.
-type keeper struct {
+// checkpoint keeps a source's document: what was committed, and its status.
+type checkpoint struct {
 	path  string // "": nowhere
 	every time.Duration
 
@@ -26,8 +26,8 @@ type keeper struct {
 	seq   int64     // of the batch that was committed last
 }
 
-// allCommitted says whether batch seq and all before it were committed.
-func (k *keeper) allCommitted(seq int64) bool {
+// allCommitted reports whether batch seq and all before it were committed.
+func (k *checkpoint) allCommitted(seq int64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.seq >= seq
@@ -35,8 +35,8 @@ func (k *keeper) allCommitted(seq int64) bool {
 
 // newKeeper reads the document that the source left. One that can't be read is
 // said, and then forgotten.
-func newKeeper(opt Options, kind string) (*keeper, error) {
-	k := &keeper{every: opt.save}
+func newCheckpoint(opt Options, kind string) (*checkpoint, error) {
+	k := &checkpoint{every: opt.save}
 	if opt.StateDir != "" {
 		if err := os.MkdirAll(opt.StateDir, 0o700); err != nil {
 			return nil, err
@@ -62,20 +62,20 @@ func newKeeper(opt Options, kind string) (*keeper, error) {
 }
 
 // position is the one that was committed last.
-func (k *keeper) position() position {
+func (k *checkpoint) position() position {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.doc.Position
 }
 
-func (k *keeper) status() Status {
+func (k *checkpoint) status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.doc.Status
 }
 
 // note changes the status, which is written before long.
-func (k *keeper) note(change func(*Status)) {
+func (k *checkpoint) note(change func(*Status)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	change(&k.doc.Status)
@@ -83,7 +83,7 @@ func (k *keeper) note(change func(*Status)) {
 }
 
 // trouble notes err, or that it is over, and tells whether that is news.
-func (k *keeper) trouble(there, readable bool, err error) (news bool) {
+func (k *checkpoint) trouble(there, readable bool, err error) (news bool) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -104,7 +104,7 @@ func (k *keeper) trouble(there, readable bool, err error) (news bool) {
 }
 
 // got counts what a batch has.
-func (k *keeper) got(b Batch) {
+func (k *checkpoint) got(b Batch) {
 	k.note(func(st *Status) {
 		st.Lines += int64(len(b.Lines))
 		st.Bytes += int64(b.textBytes())
@@ -114,7 +114,7 @@ func (k *keeper) got(b Batch) {
 
 // commit makes b's position the one to keep. It is written at once when a file
 // was begun or left, for then the count of files must not be lost.
-func (k *keeper) commit(b Batch) error {
+func (k *checkpoint) commit(b Batch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old := k.doc.Position
@@ -139,7 +139,7 @@ func (k *keeper) commit(b Batch) error {
 
 // saveDue writes the document if it changed and was not written of late. It
 // returns how long to wait until it is due, 0 if nothing is.
-func (k *keeper) saveDue() (time.Duration, error) {
+func (k *checkpoint) saveDue() (time.Duration, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.dirty || k.path == "" {
@@ -152,7 +152,7 @@ func (k *keeper) saveDue() (time.Duration, error) {
 }
 
 // save writes the document if it changed.
-func (k *keeper) save() error {
+func (k *checkpoint) save() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.dirty {
@@ -161,7 +161,7 @@ func (k *keeper) save() error {
 	return k.write()
 }
 
-func (k *keeper) write() error {
+func (k *checkpoint) write() error {
 	if k.path == "" {
 		k.dirty = false
 		return nil

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// olderCommit is a release from before the hook was a program of its own, the
+// events had typed bodies, and one database held all that a worker must know.
+const olderCommit = "0bded0cdab00"
+
+// olderPackage builds the package of olderCommit and returns its path.
+func olderPackage(t *testing.T) string {
+	t.Helper()
+	if err := exec.Command("git", "cat-file", "-e", olderCommit+"^{commit}").Run(); err != nil {
+		t.Skipf("NOTICE: skipped, the history here does not reach back to %s", olderCommit)
+	}
+	dir := t.TempDir()
+	build := exec.Command("sh", "-ec", `git archive "$1" | tar -x -C "$2"; cd "$2"; go run ./internal/release package --format deb --release 0.9.0`, "sh", olderCommit, dir)
+	build.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1790000000", "GOFLAGS=-buildvcs=false")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the older package: %v\n%s", err, out)
+	}
+	all, err := filepath.Glob(filepath.Join(dir, "build/sshnotify_*.deb"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v %v", all, err)
+	}
+	return all[0]
+}
+
+// An older package with all that it can do in use is upgraded while logins wait:
+// they are told, and so is the next one; what is remembered stays; and all of it
+// can be taken out again.
+func TestUpgradedHost(t *testing.T) {
+	older := olderPackage(t)
+	g := newGuest(t)
+	before := g.etc()
+	g.write("root/slack.url", g.reachSlack()+"\n", 0o600)
+	g.onHost("cp", older, filepath.Join(g.dir, "opt/older.deb"))
+	g.run("dpkg", "--install", "/opt/older.deb")
+	g.run("sshnotify", "install", "--system", "--watch", "--yes", "--webhook-url-file", "/root/slack.url")
+	g.write("etc/sshnotify/conf.d/window.toml", "[group]\nwindow = \"0s\"\n", 0o644) // the service must be able to read it
+	g.run("systemctl", "reload", "sshnotify")
+	g.login()
+	g.told(1)
+	g.run("systemctl", "stop", "sshnotify")
+	g.login()
+	g.login()
+	if !strings.Contains(g.read("etc/pam.d/common-session"), "/usr/bin/sshnotify hook") {
+		t.Fatal("the older package's line is not where it is looked for")
+	}
+	if n := len(g.slack.Messages()); n != 1 {
+		t.Fatalf("%d messages from a service that is stopped", n-1)
+	}
+
+	t.Logf("%s", g.run("dpkg", "--install", g.put()))
+	g.run("systemctl", "start", "sshnotify")
+	if m := g.told(3); !strings.Contains(m, "&gt;alice&lt;") || !strings.Contains(m, "publickey ED25519") || strings.Contains(m, "first login of this user") {
+		t.Errorf("a login that waited: %s", m)
+	}
+	g.login()
+	if m := g.told(4); !strings.Contains(m, "publickey ED25519") || strings.Contains(m, "first login of this user") {
+		t.Errorf("the first login after the upgrade: %s", m)
+	}
+	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, hostEnd) {
+		t.Errorf("remembered is: %s", out)
+	}
+	if got := g.read("etc/pam.d/common-session"); !strings.Contains(got, "/usr/libexec/sshnotify/hook") || strings.Contains(got, "sshnotify hook") {
+		t.Errorf("the hook's line is not brought up to date:\n%s", got)
+	}
+	if failed := g.doctor(); len(failed) > 0 {
+		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
+	}
+
+	// The older line is not lost, and install brings it up to date as well.
+	for _, file := range []string{"etc/pam.d/common-session", "var/lib/pam/session"} {
+		g.write(file, strings.Replace(g.read(file), "/usr/libexec/sshnotify/hook", "/usr/bin/sshnotify hook", 1), 0o644)
+	}
+	g.login()
+	g.told(5)
+	if failed := g.doctor(); len(failed) > 0 {
+		t.Errorf("doctor does not take the older line: %s", strings.Join(failed, "\n"))
+	}
+
+	// An older program, and what the newer one has written.
+	g.run("systemctl", "stop", "sshnotify")
+	g.run("dpkg-deb", "-x", "/opt/older.deb", "/opt/older")
+	sum := g.run("sha256sum", "/var/lib/sshnotify/history.db")
+	if out, err := g.try("/opt/older/usr/bin/sshnotify", "history", "--user", "alice"); err == nil || !strings.Contains(out, "newer") {
+		t.Errorf("an older program reads a newer one's memory: %v\n%s", err, out)
+	}
+	if got := g.run("sha256sum", "/var/lib/sshnotify/history.db"); got != sum {
+		t.Errorf("an older program changed it: %s, not %s", got, sum)
+	}
+	g.run("systemctl", "start", "sshnotify")
+	g.login()
+	g.told(6)
+
+	g.run("sshnotify", "install", "--system", "--watch", "--yes", "--webhook-url-file", "/root/slack.url")
+	if got := g.read("etc/pam.d/common-session"); !strings.Contains(got, "/usr/libexec/sshnotify/hook") {
+		t.Errorf("install leaves the older line:\n%s", got)
+	}
+	if err := os.Remove(filepath.Join(g.dir, "etc/sshnotify/conf.d/window.toml")); err != nil {
+		t.Fatal(err)
+	}
+	g.run("sshnotify", "uninstall", "--system", "--purge", "--yes")
+	g.login()
+	g.run("dpkg", "--purge", "sshnotify")
+	g.gone(before)
+	if n := len(g.slack.Messages()); n != 6 {
+		t.Errorf("%d messages, not 6; the last: %s", n, g.slack.Messages()[n-1].Raw)
+	}
+}
