@@ -45,7 +45,7 @@ func (a *app) runConfigCheck() error {
 		fmt.Fprintf(a.out, "there is no settings file at %s: nothing is looked up, and alerts go to the system log\n", place)
 		return nil
 	}
-	if _, err := workerSettings(c, a.stateDir(c)); err != nil {
+	if _, err := workerSettings(c, a.stateDir(c), nil); err != nil {
 		return err
 	}
 	for _, f := range c.Files {

@@ -232,7 +232,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			c = fresh
 		}
 		first = false
-		set, err := workerSettings(c, stateDir)
+		set, err := workerSettings(c, stateDir, db)
 		if err == nil && c.History.Enabled {
 			set.Memory = &memory{history.New(db, c.History.Options(c.Zone()))}
 		}

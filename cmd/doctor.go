@@ -207,8 +207,14 @@ func (x examined) watchedSources() []source.Named {
 func (x examined) providers(ctx context.Context, r *doctor.Report) {
 	client := newClient(x.settings, x.settings.Enrich.Timeout)
 	data := x.settings.Enrich.Builtin // nothing takes its place
+	db, err := lookInto(x.state)
+	if err != nil {
+		r.Fail("providers", "", "%v", err)
+		return
+	}
+	defer db.Close()
 	for _, p := range x.settings.Providers {
-		made, err := newProvider(p, client, x.state)
+		made, err := newProvider(p, client, x.state, db)
 		if err != nil {
 			r.Fail("provider "+p.Name, r.Command("config check"), "%v", err)
 			continue
@@ -232,7 +238,7 @@ func (x examined) online(ctx context.Context, r *doctor.Report) {
 	c := x.settings
 	client := newClient(c, sendTimeout)
 	for _, p := range c.Providers {
-		made, err := newProvider(p, client, "")
+		made, err := newProvider(p, client, "", nil)
 		if err != nil {
 			r.Fail("online "+p.Name, r.Command("config check"), "%v", err)
 			continue

@@ -62,7 +62,7 @@ func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	c := x.settings
-	if _, err := workerSettings(c, ""); err != nil {
+	if _, err := workerSettings(c, "", nil); err != nil {
 		r.Fail(name, r.Command("config check"), "%v", err)
 		return
 	}

@@ -88,7 +88,12 @@ func TestDoctor(t *testing.T) {
 			if err != nil {
 				p.t.Fatal(err)
 			}
-			lookups, err := engine(c, p.state())
+			db, err := store.Open(databaseFile(p.state()), store.Options{})
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			defer db.Close()
+			lookups, err := engine(c, p.state(), db)
 			if err != nil {
 				p.t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 type lookupOptions struct {
@@ -71,7 +72,12 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	lookups, err := engine(c, a.stateDir(c))
+	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	lookups, err := engine(c, a.stateDir(c), db)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 func newPolicyCmd(a *app) *cobra.Command {
@@ -94,7 +95,12 @@ func (o *policyOptions) run(ctx context.Context) error {
 		return err
 	}
 	stateDir := a.stateDir(c)
-	set, err := workerSettings(c, stateDir)
+	db, err := store.Open(databaseFile(stateDir), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	set, err := workerSettings(c, stateDir, db)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -58,7 +59,12 @@ func (o *previewOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lookups, err := engine(c, a.stateDir(c))
+	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	lookups, err := engine(c, a.stateDir(c), db)
 	if err != nil {
 		return err
 	}

@@ -7,16 +7,17 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // engine makes the look-ups that the settings name. The built-in database comes
-// last, unless it is named before.
-func engine(c config.Config, stateDir string) (*enrich.Engine, error) {
+// last, unless it is named before. db keeps answers and quotas; nil: nothing does.
+func engine(c config.Config, stateDir string, db *store.DB) (*enrich.Engine, error) {
 	client := newClient(c, c.Enrich.Timeout)
 	var providers []enrich.Provider
 	ours := c.Enrich.Builtin
 	for _, p := range c.Providers {
-		made, err := newProvider(p, client, stateDir)
+		made, err := newProvider(p, client, stateDir, db)
 		if err != nil {
 			return nil, &settingsError{fmt.Errorf("provider.%s: %w", p.Name, err)}
 		}
@@ -33,10 +34,10 @@ func engine(c config.Config, stateDir string) (*enrich.Engine, error) {
 		}
 	}
 	return enrich.New(enrich.Options{
-		Providers: providers, Timeout: c.Enrich.Timeout, CacheTTL: c.Enrich.CacheTTL, StateDir: stateDir, Networks: c.NamedNetworks(),
+		Providers: providers, Timeout: c.Enrich.Timeout, CacheTTL: c.Enrich.CacheTTL, Store: db, Networks: c.NamedNetworks(),
 	}), nil
 }
 
-func newProvider(p config.Provider, client *outbound.Client, stateDir string) (enrich.Provider, error) {
-	return p.Settings.Open(enrich.Env{Name: p.Name, Client: client, StateDir: stateDir})
+func newProvider(p config.Provider, client *outbound.Client, stateDir string, db *store.DB) (enrich.Provider, error) {
+	return p.Settings.Open(enrich.Env{Name: p.Name, Client: client, StateDir: stateDir, Store: db})
 }

@@ -284,7 +284,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	w.Covered = newCovers(s.Dir(), log).covered
 	w.Account = func(uid int) string { name, _ := login.Host{Root: "/", UID: uid}.Account(); return name }
 	store := &watch.Store{Dir: dir, Log: log}
-	if w.Attacks, w.Book, err = store.Load(attackOptions(c)); err != nil {
+	if w.Attacks, w.Pending, err = store.Load(attackOptions(c)); err != nil {
 		return false, &settingsError{err}
 	}
 	public := publish.New(c.Publish, dir, w.Place, isAccount, log)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -123,7 +124,9 @@ const (
 
 func newShapes() *shapes { return &shapes{n: map[string]*shape{}} }
 
-var varying = regexp.MustCompile(`[0-9a-fA-F:.]*\d[0-9a-fA-F:.]*|"[^"]*"|'[^']*'`)
+var varying = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[0-9a-fA-F:.]*\d[0-9a-fA-F:.]*|"[^"]*"|'[^']*'`)
+})
 
 func (s *shapes) take(b source.Batch, zone *time.Location) {
 	for _, l := range b.Lines {
@@ -131,7 +134,7 @@ func (s *shapes) take(b source.Batch, zone *time.Location) {
 			continue
 		}
 		text := l.Text[:min(len(l.Text), 1000)]
-		form := varying.ReplaceAllString(text, "#")
+		form := varying().ReplaceAllString(text, "#")
 		sh := s.n[form]
 		if sh == nil {
 			if len(s.n) >= maxShapes {

@@ -16,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/sshauth"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/syslog"
 )
 
@@ -103,12 +104,12 @@ func destinations(c config.Config) (out []deliver.Target, err error) {
 
 // workerSettings turns the settings file into what the worker needs, but for the
 // memory of logins.
-func workerSettings(c config.Config, stateDir string) (deliver.Settings, error) {
+func workerSettings(c config.Config, stateDir string, db *store.DB) (deliver.Settings, error) {
 	targets, err := destinations(c)
 	if err != nil {
 		return deliver.Settings{}, err
 	}
-	lookups, err := engine(c, stateDir)
+	lookups, err := engine(c, stateDir, db)
 	if err != nil {
 		return deliver.Settings{}, err
 	}

@@ -127,7 +127,7 @@ func FuzzServiceAnswer(f *testing.F) {
 			return
 		}
 		p := providers[which]
-		p.ledger.memory = account{}
+		p.quota.memory = account{}
 		fakes[which].script = always(status, jsonType, string(b))
 		facts, err := p.Lookup(t.Context(), publicIP)
 		checkClean(t, facts)

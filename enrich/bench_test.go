@@ -22,7 +22,7 @@ func BenchmarkParseService(b *testing.B) {
 func BenchmarkCachedLookup(b *testing.B) {
 	s := &fakeService{good: serviceBody(b, "abuseipdb-good")}
 	dir := b.TempDir()
-	e := New(Options{Providers: []Provider{newService(b, "abuseipdb", s, dir, HTTPOptions{})}, CacheTTL: time.Hour, StateDir: dir})
+	e := New(Options{Providers: []Provider{newService(b, "abuseipdb", s, dir, HTTPOptions{})}, CacheTTL: time.Hour, Store: testStore(b, dir)})
 	e.Lookup(b.Context(), publicIP)
 	for b.Loop() {
 		e.Lookup(b.Context(), publicIP)

@@ -1,85 +1,69 @@
 package enrich
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // cacheLimit is how many answers are kept of one provider: addresses by the
-// thousand are a scan, and each file takes a block of the disk.
+// thousand are a scan.
 const cacheLimit = 10_000
 
 // pruneEvery is how many answers are kept, on average, before old ones are
-// looked for, which reads the whole folder.
+// looked for.
 const pruneEvery = 64
 
-// maxEntry bounds what is read of a file: an answer has some kilobytes.
-const maxEntry = 4 << 20
-
-// cacheVersion is of the files' form. Files of another are not read.
-const cacheVersion = 1
-
-// cache keeps the answers of one provider, a file each. Several processes may
-// use one folder. All of it can be lost: an answer that can't be read is asked
-// for again, one that can't be written is not kept. A nil cache keeps nothing.
+// cache keeps the answers of one provider in the worker's database, which
+// several processes may use. All of it can be lost: an answer that can't be read
+// is asked for again, one that can't be written is not kept. A nil cache keeps
+// nothing.
 type cache struct {
-	dir   string
-	ttl   time.Duration
-	keep  time.Duration // how long an answer that is too old is kept besides, to stand in for one that does not come
-	now   func() time.Time
-	limit int // answers
-	every int // answers between two prunings, on average
-}
-
-// entry is a file of the cache.
-type entry struct {
-	V      int             `json:"v"`
-	Key    string          `json:"key"`
-	Stored time.Time       `json:"stored"`
-	Answer json.RawMessage `json:"answer"`
+	db       *store.DB
+	provider string
+	ttl      time.Duration
+	stale    time.Duration // how long an answer that is too old is kept besides, to stand in for one that does not come
+	now      func() time.Time
+	limit    int // answers
+	every    int // answers between two prunings, on average
 }
 
 // get reads the answer under key into v, and reports whether there is one that
 // is not too old. One from the future is: the clock was put back, and it might
 // stay for years.
 func (c *cache) get(key string, v any) bool {
-	_, ok := c.read(key, v, 0)
+	_, ok := c.read(key, v, false)
 	return ok
 }
 
 // getStale is get for an answer that may be too old, and says when it was got.
-func (c *cache) getStale(key string, v any) (time.Time, bool) {
+func (c *cache) getStale(key string, v any) (time.Time, bool) { return c.read(key, v, true) }
+
+func (c *cache) read(key string, v any, stale bool) (stored time.Time, ok bool) {
 	if c == nil {
 		return time.Time{}, false
 	}
-	return c.read(key, v, c.keep)
+	span := c.ttl
+	if stale {
+		span += c.stale
+	}
+	var at int64
+	var text string
+	err := c.db.Read(context.Background(), store.ReadLimit, func(t *store.Tx) (err error) {
+		ok, err = t.One([]any{&at, &text}, `SELECT stored, value FROM answer WHERE provider = ? AND key = ?`, c.provider, key)
+		return err
+	})
+	stored = time.UnixMilli(at).UTC()
+	if age := c.now().Sub(stored); err != nil || !ok || age < 0 || age >= span {
+		return time.Time{}, false
+	}
+	return stored, json.Unmarshal([]byte(text), v) == nil
 }
 
-func (c *cache) read(key string, v any, longer time.Duration) (stored time.Time, ok bool) {
-	if c == nil {
-		return time.Time{}, false
-	}
-	b, err := state.ReadFile(c.path(key), maxEntry)
-	if err != nil {
-		return time.Time{}, false
-	}
-	var e entry
-	if json.Unmarshal(b, &e) != nil || e.V != cacheVersion || e.Key != key || !c.isWithin(e.Stored, c.ttl+longer) {
-		return time.Time{}, false
-	}
-	return e.Stored, json.Unmarshal(e.Answer, v) == nil
-}
-
-// put keeps an answer. Nothing is synced: a file that a power cut tore is not
-// valid JSON.
+// put keeps an answer.
 func (c *cache) put(key string, v any) {
 	if c == nil {
 		return
@@ -89,86 +73,23 @@ func (c *cache) put(key string, v any) {
 		return
 	}
 	now := c.now()
-	b, err := json.Marshal(entry{V: cacheVersion, Key: key, Stored: now.UTC(), Answer: answer})
-	if err != nil || c.write(c.path(key), b, now) != nil {
-		return
-	}
-	if rand.N(c.every) == 0 {
-		c.prune()
-	}
+	_ = c.db.Write(context.Background(), store.WriteLimit, func(t *store.Tx) error {
+		_, err := t.Exec(`INSERT OR REPLACE INTO answer(provider, key, stored, value) VALUES (?, ?, ?, ?)`, c.provider, key, now.UnixMilli(), string(answer))
+		if err != nil || rand.N(c.every) != 0 {
+			return err
+		}
+		return c.prune(t, now)
+	})
 }
 
-func (c *cache) write(path string, b []byte, stored time.Time) error {
-	d, err := state.MakeFolder(c.dir)
-	if err == nil {
-		err = errors.Join(d.Check(filepath.Base(path)), d.Close())
-	}
-	if err != nil {
+// prune removes what is too old, and the oldest where there are too many.
+func (c *cache) prune(t *store.Tx, now time.Time) error {
+	if _, err := t.Exec(`DELETE FROM answer WHERE provider = ? AND (stored <= ? OR stored > ?)`, c.provider, now.Add(-c.ttl-c.stale).UnixMilli(), now.UnixMilli()); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(c.dir, ".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		// prune goes by this time without reading the files.
-		err = os.Chtimes(f.Name(), stored, stored)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
+	_, err := t.Exec(`DELETE FROM answer WHERE provider = ?1 AND stored <= (
+		SELECT stored FROM answer WHERE provider = ?1 ORDER BY stored DESC LIMIT 1 OFFSET ?2)`, c.provider, c.limit)
 	return err
-}
-
-// prune removes what is too old, and the oldest where there are too many; a
-// tenth more, so as not to come back soon.
-func (c *cache) prune() {
-	files, err := os.ReadDir(c.dir)
-	if err != nil {
-		return
-	}
-	type aged struct {
-		name   string
-		stored time.Time
-	}
-	var kept []aged
-	for _, f := range files {
-		info, err := f.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		if !c.isWithin(info.ModTime(), c.ttl+c.keep) && !strings.HasPrefix(f.Name(), ".") {
-			os.Remove(filepath.Join(c.dir, f.Name()))
-			continue
-		}
-		kept = append(kept, aged{f.Name(), info.ModTime()})
-	}
-	if len(kept) <= c.limit {
-		return
-	}
-	slices.SortFunc(kept, func(a, b aged) int { return a.stored.Compare(b.stored) })
-	for _, old := range kept[:len(kept)-c.limit*9/10] {
-		os.Remove(filepath.Join(c.dir, old.name))
-	}
-}
-
-func (c *cache) isWithin(stored time.Time, span time.Duration) bool {
-	age := c.now().Sub(stored)
-	return age >= 0 && age < span
-}
-
-// path puts a key, which is made of words, numbers and addresses, into the
-// form of a file name: IPv6 addresses have colons, which some file systems
-// refuse.
-func (c *cache) path(key string) string {
-	return filepath.Join(c.dir, strings.NewReplacer(":", "-", "/", "_").Replace(key)+".json")
 }
 
 // isFileName reports whether a provider's name can be part of a file name.

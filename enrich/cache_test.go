@@ -3,10 +3,11 @@ package enrich
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -17,7 +18,7 @@ type clock struct{ t time.Time }
 func (c *clock) now() time.Time { return c.t }
 
 func newCache(t *testing.T, k *clock, limit int) *cache {
-	return &cache{dir: filepath.Join(t.TempDir(), "cache", "x"), ttl: time.Hour, now: k.now, limit: limit, every: 1 << 30}
+	return &cache{db: testStore(t, t.TempDir()), provider: "x", ttl: time.Hour, now: k.now, limit: limit, every: 1 << 30}
 }
 
 func TestCacheAge(t *testing.T) {
@@ -45,55 +46,35 @@ func TestCacheAge(t *testing.T) {
 	}
 }
 
-func TestCacheFileNames(t *testing.T) {
-	c := newCache(t, &clock{noon}, 10)
-	c.put("assess-2001:db8::1-abc", 1)
-	files, _ := os.ReadDir(c.dir)
-	if len(files) != 1 || files[0].Name() != "assess-2001-db8--1-abc.json" {
-		t.Fatalf("%v", files)
-	}
-	if info, _ := files[0].Info(); info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v", info.Mode())
+func TestCacheIgnoresWhatIsBroken(t *testing.T) {
+	for _, value := range []string{"", `{"n":`, "\x00\x00", `"no"`} {
+		c := newCache(t, &clock{noon}, 10)
+		c.put("assess-203.0.113.7", map[string]int{"n": 7})
+		if err := c.db.Write(t.Context(), store.WriteLimit, func(tx *store.Tx) error {
+			_, err := tx.Exec(`UPDATE answer SET value = ?`, value)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]int
+		if c.get("assess-203.0.113.7", &got) {
+			t.Errorf("%q: read %v", value, got)
+		}
+		c.put("assess-203.0.113.7", map[string]int{"n": 8})
+		if !c.get("assess-203.0.113.7", &got) || got["n"] != 8 {
+			t.Errorf("%q: it can't be replaced", value)
+		}
 	}
 }
 
-func TestCacheIgnoresWhatIsBroken(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		spoil func(good string) string
-	}{
-		{"torn", func(s string) string { return s[:len(s)/2] }},
-		{"empty", func(string) string { return "" }},
-		{"zeroes", func(s string) string { return strings.Repeat("\x00", len(s)) }},
-		{"another version", func(s string) string { return strings.Replace(s, `"v":1`, `"v":2`, 1) }},
-		{"another key's", func(s string) string { return strings.Replace(s, "203.0.113.7", "203.0.113.8", 1) }},
-		{"an answer of another form", func(s string) string { return strings.Replace(s, `"answer":{"n":7}`, `"answer":"no"`, 1) }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c := newCache(t, &clock{noon}, 10)
-			c.put("assess-203.0.113.7", map[string]int{"n": 7})
-			path := c.path("assess-203.0.113.7")
-			good, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			bad := tc.spoil(string(good))
-			if bad == string(good) {
-				t.Fatal("nothing was spoilt")
-			}
-			if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			var got map[string]int
-			if c.get("assess-203.0.113.7", &got) {
-				t.Errorf("read %v", got)
-			}
-			c.put("assess-203.0.113.7", map[string]int{"n": 8})
-			if !c.get("assess-203.0.113.7", &got) || got["n"] != 8 {
-				t.Error("it can't be replaced")
-			}
-		})
+// pruned removes what is too old or too much, and returns how many answers are
+// left.
+func (c *cache) pruned(t *testing.T) (n int) {
+	t.Helper()
+	if err := c.db.Write(t.Context(), store.WriteLimit, func(tx *store.Tx) error { return c.prune(tx, c.now()) }); err != nil {
+		t.Fatal(err)
 	}
+	return number(t, c.db, `SELECT count(*) FROM answer`)
 }
 
 func TestCachePrunesTheOldest(t *testing.T) {
@@ -103,19 +84,20 @@ func TestCachePrunesTheOldest(t *testing.T) {
 		k.t = noon.Add(time.Duration(i) * time.Second)
 		c.put(fmt.Sprint("k", i), i)
 	}
-	c.prune()
-	files, _ := os.ReadDir(c.dir)
-	if len(files) != 18 {
-		t.Errorf("%d of 30 left, want 18", len(files))
+	if n := c.pruned(t); n != 20 {
+		t.Errorf("%d of 30 left, want 20", n)
 	}
 	var got int
-	if c.get("k11", &got) || !c.get("k12", &got) || !c.get("k29", &got) {
+	if c.get("k9", &got) || !c.get("k10", &got) || !c.get("k29", &got) {
 		t.Error("not the oldest were removed")
 	}
 	k.t = noon.Add(time.Hour + 20*time.Second)
-	c.prune()
-	if files, _ = os.ReadDir(c.dir); len(files) != 9 {
-		t.Errorf("%d left of 9 that are not too old", len(files))
+	if n := c.pruned(t); n != 9 {
+		t.Errorf("%d left of 9 that are not too old", n)
+	}
+	k.t = noon
+	if n := c.pruned(t); n != 0 {
+		t.Errorf("%d left from the future", n)
 	}
 }
 
@@ -126,8 +108,8 @@ func TestCacheIsBounded(t *testing.T) {
 		c.put(fmt.Sprint("k", i), i)
 	}
 	// That it prunes at none of ninety chances of one in four does not happen.
-	if files, _ := os.ReadDir(c.dir); len(files) > 90 {
-		t.Errorf("%d files", len(files))
+	if n := number(t, c.db, `SELECT count(*) FROM answer`); n > 90 {
+		t.Errorf("%d answers", n)
 	}
 }
 
@@ -138,7 +120,7 @@ func TestNoCache(t *testing.T) {
 	if c.get("k", &got) {
 		t.Error("nothing gave something")
 	}
-	unwritable := &cache{dir: filepath.Join(os.DevNull, "x"), ttl: time.Hour, now: time.Now, limit: 10, every: 1}
+	unwritable := &cache{db: testStore(t, os.DevNull), provider: "x", ttl: time.Hour, now: time.Now, limit: 10, every: 1}
 	unwritable.put("k", 1)
 	if unwritable.get("k", &got) {
 		t.Error("a folder that can't be gave something")

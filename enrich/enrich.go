@@ -13,11 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // DefaultTimeout bounds a look-up where Options.Timeout is 0.
@@ -75,7 +75,7 @@ type Options struct {
 	Providers []Provider    // in the settings' order, which decides each fact but the risk
 	Timeout   time.Duration // for all together; 0: DefaultTimeout
 	CacheTTL  time.Duration // how long an answer is used again; 0: nothing is kept
-	StateDir  string        // for the folder cache; empty: nothing is kept
+	Store     *store.DB     // for the answers; nil: nothing is kept
 	Networks  []NamedNetwork
 	// Addresses gives this machine's own; nil: from the kernel. See Overlay.
 	Addresses func() []netip.Addr
@@ -89,7 +89,6 @@ type Engine struct {
 	networks  []NamedNetwork
 	own       func() []netip.Addr
 	timeout   time.Duration
-	flights   flights
 }
 
 // staleFor is how long an answer that is too old is kept besides, to stand in
@@ -114,14 +113,13 @@ func New(o Options) *Engine {
 		e.networks = append(e.networks, n)
 	}
 	for i, p := range o.Providers {
-		if o.StateDir != "" && o.CacheTTL > 0 && isFileName(p.Name()) && !IsLocal(p) {
+		if o.Store != nil && o.CacheTTL > 0 && !IsLocal(p) {
 			ttl := o.CacheTTL
 			if cp, ok := p.(cachedProvider); ok && cp.cacheTTL() > 0 {
 				ttl = min(ttl, cp.cacheTTL())
 			}
 			e.caches[i] = &cache{
-				dir: filepath.Join(o.StateDir, "cache", p.Name()),
-				ttl: ttl, keep: staleFor, now: o.Now, limit: cacheLimit, every: pruneEvery,
+				db: o.Store, provider: p.Name(), ttl: ttl, stale: staleFor, now: o.Now, limit: cacheLimit, every: pruneEvery,
 			}
 		}
 	}
@@ -145,8 +143,7 @@ type Result struct {
 // Lookup gives what is known about an address, within Options.Timeout, and
 // sooner if ctx ends. What did not come by then is unknown, with the reason.
 // An address that is not public gives its scope and its name and is asked of
-// nobody; an invalid one gives nothing. Look-ups of one address at the same time
-// share one.
+// nobody; an invalid one gives nothing.
 func (e *Engine) Lookup(ctx context.Context, ip netip.Addr) event.Facts {
 	name := e.Name(ip)
 	if s := Scope(ip); s != "" {
@@ -183,29 +180,7 @@ func (e *Engine) LookupAll(ctx context.Context, ip netip.Addr) []Result {
 	if !ip.IsValid() || Scope(ip) != "" || len(e.providers) == 0 {
 		return nil
 	}
-	ip = ip.Unmap().WithZone("")
-	shared, ok := e.flights.do(ctx, ip, func(ctx context.Context) []Result { return e.ask(ctx, ip) })
-	if !ok {
-		shared = make([]Result, len(e.providers))
-		for i, p := range e.providers {
-			shared[i] = late(p, ctx.Err())
-		}
-	}
-	out := make([]Result, len(shared))
-	for i, r := range shared {
-		// Everybody gets their own.
-		if r.Facts.Risk != nil {
-			risk := *r.Facts.Risk
-			r.Facts.Risk = &risk
-		}
-		if r.Facts.Place.Point != nil {
-			point := *r.Facts.Place.Point
-			r.Facts.Place.Point = &point
-		}
-		r.Facts.Traits.Lists = slices.Clone(r.Facts.Traits.Lists)
-		out[i] = r
-	}
-	return out
+	return e.ask(ctx, ip.Unmap().WithZone(""))
 }
 
 // ask asks all providers at the same time and waits for as long as it may.

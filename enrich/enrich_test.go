@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -146,59 +145,6 @@ func TestEngineWithoutProviders(t *testing.T) {
 	}
 }
 
-func TestEngineSharesALookup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var asked atomic.Int32
-		e := New(Options{Providers: []Provider{stub{"a", func(context.Context, netip.Addr) (event.Facts, error) {
-			asked.Add(1)
-			time.Sleep(time.Second)
-			return event.Facts{Risk: &event.Risk{Provider: "A", Known: true, Score: 50}}, nil
-		}}}})
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
-				f := e.Lookup(t.Context(), publicIP)
-				f.Risk.Score++ // a caller's own
-				if f.Risk.Score != 51 {
-					t.Errorf("somebody else changed it: %d", f.Risk.Score)
-				}
-			})
-		}
-		wg.Wait()
-		if asked.Load() != 1 {
-			t.Errorf("asked %d times", asked.Load())
-		}
-		e.Lookup(t.Context(), publicIP)
-		if asked.Load() != 2 {
-			t.Errorf("a later look-up joined one that was over")
-		}
-	})
-}
-
-func TestEngineOneCallerGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := New(Options{Providers: []Provider{stub{"a", after(2*time.Second, event.Facts{Risk: &event.Risk{Provider: "A", Known: true, Score: 50}})}}})
-		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			start := time.Now()
-			if f := e.Lookup(hasty, publicIP); f.Risk == nil || f.Risk.Known || f.Risk.Problem != "timed out" {
-				t.Errorf("the hasty one: %+v", f.Risk)
-			}
-			if took := time.Since(start); took != time.Second {
-				t.Errorf("the hasty one waited %v", took)
-			}
-		})
-		wg.Go(func() {
-			if f := e.Lookup(t.Context(), publicIP); f.Risk == nil || !f.Risk.Known {
-				t.Errorf("the patient one: %+v", f.Risk)
-			}
-		})
-		wg.Wait()
-	})
-}
-
 func TestEngineNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -268,27 +214,6 @@ func TestEngineRiskOfThoseWhoGiveNone(t *testing.T) {
 	})
 }
 
-// Each caller gets facts of their own.
-func TestEngineGivesCopies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := New(Options{Providers: []Provider{stub{"a", after(time.Second, event.Facts{
-			Place: event.Place{City: "Dublin", Point: &event.Point{Lat: 53}}, Traits: event.Traits{Lists: []string{"x"}},
-		})}}})
-		var wg sync.WaitGroup
-		for range 10 {
-			wg.Go(func() {
-				f := e.Lookup(t.Context(), publicIP)
-				f.Place.Point.Lat++
-				f.Traits.Lists[0] += "y"
-				if f.Place.Point.Lat != 54 || f.Traits.Lists[0] != "xy" {
-					t.Errorf("somebody else changed it: %+v", f)
-				}
-			})
-		}
-		wg.Wait()
-	})
-}
-
 // Answers of providers over a network are kept, those of local ones are not.
 func TestEngineKeepsAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -298,7 +223,7 @@ func TestEngineKeepsAnswers(t *testing.T) {
 			return event.Facts{Risk: &event.Risk{Provider: "A", Known: fail == nil, Score: int(asked.Add(1))}}, fail
 		}}
 		got := time.Now().UTC()
-		e := New(Options{Providers: []Provider{p, local{p}}, CacheTTL: time.Hour, StateDir: t.TempDir()})
+		e := New(Options{Providers: []Provider{p, local{p}}, CacheTTL: time.Hour, Store: testStore(t, t.TempDir())})
 		e.LookupAll(t.Context(), publicIP)
 		all := e.LookupAll(t.Context(), publicIP)
 		if asked.Load() != 3 || !all[0].Cached || all[1].Cached {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 //go:embed testdata
@@ -265,14 +266,14 @@ func newThreatJammer(t testing.TB, s *fakeService, stateDir string) *httpProvide
 }
 
 // threatJammerAt is NewHTTP for a service that speaks Threat Jammer's API.
-func threatJammerAt(c *outbound.Client, baseURL string, key outbound.Secret, stateDir string, o HTTPOptions) (Provider, error) {
-	o.Type, o.BaseURL, o.Key, o.StateDir = "threatjammer", baseURL, key, stateDir
+func threatJammerAt(t testing.TB, c *outbound.Client, baseURL string, key outbound.Secret, stateDir string, o HTTPOptions) (Provider, error) {
+	o.Type, o.BaseURL, o.Key, o.Store = "threatjammer", baseURL, key, testStore(t, stateDir)
 	return NewHTTP(c, o)
 }
 
 func newThreatJammerAs(t testing.TB, s *fakeService, stateDir, key string, o HTTPOptions) *httpProvider {
 	t.Helper()
-	p, err := threatJammerAt(outbound.New(outbound.Options{Transport: s}), "https://tj.example.com", outbound.NewSecret(key), stateDir, o)
+	p, err := threatJammerAt(t, outbound.New(outbound.Options{Transport: s}), "https://tj.example.com", outbound.NewSecret(key), stateDir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,11 +284,55 @@ func newThreatJammerAs(t testing.TB, s *fakeService, stateDir, key string, o HTT
 // hour in stateDir.
 func newEngine(t testing.TB, s *fakeService, stateDir string) *Engine {
 	t.Helper()
-	return New(Options{Providers: []Provider{newThreatJammer(t, s, stateDir)}, CacheTTL: time.Hour, StateDir: stateDir})
+	return New(Options{Providers: []Provider{newThreatJammer(t, s, stateDir)}, CacheTTL: time.Hour, Store: testStore(t, stateDir)})
 }
 
-// on disk, for tests that look at the files.
-func ledgerPath(stateDir string) string { return filepath.Join(stateDir, "provider-threatjammer.json") }
+// emptyStore returns a database file without anything in it.
+var emptyStore = func() func(testing.TB) []byte {
+	once := sync.OnceValues(func() ([]byte, error) {
+		dir, err := os.MkdirTemp("", "store")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		path := filepath.Join(dir, store.FileName)
+		db, err := store.Open(path, store.Options{})
+		if err == nil {
+			err = errors.Join(db.Migrate(context.Background()), db.Close())
+		}
+		b, readErr := os.ReadFile(path)
+		return b, errors.Join(err, readErr)
+	})
+	return func(t testing.TB) []byte {
+		b, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}()
+
+// testStore returns the database of a state folder; nil where dir is empty.
+func testStore(t testing.TB, dir string) *store.DB {
+	t.Helper()
+	if dir == "" {
+		return nil
+	}
+	path := filepath.Join(dir, store.FileName)
+	if _, err := os.Lstat(dir); err == nil && dir != os.DevNull {
+		// Making the tables takes longer than most tests.
+		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			f.Write(emptyStore(t))
+			f.Close()
+		}
+	}
+	db, err := store.Open(path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
@@ -329,4 +374,16 @@ func contents(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// number returns the one number of a query.
+func number(t testing.TB, db *store.DB, query string) (n int) {
+	t.Helper()
+	if err := db.Read(t.Context(), store.ReadLimit, func(tx *store.Tx) error {
+		_, err := tx.One([]any{&n}, query)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

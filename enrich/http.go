@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/service"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // HTTPOptions say which service is asked, and as whom.
@@ -27,7 +27,7 @@ type HTTPOptions struct {
 	// Requests in any span of that length. 0: as many as the service's file
 	// says; less than 0: as many as one likes.
 	PerMinute, PerDay, PerWeek, PerMonth int
-	StateDir                             string // for the quota, in provider-NAME.json; empty: counted in memory
+	Store                                *store.DB // for the quota; nil: counted in memory
 	Now                                  func() time.Time
 }
 
@@ -37,7 +37,7 @@ type httpProvider struct {
 	file    *ServiceFile
 	service *service.Service
 	source  string // tells services apart in the cache
-	ledger  *ledger
+	quota   *quotaTracker
 }
 
 // NewHTTP makes the provider for a service that a file describes.
@@ -63,13 +63,10 @@ func NewHTTP(c *outbound.Client, o HTTPOptions) (Provider, error) {
 	}
 	p := &httpProvider{name: o.Name, file: o.Service, service: asked}
 	p.source = fingerprint(asked.BaseURL, o.Service.digest)
-	p.ledger = &ledger{owner: fingerprint(asked.BaseURL, o.Key.Reveal()), now: o.Now, limits: Limits{
+	p.quota = &quotaTracker{db: o.Store, name: o.Name, owner: fingerprint(asked.BaseURL, o.Key.Reveal()), now: o.Now, limits: Limits{
 		limit(o.PerMinute, s.Quota.PerMinute), limit(o.PerDay, s.Quota.PerDay),
 		limit(o.PerWeek, s.Quota.PerWeek), limit(o.PerMonth, s.Quota.PerMonth),
 	}}
-	if o.StateDir != "" {
-		p.ledger.path = filepath.Join(o.StateDir, "provider-"+o.Name+".json")
-	}
 	return p, nil
 }
 

@@ -108,7 +108,7 @@ func (p *part) take(k kept) {
 	}
 }
 
-// leave asks the ledger for leave to make the requests, the most important
+// leave asks the quota for leave to make the requests, the most important
 // first. Where there is no time left, none is made, which spares the quota.
 func (p *httpProvider) leave(ctx context.Context, parts ...*part) {
 	var names []string
@@ -122,7 +122,7 @@ func (p *httpProvider) leave(ctx context.Context, parts ...*part) {
 		}
 		names = append(names, part.form.Name)
 	}
-	refused := p.ledger.ask(names...)
+	refused := p.quota.ask(names...)
 	for _, part := range parts {
 		if why := refused[part.form.Name]; why != nil {
 			part.refused = p.explain(why)
@@ -163,16 +163,16 @@ func (p *part) ask(ctx context.Context) (err *ProviderError) {
 	if err == nil {
 		var k kept
 		if k, err = p.form.read(a); err == nil {
-			p.p.ledger.tell(p.form.Name, nil, 0)
+			p.p.quota.tell(p.form.Name, nil, 0)
 			p.keep(k)
 			return nil
 		}
 	}
-	ledgerPart := p.form.Name
+	quotaPart := p.form.Name
 	if err.means == service.NoKey {
-		ledgerPart = "" // the key itself is wrong, whatever it is used for
+		quotaPart = "" // the key itself is wrong, whatever it is used for
 	}
-	err.Until = p.p.ledger.tell(ledgerPart, err, wait)
+	err.Until = p.p.quota.tell(quotaPart, err, wait)
 	err = p.p.explain(err)
 	if err.isNo() {
 		p.keep(kept{No: &no{
@@ -285,7 +285,7 @@ func notUnderstood(part string, status int, why string) *ProviderError {
 }
 
 // explain says in a few words what is wrong, and what to do about it. A refusal
-// by the ledger is explained like the answer that it remembers.
+// by the quota tracker is explained like the answer that it remembers.
 func (p *httpProvider) explain(e *ProviderError) *ProviderError {
 	next := ""
 	if !e.Until.IsZero() {

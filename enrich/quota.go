@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // QuotaState is how a service stands with us.
@@ -41,7 +39,7 @@ func Quota(p Provider) (QuotaState, bool) {
 	if !ok {
 		return QuotaState{}, false
 	}
-	return h.ledger.state(func(e *ProviderError) string { return h.explain(e).Problem }), true
+	return h.quota.state(func(e *ProviderError) string { return h.explain(e).Problem }), true
 }
 
 // ServiceOf gives what is known of the service that a provider asks, such as
@@ -54,14 +52,12 @@ func ServiceOf(p Provider) (Service, bool) {
 	return h.file.Service(), true
 }
 
-func (l *ledger) state(explain func(*ProviderError) string) QuotaState {
+func (l *quotaTracker) state(explain func(*ProviderError) string) QuotaState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.memory.clone()
-	if l.path != "" {
-		if doc := state.Read[account](l.path); doc.Owner == l.owner {
-			a = doc
-		}
+	if doc := l.stored(); doc.Owner == l.owner {
+		a = doc
 	}
 	now := l.now()
 	a.forget(now)

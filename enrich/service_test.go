@@ -46,7 +46,7 @@ func allServices(t testing.TB) (all []Service) {
 // newService makes the provider of a shipped service, without a quota.
 func newService(t testing.TB, name string, rt http.RoundTripper, stateDir string, o HTTPOptions) *httpProvider {
 	t.Helper()
-	o.Type, o.StateDir = name, stateDir
+	o.Type, o.Store = name, testStore(t, stateDir)
 	if o.PerMinute == 0 {
 		o.PerMinute, o.PerDay, o.PerWeek, o.PerMonth = -1, -1, -1, -1
 	}
@@ -432,11 +432,11 @@ func TestServicesLeakNoKey(t *testing.T) {
 						dir = t.TempDir()
 					}
 					s := &fakeService{script: always(status, jsonType, echo)}
-					p, err := NewHTTP(outbound.New(outbound.Options{Transport: s}), HTTPOptions{Service: parsed, BaseURL: "https://x.example.com", Key: odd, StateDir: dir})
+					p, err := NewHTTP(outbound.New(outbound.Options{Transport: s}), HTTPOptions{Service: parsed, BaseURL: "https://x.example.com", Key: odd, Store: testStore(t, dir)})
 					if err != nil {
 						t.Fatal(err)
 					}
-					e := New(Options{Providers: []Provider{p}, StateDir: dir, CacheTTL: time.Hour})
+					e := New(Options{Providers: []Provider{p}, Store: testStore(t, dir), CacheTTL: time.Hour})
 					r := e.LookupAll(t.Context(), publicIP)[0]
 					all := strings.Join([]string{jsonOf(t, r.Facts), jsonOf(t, r), r.Hint, errorText(r.Err)}, "\n")
 					if dir != "" {

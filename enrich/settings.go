@@ -6,6 +6,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/service"
+	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -32,7 +33,8 @@ type ProviderSettings interface {
 type Env struct {
 	Name     string // of the provider's table
 	Client   *outbound.Client
-	StateDir string // for quotas and copies; empty: nothing is kept
+	StateDir string    // for copies of lists; empty: none are kept
+	Store    *store.DB // for quotas; nil: they are counted in memory
 }
 
 // Type is a type of provider.
@@ -91,7 +93,7 @@ func (s *serviceSettings) Open(env Env) (Provider, error) { return s.open(env, o
 
 func (s *serviceSettings) open(env Env, key outbound.Secret) (Provider, error) {
 	return NewHTTP(env.Client, HTTPOptions{
-		Name: env.Name, Service: s.file, BaseURL: s.URL, Key: key, StateDir: env.StateDir,
+		Name: env.Name, Service: s.file, BaseURL: s.URL, Key: key, Store: env.Store,
 		PerMinute: s.PerMinute, PerDay: s.PerDay, PerWeek: s.PerWeek, PerMonth: s.PerMonth,
 	})
 }

@@ -148,7 +148,7 @@ func testProvider(t *testing.T, sub subject, situations []situation) {
 			synctest.Test(t, func(t *testing.T) {
 				s, dir := &fakeService{script: tc.script, perMinute: 1000, good: sub.good}, t.TempDir()
 				newEngine := func() *Engine {
-					return New(Options{Providers: []Provider{sub.make(t, s, dir)}, Timeout: suiteTimeout, CacheTTL: time.Hour, StateDir: dir})
+					return New(Options{Providers: []Provider{sub.make(t, s, dir)}, Timeout: suiteTimeout, CacheTTL: time.Hour, Store: testStore(t, dir)})
 				}
 				e := newEngine()
 				start := time.Now()
@@ -367,7 +367,7 @@ func TestThreatJammerRedirectIsNotFollowed(t *testing.T) {
 	defer srv.Close()
 	c := outbound.New(outbound.Options{})
 	defer c.CloseIdleConnections()
-	p, err := threatJammerAt(c, srv.URL, outbound.NewSecret(testKey), "", HTTPOptions{})
+	p, err := threatJammerAt(t, c, srv.URL, outbound.NewSecret(testKey), "", HTTPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +384,7 @@ func TestThreatJammerRealServer(t *testing.T) {
 	defer srv.Close()
 	c := outbound.New(outbound.Options{})
 	defer c.CloseIdleConnections()
-	p, err := threatJammerAt(c, srv.URL+"/", outbound.NewSecret(testKey), t.TempDir(), HTTPOptions{})
+	p, err := threatJammerAt(t, c, srv.URL+"/", outbound.NewSecret(testKey), t.TempDir(), HTTPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestThreatJammerRealServer(t *testing.T) {
 	if err != nil || !f.Risk.Known || f.Network.Name != "GOOGLE" || f.Place.City != "Igualada" {
 		t.Errorf("%+v, %v", f, err)
 	}
-	wrong, err := threatJammerAt(c, srv.URL, outbound.NewSecret("tja_wrong"), t.TempDir(), HTTPOptions{})
+	wrong, err := threatJammerAt(t, c, srv.URL, outbound.NewSecret("tja_wrong"), t.TempDir(), HTTPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,18 +15,18 @@ const (
 // never too many in one of the service's.
 
 // window counts requests over the last span of time, oldest first. Those of a
-// short while are counted as one lot that is as young as its youngest, so that
+// short while are counted as one bucket that is as young as its youngest, so that
 // the file stays small and the count errs to the safe side.
-type window []lot
+type window []bucket
 
-type lot struct {
+type bucket struct {
 	First int64 `json:"f"` // Unix seconds of the first request, rounded down
 	Last  int64 `json:"l"` // of the last, rounded up
 	N     int   `json:"n"`
 }
 
-// lots is into how many a span is divided.
-const lots = 96
+// buckets is into how many a span is divided.
+const buckets = 96
 
 // namedWindow is a window with what it is held against.
 type namedWindow struct {
@@ -53,12 +53,12 @@ func (w *window) add(now time.Time, span time.Duration) {
 	if now.Nanosecond() > 0 {
 		up++
 	}
-	if n := len(*w); n > 0 && sec-(*w)[n-1].First < int64(span/time.Second)/lots {
+	if n := len(*w); n > 0 && sec-(*w)[n-1].First < int64(span/time.Second)/buckets {
 		(*w)[n-1].Last = up
 		(*w)[n-1].N++
 		return
 	}
-	*w = append(*w, lot{First: sec, Last: up, N: 1})
+	*w = append(*w, bucket{First: sec, Last: up, N: 1})
 }
 
 // used counts the requests.

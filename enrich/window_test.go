@@ -35,8 +35,8 @@ func TestWindowNeverTooMany(t *testing.T) {
 		if spans := float64(now.Sub(noon)) / float64(span); float64(len(made)) < 0.9*limit*spans {
 			t.Errorf("%v: %d requests in %.1f spans", span, len(made), spans)
 		}
-		if len(w) > lots+1 {
-			t.Errorf("%v: %d lots", span, len(w))
+		if len(w) > buckets+1 {
+			t.Errorf("%v: %d buckets", span, len(w))
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (e *FileError) Hint() string { return e.hint }
 const maxDetail = 160
 
 var (
-	errNoFile = errors.New("it is no file")
+	errNoFile = errors.New("it is not a regular file")
 	errEmpty  = errors.New("it is empty")
 	errTooBig = errors.New("it is larger than a database can be here")
 	errGzip   = errors.New("it is compressed")
@@ -79,7 +79,7 @@ func explain(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Problem, e.hint, e.Err = "there is no such file", "download it, or correct the path in the settings", fs.ErrNotExist
 	case errors.Is(err, fs.ErrPermission):
-		e.Problem, e.hint, e.Err = "it may not be read", "let sshnotify's user read it: chmod o+r "+path, fs.ErrPermission
+		e.Problem, e.hint, e.Err = "it can't be read", "let sshnotify's user read it: chmod o+r "+path, fs.ErrPermission
 	case errors.Is(err, errNoFile), errors.Is(err, errEmpty), errors.Is(err, errTooBig):
 		e.Problem, e.hint = "no database", "correct the path in the settings, or download the file again"
 	case errors.Is(err, errGzip), errors.Is(err, errZip):

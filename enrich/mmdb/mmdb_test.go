@@ -116,7 +116,7 @@ func TestWrongFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Lookup(t.Context(), netip.MustParseAddr("192.0.2.1")); err == nil || !strings.Contains(err.Error(), "it is no file") {
+		if _, err := p.Lookup(t.Context(), netip.MustParseAddr("192.0.2.1")); err == nil || !strings.Contains(err.Error(), "it is not a regular file") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

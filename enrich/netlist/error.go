@@ -46,11 +46,11 @@ func explainFile(path string, err error) error {
 	e := &Error{Place: path, Problem: "the list can't be read", Err: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.Problem, e.Err, e.hint = "there is no such file", fs.ErrNotExist, "make it, or correct the path in the settings"
+		e.Problem, e.Err, e.hint = "there is no such file", fs.ErrNotExist, "create it, or correct the path in the settings"
 	case errors.Is(err, fs.ErrPermission):
-		e.Problem, e.Err, e.hint = "it may not be read", fs.ErrPermission, "let sshnotify's user read it: chmod o+r "+path
+		e.Problem, e.Err, e.hint = "it can't be read", fs.ErrPermission, "let sshnotify's user read it: chmod o+r "+path
 	case errors.Is(err, errNoLine), errors.Is(err, errHTML):
-		e.hint = "a list has an address, a CIDR or a range in each line"
+		e.hint = "each line of a list is an address, a CIDR or a range"
 	case errors.Is(err, errCompressed):
 		e.hint = "unpack it"
 	case errors.Is(err, errTorn):
@@ -61,13 +61,13 @@ func explainFile(path string, err error) error {
 
 // explainFetch says why a list could not be got.
 func explainFetch(host string, err error) *Error {
-	e := &Error{Place: host, Problem: "the list could not be got", Err: err}
+	e := &Error{Place: host, Problem: "the list could not be downloaded", Err: err}
 	if oe, ok := errors.AsType[*outbound.Error](err); ok && oe.Host != "" {
 		e.Place = "" // it says so itself
 	}
 	switch {
 	case errors.Is(err, errNoLine), errors.Is(err, errHTML), errors.Is(err, errCompressed), errors.Is(err, errTooBig):
-		e.Problem, e.hint = "what came is no list", "look at the URL in a browser, and correct it in the settings"
+		e.Problem, e.hint = "the answer is not a list", "look at the URL in a browser, and correct it in the settings"
 	}
 	return e
 }

@@ -42,9 +42,9 @@ func (f *file) fetch(context.Context) outcome { return outcome{problem: f.proble
 
 var (
 	errUnchanged = errors.New("unchanged")
-	errNoFile    = errors.New("it is no file")
+	errNoFile    = errors.New("it is not a regular file")
 	errTooBig    = errors.New("it is larger than 16 MiB")
-	errTorn      = errors.New("it was changed while it was read")
+	errTorn      = errors.New("it changed while it was read")
 )
 
 // readIfChanged returns a file's text, unless it is the one that was seen.

@@ -130,14 +130,14 @@ func New(o Options) (*List, error) {
 	case o.Score != nil && (*o.Score < 0 || *o.Score > 100):
 		return nil, fmt.Errorf("the score %d is not within 0 to 100", *o.Score)
 	case o.Score != nil && o.Allow:
-		return nil, errors.New("a list that allows has no score")
+		return nil, errors.New("a list with allow has no score")
 	case o.Refresh < minRefresh:
 		return nil, fmt.Errorf("refresh is at least %v", minRefresh)
 	}
 	switch o.Trait {
 	case TraitNone, TraitTor, TraitVPN, TraitProxy, TraitHosting, TraitMobile:
 	default:
-		return nil, fmt.Errorf("%q is no trait: tor, vpn, proxy, hosting or mobile", event.Clean(string(o.Trait), maxLabel))
+		return nil, fmt.Errorf("%q is not a trait: tor, vpn, proxy, hosting or mobile", event.Clean(string(o.Trait), maxLabel))
 	}
 	if o.Path != "" {
 		l.source = &file{path: o.Path}
@@ -227,7 +227,7 @@ func (l *List) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
 	}
 	if current == nil {
 		if problem == nil && !inTime {
-			problem = fmt.Errorf("the list did not come in time: %w", context.Cause(ctx))
+			problem = fmt.Errorf("the list was not ready in time: %w", context.Cause(ctx))
 		}
 		return event.Facts{}, problem
 	}

@@ -145,8 +145,8 @@ func TestFileIsReadAnew(t *testing.T) {
 		{"still", func() {}, lookEvery, false, true, "no line of it"},
 		{"by a web page", put("<html>192.0.2.1"), lookEvery, false, true, "web page"},
 		{"it is removed", func() { os.Remove(path) }, lookEvery, false, true, "there is no such file"},
-		{"a folder is in its place", func() { os.Mkdir(path, 0o755) }, lookEvery, false, true, "no file"},
-		{"a FIFO is", func() { os.Remove(path); syscall.Mkfifo(path, 0o644) }, lookEvery, false, true, "no file"},
+		{"a folder is in its place", func() { os.Mkdir(path, 0o755) }, lookEvery, false, true, "not a regular file"},
+		{"a FIFO is", func() { os.Remove(path); syscall.Mkfifo(path, 0o644) }, lookEvery, false, true, "not a regular file"},
 		{"it is much too big", func() { put("192.0.2.1\n")(); os.Truncate(path, maxBytes+1) }, lookEvery, false, true, "larger"},
 		{"it is back, and the clock was put back", put("192.0.2.1\n"), -time.Hour, true, false, ""},
 	} {

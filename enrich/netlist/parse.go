@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+
+	"go4.org/netipx"
 )
 
 var (
-	errHTML       = errors.New("it is a web page and no list")
+	errHTML       = errors.New("it is a web page, not a list")
 	errCompressed = errors.New("it is compressed; only plain text is read")
 	errNoLine     = errors.New("no line of it is an address or a network")
 )
@@ -108,7 +110,7 @@ func parseEntry(s string) (lo, hi netip.Addr, ok bool) {
 			}
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
-		return p.Masked().Addr(), lastOf(p), p.Bits() > 0
+		return p.Masked().Addr(), netipx.PrefixLastIP(p), p.Bits() > 0
 	}
 	first, last, isRange := strings.Cut(s, "-")
 	lo, err := netip.ParseAddr(first)
@@ -125,23 +127,4 @@ func parseEntry(s string) (lo, hi netip.Addr, ok bool) {
 	hi = hi.Unmap()
 	all := !lo.Prev().IsValid() && !hi.Next().IsValid()
 	return lo, hi, lo.BitLen() == hi.BitLen() && lo.Compare(hi) <= 0 && !all
-}
-
-// lastOf returns the last address of a network.
-func lastOf(p netip.Prefix) netip.Addr {
-	if p.Addr().Is4() {
-		b := p.Addr().As4()
-		fill(b[:], p.Bits())
-		return netip.AddrFrom4(b)
-	}
-	b := p.Addr().As16()
-	fill(b[:], p.Bits())
-	return netip.AddrFrom16(b)
-}
-
-// fill sets all bits from the given one on.
-func fill(b []byte, from int) {
-	for i := range b {
-		b[i] |= byte(0xff >> min(max(from-8*i, 0), 8))
-	}
 }

@@ -9,7 +9,8 @@ import (
 
 // table is a set of addresses, as sorted ranges that do not touch. It is not
 // changed once it is made: a million ranges of IPv4 are 8 MB without a pointer
-// in them, and found in 20 steps.
+// in them, and found in 20 steps. (netipx.IPSet is as fast to search, but takes
+// three times as much memory, and seven times while it is made.)
 type table struct {
 	v4 []span[uint32]
 	v6 []span[wide]

@@ -106,7 +106,7 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raised := policy.DefaultRaise()
+	raised := policy.DefaultSeverity()
 	raised[policy.NewNetwork], raised[policy.NewAddress] = event.High, event.Low
 	delete(raised, policy.Travel)
 	night := policy.Hours{Days: [7]bool{1: true, 2: true, 3: true, 4: true, 5: true}, From: 22 * 60, To: 6 * 60}

@@ -85,7 +85,7 @@ func knownKeys(t *testing.T) keys {
 				}
 				registered(key, reflect.TypeFor[source.Named](), settings...)
 			case table == "" && key == "raise":
-				for _, what := range policy.Novelties() {
+				for _, what := range policy.Signals() {
 					all.add(key, string(what))
 				}
 			case table == "" && (key == "groups" || key == "networks"): // names of the owner's

@@ -78,7 +78,7 @@ func TestFullWorkerHearsOfRequests(t *testing.T) {
 		if got := b.files("cur"); len(got) != 1 || got[0] != eventFile(late.ID) {
 			t.Errorf("in cur/: %v, want the late one", got)
 		}
-		if !strings.Contains(strings.Join(b.said(), "\n"), "10 events wait") {
+		if !strings.Contains(strings.Join(b.said(), "\n"), "10 events are waiting") {
 			t.Errorf("said out loud: %q", b.said())
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,13 +21,17 @@ const maxOldList = 1 << 30
 // documents are the kinds of documents that had a file each, by the beginning
 // of its name, and their kind in the database.
 var documents = [...]struct{ prefix, kind string }{
-	{"destination-", kindDestination}, {"refused-", kindRefused},
+	{"destination-", kindDestination}, {"refused-", kindRefused}, {"provider-", "provider"},
 }
 
 // takeOver brings what earlier versions kept in files of their own into the
 // database, once: told-SPOOL.jsonl, and a JSON document each for a destination,
 // a provider, and what was refused. What is in the database already is newer.
 func takeOver(db *store.DB, stateDir string) error {
+	// What services answered is asked for again.
+	if err := os.RemoveAll(filepath.Join(stateDir, "cache")); err != nil {
+		return err
+	}
 	lists, _ := filepath.Glob(filepath.Join(stateDir, "told-*.jsonl"))
 	var files []string
 	for _, d := range documents {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // What sshnotify 0bded0c left is taken over: the list of delivered events (with
@@ -42,10 +43,17 @@ func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
 		list := filepath.Join(b.state, "told-"+spoolKey(b.dir)+".jsonl")
 		copyTo("state/told.jsonl", list, `{"id":"7K3F00000000`)
 		copyTo("state/destination-slack.json", filepath.Join(b.state, "destination-slack.json"), "")
-		if err := state.Update(filepath.Join(b.state, "destination-slack.json"), func(s *DestinationState) error {
-			s.Limited = state.HoldFor(time.Now(), time.Hour)
-			return nil
-		}); err != nil {
+		pause := filepath.Join(b.state, "destination-slack.json")
+		slack := state.Read[DestinationState](pause)
+		slack.Limited = state.HoldFor(time.Now(), time.Hour)
+		if err := state.Write(pause, slack); err != nil {
+			t.Fatal(err)
+		}
+		quota := `{"owner":"0123456789","months":[{"f":1795262400,"l":1795262400,"n":4999}]}`
+		if err := os.WriteFile(filepath.Join(b.state, "provider-threatjammer.json"), []byte(quota), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(b.state, "cache", "threatjammer"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		alice := login("alice", 7, 100)
@@ -62,6 +70,9 @@ func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
 		}
 		if !slices.ContainsFunc(d.alerts(), func(a alert) bool { return a.ID == "61PMYK25R0RBGFM3YMPR4RESA8" && a.Count == 2 }) {
 			t.Errorf("the message under way got another id: %+v", d.alerts())
+		}
+		if kept, err := store.Load[map[string]any](t.Context(), openStore(t, b.state), "provider", "threatjammer"); err != nil || kept["owner"] != "0123456789" {
+			t.Errorf("the quota became %v, %v", kept, err)
 		}
 		entries, err := os.ReadDir(b.state)
 		for _, e := range entries {

@@ -12,9 +12,11 @@ import (
 // PAM_TYPE.
 const openPAMType = "PAM_SM_FUNC"
 
-// becomes are the services by which somebody on the host becomes another user;
-// PAM_RUSER names who.
-var becomes = map[string]bool{"sudo": true, "sudo-i": true, "su": true, "su-l": true, "runuser": true, "runuser-l": true}
+// becomes reports whether a service is one by which somebody on the host becomes
+// another user; PAM_RUSER names who.
+func becomes(service string) bool {
+	return event.Became(service) || service == "runuser" || service == "runuser-l"
+}
 
 // fromPAM makes an event of pam_exec's environment. Of that, PAM's own items
 // can be believed. SSH_CONNECTION and SSH_AUTH_INFO_0 are sshd's, but a user
@@ -34,7 +36,7 @@ func fromPAM(h Host, env Env, o Options) (event.Event, error) {
 		Session: h.parentSession(),
 	}
 	rhost := env.last("PAM_RHOST")
-	local, by := becomes[name], ""
+	local, by := becomes(name), ""
 	if local {
 		// Nobody comes from anywhere. Some sudo names its own host as the far end.
 		by, rhost = env.last("PAM_RUSER"), ""

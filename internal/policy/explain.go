@@ -19,7 +19,7 @@ type Explanation struct {
 type Asked struct {
 	Text     string         `json:"text"` // empty: the event's own note
 	Severity event.Severity `json:"severity"`
-	About    Novelty        `json:"about,omitempty"` // the key of the settings that says so; may be empty
+	About    Signal         `json:"about,omitempty"` // the key of the settings that says so; may be empty
 }
 
 // RuleTrace is what was found of one rule.

@@ -34,7 +34,7 @@ func FuzzJudge(f *testing.F) {
 		in.Memory.Last.Place.Point = &event.Point{Lat: 90, Lon: -180}
 		in.Event.Flags = []event.Flag{event.FlagAddressUnverified}
 		in.Facts.Risk = &event.Risk{Known: true, Score: 12}
-		s.Raise = DefaultRaise()
+		s.Raise = DefaultSeverity()
 		h, _ := ParseHours("mon-fri 22:00-06:00")
 		s.Rules = []Rule{
 			{User: []string{"b*b"}, Hours: []Hours{h}, NewKey: new(true), MinRisk: new(3), Network: []RuleNetwork{{Name: "office"}}},
@@ -148,8 +148,8 @@ func TestPromisesHoldForAnyMixture(t *testing.T) {
 		}
 		in.Owner = []string{"alice", "alice", "alice", "", "bob"}[rnd.IntN(5)]
 		if maybe() {
-			s.Raise = Raise{}
-			for _, n := range Novelties() {
+			s.Raise = SignalSeverity{}
+			for _, n := range Signals() {
 				if maybe() {
 					s.Raise[n] = event.Severity(rnd.IntN(4))
 				}

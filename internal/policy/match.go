@@ -15,7 +15,7 @@ import (
 type matcher struct {
 	in      Input
 	s       Settings
-	new     news
+	new     newness
 	when    time.Time // on the wall
 	explain bool      // put into words what does not match
 	ok      bool      // so far
@@ -23,7 +23,7 @@ type matcher struct {
 }
 
 func newMatcher(in Input, s Settings, explain bool) *matcher {
-	return &matcher{in: in, s: s, new: newsOf(in), when: in.Event.Time.In(s.zone()), explain: explain}
+	return &matcher{in: in, s: s, new: newnessOf(in), when: in.Event.Time.In(s.zone()), explain: explain}
 }
 
 func (s Settings) zone() *time.Location {
@@ -190,7 +190,7 @@ func (m *matcher) risk(r *Rule) {
 
 func (m *matcher) clock() string { return m.when.Format("Mon 15:04 MST") }
 
-// score gives a provider's opinion, where it is one: a low score beside a word
+// score returns a provider's opinion, where it is one: a low score beside a word
 // for "unknown" is none, whatever is low here.
 func score(f event.Facts, s Settings) (n int, known bool) {
 	r := f.Risk

@@ -19,16 +19,16 @@ const (
 	hourLogins = 30
 )
 
-// news is what the memory has never seen. All of it is false where there is no
+// newness is what the memory has never seen. All of it is false where there is no
 // memory, and where nothing is known that could be new.
-type news struct{ user, host, key, network, country, address bool }
+type newness struct{ user, host, key, network, country, address bool }
 
-func newsOf(in Input) news {
+func newnessOf(in Input) newness {
 	m, e := in.Memory, in.Event
 	if !m.Known || e.Kind != event.KindLogin {
-		return news{}
+		return newness{}
 	}
-	n := news{
+	n := newness{
 		user: m.User.Count <= 0,
 		host: m.UserHost.Count <= 0,
 		key:  e.Login.Auth.Fingerprint != "" && m.Key.Count <= 0,
@@ -51,7 +51,7 @@ func named(f event.Facts) bool { return f.Name != "" || f.Scope != "" }
 // user with its key, from its network or from its country. It is false without
 // a memory, and while that learns, when nothing is a wonder.
 func IsNew(in Input) bool {
-	n := newsOf(in)
+	n := newnessOf(in)
 	return !in.Memory.Learning && (n.user || n.key || n.network || n.country)
 }
 
@@ -59,7 +59,7 @@ func IsNew(in Input) bool {
 // is told: with a user's first login everything is new, and in a new country
 // every network is.
 func memoryReasons(in Input, s Settings) []reason {
-	n, m := newsOf(in), in.Memory
+	n, m := newnessOf(in), in.Memory
 	var rs []reason
 	if n.user {
 		rs = s.Raise.told(FirstLogin, "first login of "+name(in.Event.User)+" ever")
@@ -96,11 +96,11 @@ func keyReason(in Input, s Settings) []reason {
 	return rs
 }
 
-func placeReason(n news, code string, s Settings) []reason {
+func placeReason(n newness, code string, s Settings) []reason {
 	var best []reason
 	for _, x := range []struct {
 		is    bool
-		about Novelty
+		about Signal
 		text  string
 	}{
 		{n.country, NewCountry, "first login from " + CountryName(code)},
@@ -125,8 +125,8 @@ func learning(m event.Memory, s Settings) string {
 	return "still learning until " + m.Since.Add(s.Learning).In(s.zone()).Format("2 January") + what
 }
 
-// oddities are the reasons that raise nothing by themselves.
-func oddities(in Input, s Settings) []reason {
+// anomalies are the reasons that raise nothing by themselves.
+func anomalies(in Input, s Settings) []reason {
 	m := in.Memory
 	if !m.Known {
 		return nil
@@ -166,7 +166,7 @@ func step(rs []reason) []reason {
 // a login, and nothing is odd. Where no key was used, or nothing is known of how
 // somebody proved who they are, person and network decide.
 func usual(in Input, s Settings, a assessment) bool {
-	m, n := in.Memory, newsOf(in)
+	m, n := in.Memory, newnessOf(in)
 	switch {
 	case !m.Known, m.Learning, a.unanswered, len(in.Event.Flags) > 0, !in.Event.Remote.IP.IsValid(), m.Network.Count <= 0,
 		n.user, n.host, n.key, n.network, n.country, keyHidden(in.Event.Login.Auth), foreignKey(in, s):

@@ -157,29 +157,29 @@ func TestRaise(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Input)
-		raise  Raise
+		raise  SignalSeverity
 		want   event.Severity
 		texts  []string
 	}{
-		{"nothing is told", all, Raise{}, event.Low, nil},
+		{"nothing is told", all, SignalSeverity{}, event.Low, nil},
 		{"the strongest of country, network and address", all,
-			Raise{NewCountry: event.Low, NewNetwork: event.High, NewAddress: event.Medium}, event.High, []string{"first login from this network"}},
-		{"of equals the widest", all, Raise{NewCountry: event.Medium, NewNetwork: event.Medium, NewAddress: event.Medium},
+			SignalSeverity{NewCountry: event.Low, NewNetwork: event.High, NewAddress: event.Medium}, event.High, []string{"first login from this network"}},
+		{"of equals the widest", all, SignalSeverity{NewCountry: event.Medium, NewNetwork: event.Medium, NewAddress: event.Medium},
 			event.Medium, []string{"first login from Bulgaria"}},
-		{"countries are not told, networks are", all, Raise{NewNetwork: event.Low}, event.Low, []string{"first login from this network"}},
-		{"an address", func(in *Input) { in.Memory.Address = event.Seen{} }, Raise{NewAddress: event.Low}, event.Low, []string{"first login from this address"}},
-		{"first logins are not told, nor what they imply", stranger, Raise{NewCountry: event.High, NewKey: event.High}, event.Low, nil},
-		{"critical", all, Raise{Absent: event.Critical, NewKey: event.Low}, event.Critical, []string{"gone for 100 days", "first login with this key"}},
-		{"out of range", all, Raise{Absent: 77, NewKey: -7}, event.Critical, []string{"gone for 100 days", "first login with this key"}},
-		{"an unusual hour, up to medium", all, Raise{NewKey: event.Medium, UnusualHour: event.Medium}, event.Medium,
+		{"countries are not told, networks are", all, SignalSeverity{NewNetwork: event.Low}, event.Low, []string{"first login from this network"}},
+		{"an address", func(in *Input) { in.Memory.Address = event.Seen{} }, SignalSeverity{NewAddress: event.Low}, event.Low, []string{"first login from this address"}},
+		{"first logins are not told, nor what they imply", stranger, SignalSeverity{NewCountry: event.High, NewKey: event.High}, event.Low, nil},
+		{"critical", all, SignalSeverity{Absent: event.Critical, NewKey: event.Low}, event.Critical, []string{"gone for 100 days", "first login with this key"}},
+		{"out of range", all, SignalSeverity{Absent: 77, NewKey: -7}, event.Critical, []string{"gone for 100 days", "first login with this key"}},
+		{"an unusual hour, up to medium", all, SignalSeverity{NewKey: event.Medium, UnusualHour: event.Medium}, event.Medium,
 			[]string{"first login with this key", "unusual hour (0 of 120 logins)"}},
-		{"an unusual hour, up to critical", all, Raise{NewKey: event.High, UnusualHour: event.Critical}, event.Critical,
+		{"an unusual hour, up to critical", all, SignalSeverity{NewKey: event.High, UnusualHour: event.Critical}, event.Critical,
 			[]string{"unusual hour (0 of 120 logins)", "first login with this key"}},
-		{"an unusual hour alone, whatever it is set to", all, Raise{UnusualHour: event.Critical, Hosting: event.Low}, event.Low,
+		{"an unusual hour alone, whatever it is set to", all, SignalSeverity{UnusualHour: event.Critical, Hosting: event.Low}, event.Low,
 			[]string{"hosting network (c)", "unusual hour (0 of 120 logins)"}},
-		{"networks of all sorts", all, Raise{VPN: event.Low, Proxy: event.High, Hosting: event.Medium}, event.High,
+		{"networks of all sorts", all, SignalSeverity{VPN: event.Low, Proxy: event.High, Hosting: event.Medium}, event.High,
 			[]string{"proxy (b)", "hosting network (c)", "VPN (a)"}},
-		{"keys that nobody owns", all, Raise{UnknownKey: event.Critical}, event.Critical, []string{"nobody is known to own this key"}},
+		{"keys that nobody owns", all, SignalSeverity{UnknownKey: event.Critical}, event.Critical, []string{"nobody is known to own this key"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := household()
@@ -198,7 +198,7 @@ func TestRaise(t *testing.T) {
 	}
 	if diff := cmp.Diff(Judge(everyday(all), household()), func() event.Verdict {
 		s := household()
-		s.Raise = DefaultRaise()
+		s.Raise = DefaultSeverity()
 		return Judge(everyday(all), s)
 	}()); diff != "" {
 		t.Error("no Raise is not the default one:", diff)

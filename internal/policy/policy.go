@@ -69,7 +69,7 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 		a.reasons = append(a.reasons, keyReasons(in, s)...)
 		a.reasons = append(a.reasons, traitReasons(in.Facts, s)...)
 		a.reasons = append(a.reasons, memoryReasons(in, s)...)
-		a.reasons = step(append(a.reasons, oddities(in, s)...))
+		a.reasons = step(append(a.reasons, anomalies(in, s)...))
 		a.reasons = noted(e, a.reasons)
 		a.usual = usual(in, s, a)
 		return applyRule(conclude(a), in, s, trace)

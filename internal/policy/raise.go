@@ -2,64 +2,64 @@ package policy
 
 import "github.com/sshnotify/sshnotify/internal/event"
 
-// Novelty is a sort of thing that is new or odd about a login. The values are
+// Signal is a sort of thing that is new or odd about a login. The values are
 // the keys of the settings.
-type Novelty string
+type Signal string
 
 // What the memory says is new: nobody has seen it before.
 const (
-	FirstLogin    Novelty = "first_login"      // of this user, anywhere; then all else is new too, and not told
-	NewCountry    Novelty = "new_country"      // of this user
-	NewNetwork    Novelty = "new_network"      // of this user
-	NewAddress    Novelty = "new_address"      // of this user
-	NewKey        Novelty = "new_key"          // of this user
-	NewUserOnHost Novelty = "new_user_on_host" // who has logged in elsewhere
-	Absent        Novelty = "absent"           // for absentAfter
+	FirstLogin    Signal = "first_login"      // of this user, anywhere; then all else is new too, and not told
+	NewCountry    Signal = "new_country"      // of this user
+	NewNetwork    Signal = "new_network"      // of this user
+	NewAddress    Signal = "new_address"      // of this user
+	NewKey        Signal = "new_key"          // of this user
+	NewUserOnHost Signal = "new_user_on_host" // who has logged in elsewhere
+	Absent        Signal = "absent"           // for absentAfter
 )
 
 // What is odd in itself.
 const (
-	UnknownKey Novelty = "unknown_key" // nobody owns it
-	ForeignKey Novelty = "foreign_key" // one person's, used by another
-	Tor        Novelty = "tor"
-	VPN        Novelty = "vpn"
-	Proxy      Novelty = "proxy"
-	Hosting    Novelty = "hosting"
+	UnknownKey Signal = "unknown_key" // nobody owns it
+	ForeignKey Signal = "foreign_key" // one person's, used by another
+	Tor        Signal = "tor"
+	VPN        Signal = "vpn"
+	Proxy      Signal = "proxy"
+	Hosting    Signal = "hosting"
 )
 
 // What is odd, and never enough by itself: beside a reason of medium or more it
 // raises the severity by one step, both together too, and to at most the
 // severity that the settings give it.
 const (
-	Travel      Novelty = "travel"       // faster than an airliner
-	UnusualHour Novelty = "unusual_hour" // for this user
+	Travel      Signal = "travel"       // faster than an airliner
+	UnusualHour Signal = "unusual_hour" // for this user
 )
 
-// Novelties lists all of them, as they are shown.
-func Novelties() []Novelty {
-	return []Novelty{
+// Signals lists all of them, as they are shown.
+func Signals() []Signal {
+	return []Signal{
 		FirstLogin, NewCountry, NewNetwork, NewAddress, NewKey, NewUserOnHost, Absent,
 		UnknownKey, ForeignKey, Tor, VPN, Proxy, Hosting, Travel, UnusualHour,
 	}
 }
 
-// Raise says how severe each makes a login. Low: it is told and raises nothing.
-// What is not in it is not told. Nil is DefaultRaise.
-type Raise map[Novelty]event.Severity
+// SignalSeverity says how severe each makes a login. Low: it is told and raises nothing.
+// What is not in it is not told. Nil is DefaultSeverity.
+type SignalSeverity map[Signal]event.Severity
 
-// DefaultRaise is what holds without settings: an address that is new in a
+// DefaultSeverity is what holds without settings: an address that is new in a
 // network that is not is not told.
-func DefaultRaise() Raise {
-	r := Raise{}
-	for _, n := range Novelties() {
-		if weight, told := defaultRaise(n); told {
+func DefaultSeverity() SignalSeverity {
+	r := SignalSeverity{}
+	for _, n := range Signals() {
+		if weight, told := defaultSeverity(n); told {
 			r[n] = weight
 		}
 	}
 	return r
 }
 
-func defaultRaise(n Novelty) (event.Severity, bool) {
+func defaultSeverity(n Signal) (event.Severity, bool) {
 	switch n {
 	case NewCountry, ForeignKey, Tor, Travel, UnusualHour:
 		return event.High, true
@@ -71,16 +71,16 @@ func defaultRaise(n Novelty) (event.Severity, bool) {
 	return event.Low, false
 }
 
-func (r Raise) of(n Novelty) (weight event.Severity, told bool) {
+func (r SignalSeverity) of(n Signal) (weight event.Severity, told bool) {
 	if r == nil {
-		return defaultRaise(n)
+		return defaultSeverity(n)
 	}
 	weight, told = r[n]
 	return min(max(weight, event.Low), event.Critical), told
 }
 
 // told returns the reason, if it is to be told.
-func (r Raise) told(n Novelty, text string) []reason {
+func (r SignalSeverity) told(n Signal, text string) []reason {
 	weight, told := r.of(n)
 	if !told {
 		return nil

@@ -12,7 +12,7 @@ import (
 type reason struct {
 	weight event.Severity // how severe it makes the event
 	text   string         // plain; empty: it needs no words
-	about  Novelty        // empty: none of those
+	about  Signal         // empty: none of those
 	// cap, above Low, is of a reason that raises nothing by itself: beside
 	// others it may raise the event a step, to cap at most.
 	cap    event.Severity
@@ -97,7 +97,7 @@ func traitReasons(f event.Facts, s Settings) []reason {
 	}
 	if f.Name == "" {
 		for _, x := range []struct {
-			about        Novelty
+			about        Signal
 			word, source string
 		}{{VPN, "VPN", t.VPN}, {Proxy, "proxy", t.Proxy}, {Hosting, "hosting network", t.Hosting}} {
 			if x.source != "" {

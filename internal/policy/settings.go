@@ -17,7 +17,7 @@ import (
 // fit for use: it shows and raises what the defaults say, and has no rules.
 type Settings struct {
 	Risk     `toml:"risk"`
-	Raise    Raise                     `toml:"raise"`                                  // nil: DefaultRaise
+	Raise    SignalSeverity            `toml:"raise"`                                  // nil: DefaultSeverity
 	Groups   map[string][]string       `toml:"groups" each:"group" check:"line=128"`   // users by the name of their group; globs as in a rule
 	Networks map[string][]netip.Prefix `toml:"networks,unique=network" each:"network"` // masked, IPv4 as IPv4; no prefix is in two of them, but those of one may lie within those of another
 	Rules    Rules                     `toml:"rule"`
@@ -30,7 +30,7 @@ type Settings struct {
 
 // DefaultSettings are those without a settings file.
 func DefaultSettings() Settings {
-	return Settings{Risk: Risk{YellowAbove: 34, RedAbove: 67}, Raise: DefaultRaise()}
+	return Settings{Risk: Risk{YellowAbove: 34, RedAbove: 67}, Raise: DefaultSeverity()}
 }
 
 // Risk says what a score means, which is 0 to 100: above RedAbove it is high,
@@ -52,12 +52,12 @@ func (r *Risk) Validate(at strictoml.At) {
 	at.Fail(key, "yellow_above (%d) must be less than red_above (%d)", r.YellowAbove, r.RedAbove)
 }
 
-// none is what the settings call a novelty that is not told.
+// none is what the settings call a signal that is not told.
 const none = "none"
 
-// DecodeTOML reads a severity, or none, for each novelty that the settings name;
+// DecodeTOML reads a severity, or none, for each signal that the settings name;
 // the others stay as they are.
-func (r *Raise) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
+func (r *SignalSeverity) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 	if !d.Is(n, strictoml.Table) {
 		return
 	}
@@ -66,10 +66,10 @@ func (r *Raise) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 		words = append(words, s.String())
 	}
 	for _, c := range n.Children {
-		what := Novelty(c.Key)
-		if !slices.Contains(Novelties(), what) {
+		what := Signal(c.Key)
+		if !slices.Contains(Signals(), what) {
 			var known []string
-			for _, n := range Novelties() {
+			for _, n := range Signals() {
 				known = append(known, string(n))
 			}
 			d.Unknown(n, c, known)

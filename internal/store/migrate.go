@@ -21,7 +21,7 @@ const (
 	applicationID = 0x73736e68 // "ssnh"
 	// Version is the newest version, and objects how many tables and triggers it has.
 	Version = 2
-	objects = 9
+	objects = 10
 )
 
 // ErrDamaged means that the file is not, or no longer, a database of

@@ -48,8 +48,8 @@ func (w *Watcher) found(f attack.Finding) error {
 		if w.Each {
 			return w.Put(w.attackEvent(f))
 		}
-		if w.Book != nil {
-			w.Book.add(f)
+		if w.Pending != nil {
+			w.Pending.add(f)
 		}
 	}
 	return nil

@@ -46,7 +46,7 @@ func newPost(t *testing.T) *post {
 	}
 	p.Watcher = &Watcher{
 		Settings: Settings{Host: "db1.example.com", DigestAt: 9 * time.Hour},
-		Parser:   parse.New(parse.Options{Now: func() time.Time { return p.clock }}), Attacks: attacks, Book: &Book{},
+		Parser:   parse.New(parse.Options{Now: func() time.Time { return p.clock }}), Attacks: attacks, Pending: &PendingDigest{},
 		Put: p.put, Log: slog.New(slog.NewTextHandler(&p.said, nil)),
 		Save: func(*Watcher) error { p.saves++; return nil },
 		Now:  func() time.Time { return p.clock },
@@ -305,8 +305,8 @@ func TestEachOrDigest(t *testing.T) {
 			if published != 1 || len(p.events) != len(c.want)+1 {
 				t.Errorf("published %d times, %d events", published, len(p.events))
 			}
-			if len(p.Book.Attacks) != c.book {
-				t.Errorf("the book: %+v", p.Book)
+			if len(p.Pending.Attacks) != c.book {
+				t.Errorf("the book: %+v", p.Pending)
 			}
 		})
 	}

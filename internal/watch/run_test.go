@@ -322,15 +322,15 @@ func TestPublishedIsQueued(t *testing.T) {
 		t.Error(d)
 	}
 	p.failing(errFull)
-	if err := p.found(over(2, "203.0.113.8", 5, attack.Tally{})); !errors.Is(err, errFull) || len(p.Book.Attacks) != 1 {
-		t.Errorf("error %v, %d in the book", err, len(p.Book.Attacks))
+	if err := p.found(over(2, "203.0.113.8", 5, attack.Tally{})); !errors.Is(err, errFull) || len(p.Pending.Attacks) != 1 {
+		t.Errorf("error %v, %d in the book", err, len(p.Pending.Attacks))
 	}
 }
 
 // At the end of a replay every attack that goes on has its end.
 func TestFinish(t *testing.T) {
 	p := newPost(t)
-	p.Each, p.Book = true, nil
+	p.Each, p.Pending = true, nil
 	for i := range 3 {
 		p.takes(failed(night.Add(time.Duration(i)*time.Minute), 5, "root", fmt.Sprintf("203.0.113.%d", i))...)
 	}

@@ -62,8 +62,8 @@ const (
 )
 
 // Load returns what was counted, or a new engine and book; an error is one of o.
-func (s *Store) Load(o attack.Options) (*attack.Engine, *Book, error) {
-	book := state.Read[Book](filepath.Join(s.Dir, bookFile))
+func (s *Store) Load(o attack.Options) (*attack.Engine, *PendingDigest, error) {
+	book := state.Read[PendingDigest](filepath.Join(s.Dir, bookFile))
 	f, err := state.Open(filepath.Join(s.Dir, attacksFile), os.O_RDONLY)
 	if err == nil {
 		defer f.Close()
@@ -87,7 +87,7 @@ func (s *Store) Save(w *Watcher) error {
 	e := w.Attacks
 	// The book first: an attack that ended is then in it, and where a kill comes
 	// between the two, in the engine as well, and is entered once.
-	if err := state.Write(filepath.Join(s.Dir, bookFile), *w.Book); err != nil {
+	if err := state.Write(filepath.Join(s.Dir, bookFile), *w.Pending); err != nil {
 		return err
 	}
 	t, err := renameio.NewPendingFile(filepath.Join(s.Dir, attacksFile), renameio.WithPermissions(0o600), renameio.WithTempDir(s.Dir))

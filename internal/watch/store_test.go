@@ -34,7 +34,7 @@ func TestStore(t *testing.T) {
 		engine.Take(parse.Result{Outcome: parse.Failure, Time: at, IP: netip.MustParseAddr("203.0.113.7"), User: "root", Service: "sshd", Count: 1})
 	}
 	book.Due = at
-	w := &Watcher{Attacks: engine, Book: book}
+	w := &Watcher{Attacks: engine, Pending: book}
 	if err := s.Save(w); err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +82,10 @@ func TestStoreKeepsTheBookFirst(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, attacksFile, "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Save(&Watcher{Attacks: engine, Book: book}); err == nil {
+	if err := s.Save(&Watcher{Attacks: engine, Pending: book}); err == nil {
 		t.Error("the engine was not kept, and that is no error")
 	}
-	if b := state.Read[Book](filepath.Join(dir, bookFile)); b.More != 7 {
+	if b := state.Read[PendingDigest](filepath.Join(dir, bookFile)); b.More != 7 {
 		t.Errorf("the book: %+v", b)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {

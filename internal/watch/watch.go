@@ -59,7 +59,7 @@ type Watcher struct {
 	Attacks  *attack.Engine
 	Patterns *pattern.Engine // nil: none
 	Runner   *pattern.Runner // nil: nothing is run
-	Book     *Book           // of the digest; nil: there is none
+	Pending  *PendingDigest  // of the digest; nil: there is none
 	// Put keeps an event for good. The lines that it came of are not read again
 	// once it returns.
 	Put func(event.Event) error

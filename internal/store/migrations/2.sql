@@ -28,3 +28,10 @@ CREATE INDEX delivered_at ON delivered(at);
 -- state holds small JSON documents: the pace and pauses of a destination, the
 -- quota of a provider, what was reported about a spool.
 CREATE TABLE state(kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(kind, name)) WITHOUT ROWID;
+
+-- answer holds what providers said of addresses, for a while. stored is in
+-- milliseconds since 1970.
+CREATE TABLE answer(
+	provider TEXT NOT NULL, key TEXT NOT NULL, stored INTEGER NOT NULL, value TEXT NOT NULL,
+	PRIMARY KEY(provider, key)) WITHOUT ROWID;
+CREATE INDEX answer_stored ON answer(provider, stored);

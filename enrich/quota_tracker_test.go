@@ -7,18 +7,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
-func newLedger(path string, k *clock) *ledger {
-	return &ledger{path: path, owner: "me", limits: Limits{PerMinute: 10, PerMonth: 5000}, now: k.now}
+// newTracker returns a tracker on a database in dir; empty: in memory.
+func newTracker(t testing.TB, dir string, k *clock) *quotaTracker {
+	return &quotaTracker{db: testStore(t, dir), name: "p", owner: "me", limits: Limits{PerMinute: 10, PerMonth: 5000}, now: k.now}
 }
 
-func tell(l *ledger, part string, e effect, status int, problem string, wait time.Duration) time.Time {
+func tell(l *quotaTracker, part string, e effect, status int, problem string, wait time.Duration) time.Time {
 	return l.tell(part, &ProviderError{Status: status, Problem: problem, effect: e}, wait)
 }
 
 // asks says how many of n requests, one after the other, may be made.
-func asks(l *ledger, n int) (granted int) {
+func asks(l *quotaTracker, n int) (granted int) {
 	for range n {
 		if l.ask(partAssess)[partAssess] == nil {
 			granted++
@@ -27,9 +30,9 @@ func asks(l *ledger, n int) (granted int) {
 	return granted
 }
 
-func TestLedgerMinute(t *testing.T) {
+func TestQuotaMinute(t *testing.T) {
 	k := &clock{noon}
-	l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	l := newTracker(t, t.TempDir(), k)
 	if got := asks(l, 20); got != 10 {
 		t.Fatalf("%d requests in a minute", got)
 	}
@@ -44,9 +47,9 @@ func TestLedgerMinute(t *testing.T) {
 	}
 }
 
-func TestLedgerMinuteSlides(t *testing.T) {
+func TestQuotaMinuteSlides(t *testing.T) {
 	k := &clock{noon}
-	l := newLedger("", k)
+	l := newTracker(t, "", k)
 	var made []time.Time
 	for range 600 {
 		if asks(l, 1) == 1 {
@@ -64,8 +67,8 @@ func TestLedgerMinuteSlides(t *testing.T) {
 	}
 }
 
-func TestLedgerServesTheMostImportantFirst(t *testing.T) {
-	l := newLedger("", &clock{noon})
+func TestQuotaServesTheMostImportantFirst(t *testing.T) {
+	l := newTracker(t, "", &clock{noon})
 	asks(l, 9)
 	refused := l.ask(partAssess, partGeo)
 	if refused[partAssess] != nil || refused[partGeo] == nil {
@@ -73,9 +76,9 @@ func TestLedgerServesTheMostImportantFirst(t *testing.T) {
 	}
 }
 
-func TestLedgerMonth(t *testing.T) {
+func TestQuotaMonth(t *testing.T) {
 	k := &clock{noon}
-	l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	l := newTracker(t, t.TempDir(), k)
 	l.limits.PerMonth = 25
 	for range 10 {
 		asks(l, 10)
@@ -92,7 +95,7 @@ func TestLedgerMonth(t *testing.T) {
 	}
 }
 
-func TestLedgerRemembersTooManyRequests(t *testing.T) {
+func TestQuotaRemembersTooManyRequests(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		wait, want time.Duration
@@ -103,11 +106,11 @@ func TestLedgerRemembersTooManyRequests(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			k := &clock{noon}
-			path := filepath.Join(t.TempDir(), "p.json")
-			if until := tell(newLedger(path, k), partGeo, effectQuota, 429, "", tc.wait); !until.Equal(noon.Add(tc.want)) {
+			dir := t.TempDir()
+			if until := tell(newTracker(t, dir, k), partGeo, effectQuota, 429, "", tc.wait); !until.Equal(noon.Add(tc.want)) {
 				t.Errorf("until %v", until)
 			}
-			l := newLedger(path, k) // another process
+			l := newTracker(t, dir, k) // another process
 			k.t = noon.Add(tc.want - 1)
 			if asks(l, 1) != 0 {
 				t.Error("asked too early")
@@ -120,10 +123,10 @@ func TestLedgerRemembersTooManyRequests(t *testing.T) {
 	}
 }
 
-func TestLedgerRefusedKey(t *testing.T) {
+func TestQuotaRefusedKey(t *testing.T) {
 	k := &clock{noon}
-	path := filepath.Join(t.TempDir(), "p.json")
-	l := newLedger(path, k)
+	dir := t.TempDir()
+	l := newTracker(t, dir, k)
 	tell(l, partASN, effectRefused, 403, "", 0)
 	if r := l.ask(partAssess, partASN); r[partAssess] != nil || r[partASN] == nil || r[partASN].Status != 403 {
 		t.Errorf("what the plan does not include stops more than that, or nothing: %v", r)
@@ -132,12 +135,12 @@ func TestLedgerRefusedKey(t *testing.T) {
 	if r := l.ask(partAssess); r[partAssess] == nil || r[partAssess].Status != 401 {
 		t.Errorf("a wrong key: %v", r)
 	}
-	other := newLedger(path, k)
+	other := newTracker(t, dir, k)
 	other.owner = "another key"
 	if asks(other, 1) != 1 {
 		t.Error("another key is not tried")
 	}
-	l = newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+	l = newTracker(t, t.TempDir(), k)
 	tell(l, "", effectRefused, 401, "", 0)
 	k.t = noon.Add(refusedFor)
 	if asks(l, 1) != 1 {
@@ -145,10 +148,10 @@ func TestLedgerRefusedKey(t *testing.T) {
 	}
 }
 
-func TestLedgerBreaker(t *testing.T) {
+func TestQuotaBreaker(t *testing.T) {
 	k := &clock{noon}
-	path := filepath.Join(t.TempDir(), "p.json")
-	l := newLedger(path, k)
+	dir := t.TempDir()
+	l := newTracker(t, dir, k)
 	l.limits.PerMinute = 0
 	fail := func() { tell(l, partAssess, effectDown, 500, problemDown, 0) }
 	fail()
@@ -160,7 +163,7 @@ func TestLedgerBreaker(t *testing.T) {
 		want *= time.Second
 		fail()
 		fail() // one that was on its way counts for nothing
-		why := newLedger(path, k).ask(partAssess)[partAssess]
+		why := newTracker(t, dir, k).ask(partAssess)[partAssess]
 		if why == nil || why.Problem != problemDown || !why.Until.Equal(k.t.Add(want)) {
 			t.Fatalf("round %d: %v, want until %v", i, why, k.t.Add(want))
 		}
@@ -177,9 +180,9 @@ func TestLedgerBreaker(t *testing.T) {
 	}
 }
 
-func TestLedgerServiceSaysWhenItIsBack(t *testing.T) {
+func TestQuotaServiceSaysWhenItIsBack(t *testing.T) {
 	k := &clock{noon}
-	l := newLedger("", k)
+	l := newTracker(t, "", k)
 	tell(l, partAssess, effectDown, 503, problemDown, 90*time.Second)
 	if asks(l, 1) != 0 {
 		t.Error("asked at once")
@@ -192,17 +195,17 @@ func TestLedgerServiceSaysWhenItIsBack(t *testing.T) {
 
 // The clock jumps back a year; nothing may then last longer than it was meant
 // to.
-func TestLedgerClockJumpsBack(t *testing.T) {
+func TestQuotaClockJumpsBack(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		do   func(*ledger)
+		do   func(*quotaTracker)
 		span time.Duration
 	}{
-		{"a minute's requests", func(l *ledger) { asks(l, 10) }, time.Minute},
-		{"a month's requests", func(l *ledger) { l.limits.PerMonth = 5; asks(l, 5) }, monthSpan},
-		{"a quota", func(l *ledger) { tell(l, partAssess, effectQuota, 429, "", time.Hour) }, time.Hour},
-		{"a refused key", func(l *ledger) { tell(l, "", effectRefused, 401, "", 0) }, refusedFor},
-		{"an open breaker", func(l *ledger) {
+		{"a minute's requests", func(l *quotaTracker) { asks(l, 10) }, time.Minute},
+		{"a month's requests", func(l *quotaTracker) { l.limits.PerMonth = 5; asks(l, 5) }, monthSpan},
+		{"a quota", func(l *quotaTracker) { tell(l, partAssess, effectQuota, 429, "", time.Hour) }, time.Hour},
+		{"a refused key", func(l *quotaTracker) { tell(l, "", effectRefused, 401, "", 0) }, refusedFor},
+		{"an open breaker", func(l *quotaTracker) {
 			for range 3 {
 				tell(l, partAssess, effectDown, 0, problemDown, 0)
 			}
@@ -210,7 +213,7 @@ func TestLedgerClockJumpsBack(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			k := &clock{noon}
-			l := newLedger(filepath.Join(t.TempDir(), "p.json"), k)
+			l := newTracker(t, t.TempDir(), k)
 			tc.do(l)
 			jumped := noon.AddDate(-1, 0, 0)
 			k.t = jumped
@@ -229,13 +232,13 @@ func TestLedgerClockJumpsBack(t *testing.T) {
 	}
 }
 
-func TestLedgerWithoutADisk(t *testing.T) {
+func TestQuotaWithoutADisk(t *testing.T) {
 	k := &clock{noon}
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l := newLedger(filepath.Join(dir, "p.json"), k)
+	l := newTracker(t, dir, k)
 	if got := asks(l, 20); got != 10 {
 		t.Errorf("%d requests in a minute", got)
 	}
@@ -246,14 +249,17 @@ func TestLedgerWithoutADisk(t *testing.T) {
 	}
 }
 
-func TestLedgerTornFile(t *testing.T) {
+func TestQuotaTornDocument(t *testing.T) {
 	k := &clock{noon}
-	path := filepath.Join(t.TempDir(), "p.json")
+	dir := t.TempDir()
 	for _, torn := range []string{"", "{", `{"owner":7}`, strings.Repeat("\x00", 100), `{"owner":"me","refused":null,"minute":null}`} {
-		if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
+		l := newTracker(t, dir, k)
+		if err := l.db.Write(t.Context(), store.WriteLimit, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT OR REPLACE INTO state(kind, name, value) VALUES (?, 'p', ?)`, quotaKind, torn)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
-		l := newLedger(path, k)
 		if asks(l, 1) != 1 {
 			t.Errorf("%q stops everything", torn)
 		}
@@ -265,16 +271,16 @@ func TestLedgerTornFile(t *testing.T) {
 }
 
 // A good answer is no news, and must not cost a write.
-func TestLedgerGoodAnswersWriteNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "p.json")
-	l := newLedger(path, &clock{noon})
+func TestQuotaGoodAnswersWriteNothing(t *testing.T) {
+	dir := t.TempDir()
+	l := newTracker(t, dir, &clock{noon})
 	tell(l, partAssess, effectUp, 200, "", 0)
-	if _, err := os.Stat(path); err == nil {
-		t.Error("a file was written")
+	if n := number(t, l.db, `SELECT count(*) FROM state`); n != 0 {
+		t.Errorf("%d documents were written", n)
 	}
 }
 
-func FuzzLedgerFile(f *testing.F) {
+func FuzzQuotaDocument(f *testing.F) {
 	f.Add([]byte(`{"owner":"me","minute":["2026-11-21T12:00:00Z"],"days":[{"f":1,"l":9223372036854775807,"n":9223372036854775807},{"f":-9223372036854775808,"l":0,"n":5}],"months":[{"f":1795262400,"l":1795262400,"n":-5}],"quota":{"until":"9999-12-31T23:59:59Z","for":-1},"refused":{"":{"status":401}},"fails":9223372036854775807}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var a account
@@ -282,7 +288,7 @@ func FuzzLedgerFile(f *testing.F) {
 			return
 		}
 		a.forget(noon)
-		l := &ledger{limits: Limits{PerMinute: 10, PerDay: 100, PerWeek: 50, PerMonth: 5000}}
+		l := &quotaTracker{limits: Limits{PerMinute: 10, PerDay: 100, PerWeek: 50, PerMonth: 5000}}
 		for _, part := range []string{partAssess, partGeo} {
 			l.refuse(&a, noon, part)
 		}

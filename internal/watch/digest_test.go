@@ -32,7 +32,7 @@ func over(n int, ip string, attempts int, names attack.Tally) attack.Finding {
 }
 
 func TestBookAddsUpAnAttacker(t *testing.T) {
-	var b Book
+	var b PendingDigest
 	b.add(over(2, "203.0.113.7", 10, tallied("root", 9, "admin", 1)))
 	b.add(over(2, "203.0.113.7", 10, tallied("root", 9, "admin", 1))) // after a kill
 	b.add(over(0, "203.0.113.7", 30, tallied("oracle", 25, "admin", 5)))
@@ -75,12 +75,12 @@ func TestBookIsBounded(t *testing.T) {
 	p := newPost(t)
 	ip := netip.MustParseAddr("198.51.100.0")
 	for i := range maxBook + 100 {
-		p.Book.add(over(0, ip.String(), 5+i%2, tallied("root", 5)))
+		p.Pending.add(over(0, ip.String(), 5+i%2, tallied("root", 5)))
 		ip = ip.Next()
 	}
-	p.Book.add(over(3, "198.51.100.0", 1000, tallied("root", 1000))) // known already
-	if len(p.Book.Attacks) != maxBook {
-		t.Errorf("%d lines", len(p.Book.Attacks))
+	p.Pending.add(over(3, "198.51.100.0", 1000, tallied("root", 1000))) // known already
+	if len(p.Pending.Attacks) != maxBook {
+		t.Errorf("%d lines", len(p.Pending.Attacks))
 	}
 	e := p.digestEvent(night)
 	if want := fmt.Sprintf("%d attacks, %d attempts", maxBook+101, (maxBook+100)*11/2+1000); titleOf(e) != want {
@@ -113,10 +113,10 @@ func TestDigestLines(t *testing.T) {
 		}
 		return "EXAMPLE", "IE", 64500
 	}
-	p.Book.add(over(0, "203.0.113.7", 9, tallied("root", 5, "a", 1, "b", 1, "c", 1, "d", 1)))
-	p.Book.add(over(0, "198.51.100.9", 8, attack.Tally{}))
-	p.Book.add(over(0, "2001:db8::1", 7, tallied("root", 7)))
-	p.Book.add(attack.Finding{By: attack.ByUser, Attack: "u", User: "alice", IP: netip.MustParseAddr("203.0.113.7"), Attempts: 6, First: night, Last: night})
+	p.Pending.add(over(0, "203.0.113.7", 9, tallied("root", 5, "a", 1, "b", 1, "c", 1, "d", 1)))
+	p.Pending.add(over(0, "198.51.100.9", 8, attack.Tally{}))
+	p.Pending.add(over(0, "2001:db8::1", 7, tallied("root", 7)))
+	p.Pending.add(attack.Finding{By: attack.ByUser, Attack: "u", User: "alice", IP: netip.MustParseAddr("203.0.113.7"), Attempts: 6, First: night, Last: night})
 	row := func(who string, n int, reason string) event.Row {
 		return event.Row{User: who, Host: "db1.example.com", Kind: event.KindAttempt, Count: n, Severity: event.Low, Reason: reason}
 	}
@@ -132,7 +132,7 @@ func TestDigestLines(t *testing.T) {
 		t.Error(d)
 	}
 	one := newPost(t)
-	one.Book.add(over(0, "203.0.113.7", 1, attack.Tally{}))
+	one.Pending.add(over(0, "203.0.113.7", 1, attack.Tally{}))
 	if got := titleOf(one.digestEvent(night)); got != "1 attack, 1 attempt" {
 		t.Errorf("%q", got)
 	}
@@ -146,7 +146,7 @@ func TestDigestFitsAnEvent(t *testing.T) {
 	p.Place = func(Addr) (string, string, uint32) { return strings.Repeat(`\`, 50), "IE", 0 }
 	name := strings.Repeat(`"`, 64)
 	for i := range 100 {
-		p.Book.add(attack.Finding{By: attack.ByUser, Attack: fmt.Sprint(i), User: fmt.Sprint(i, name), Attempts: 5, Names: tallied(strings.Repeat("\U0001f600", 16), 1, strings.Repeat("\U0001f601", 16), 1, "\U0001f602", 2, name, 1), First: night, Last: night})
+		p.Pending.add(attack.Finding{By: attack.ByUser, Attack: fmt.Sprint(i), User: fmt.Sprint(i, name), Attempts: 5, Names: tallied(strings.Repeat("\U0001f600", 16), 1, strings.Repeat("\U0001f601", 16), 1, "\U0001f602", 2, name, 1), First: night, Last: night})
 	}
 	e := p.digestEvent(night)
 	if err := p.put(e); err != nil {
@@ -162,10 +162,10 @@ func TestDigestFitsAnEvent(t *testing.T) {
 }
 
 // restarted is a post that has what another one kept.
-func restarted(t *testing.T, b Book) *post {
+func restarted(t *testing.T, b PendingDigest) *post {
 	p := newPost(t)
 	b.Attacks = append([]Line(nil), b.Attacks...)
-	p.Book = &b
+	p.Pending = &b
 	return p
 }
 
@@ -179,18 +179,18 @@ func TestDigestIsMadeOnce(t *testing.T) {
 		}
 	}
 	tick(p, night)
-	p.Book.add(over(0, "203.0.113.7", 9, attack.Tally{}))
+	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
 	tick(p, night.Add(6*time.Hour+49*time.Minute)) // 08:59
 	if len(p.events) > 0 {
 		t.Fatalf("told before it is time: %q", p.titles())
 	}
-	kept := *p.Book
+	kept := *p.Pending
 	tick(p, night.Add(6*time.Hour+50*time.Minute)) // 09:00
-	if len(p.events) != 1 || p.saves != 1 || len(p.Book.Attacks) != 0 {
-		t.Fatalf("%d digests, %d saves, %+v", len(p.events), p.saves, p.Book)
+	if len(p.events) != 1 || p.saves != 1 || len(p.Pending.Attacks) != 0 {
+		t.Fatalf("%d digests, %d saves, %+v", len(p.events), p.saves, p.Pending)
 	}
-	if want := night.Add(30*time.Hour + 50*time.Minute); !p.Book.Due.Equal(want) {
-		t.Errorf("the next one is due at %s", p.Book.Due)
+	if want := night.Add(30*time.Hour + 50*time.Minute); !p.Pending.Due.Equal(want) {
+		t.Errorf("the next one is due at %s", p.Pending.Due)
 	}
 	tick(p, night.Add(7*time.Hour))
 	// A kill after it was queued and before that was kept.
@@ -205,7 +205,7 @@ func TestDigestIsMadeOnce(t *testing.T) {
 		t.Errorf("told of nothing: %q", p.titles())
 	}
 	// The next day's is another.
-	p.Book.add(over(31, "203.0.113.7", 9, attack.Tally{}))
+	p.Pending.add(over(31, "203.0.113.7", 9, attack.Tally{}))
 	tick(p, night.Add(55*time.Hour))
 	if len(p.events) != 2 || p.events[1].ID == p.events[0].ID {
 		t.Errorf("%+v", p.events)
@@ -253,7 +253,7 @@ func TestDigestTellsAttacksThatGoOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, l := range p.Book.Attacks {
+	for _, l := range p.Pending.Attacks {
 		if l.Who == "203.0.113.7" {
 			told += l.Attempts
 		}
@@ -267,11 +267,11 @@ func TestDigestTellsAttacksThatGoOn(t *testing.T) {
 // is said, and ends nobody.
 func TestDigestThatFails(t *testing.T) {
 	p := newPost(t)
-	p.Book.Due = night
-	p.Book.add(over(0, "203.0.113.7", 9, attack.Tally{}))
+	p.Pending.Due = night
+	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
 	p.failing(errFull)
-	if err := p.Tick(night); err == nil || len(p.Book.Attacks) != 1 {
-		t.Errorf("error %v, %+v", err, p.Book)
+	if err := p.Tick(night); err == nil || len(p.Pending.Attacks) != 1 {
+		t.Errorf("error %v, %+v", err, p.Pending)
 	}
 	p.failing(nil)
 	p.Save = func(*Watcher) error { return errFull }
@@ -284,8 +284,8 @@ func TestDigestThatFails(t *testing.T) {
 func TestDigestOfOtherSettings(t *testing.T) {
 	p := newPost(t)
 	p.Each = true
-	p.Book.Due = night
-	p.Book.add(over(0, "203.0.113.7", 9, attack.Tally{}))
+	p.Pending.Due = night
+	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
 	if err := p.Tick(night); err != nil || len(p.events) != 1 {
 		t.Errorf("error %v, %d events", err, len(p.events))
 	}
@@ -337,9 +337,9 @@ func TestDigestAfterTheClockWasSetBack(t *testing.T) {
 		"by no more than a DST day": {night.Add(25 * time.Hour), night.Add(25 * time.Hour)},
 	} {
 		p := newPost(t)
-		p.Book.Due = c.due
-		if err := p.Tick(night); err != nil || !p.Book.Due.Equal(c.want) {
-			t.Errorf("%s: due at %s, want %s, error %v", name, p.Book.Due, c.want, err)
+		p.Pending.Due = c.due
+		if err := p.Tick(night); err != nil || !p.Pending.Due.Equal(c.want) {
+			t.Errorf("%s: due at %s, want %s, error %v", name, p.Pending.Due, c.want, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 // The circuit breaker: a service that fails is left alone for a while, so that
@@ -31,12 +33,16 @@ const (
 	maxQuotaWait = time.Hour
 )
 
-// ledger counts the requests to one provider and remembers when the next may
-// be made, on disk, over processes. Where the disk can't be written, it counts
-// for this process alone.
-type ledger struct {
-	path   string // empty: no disk
-	owner  string // tells settings apart: another key starts anew
+// quotaKind is the kind of the trackers' documents in the database.
+const quotaKind = "provider"
+
+// quotaTracker counts the requests to one provider and remembers when the next
+// may be made, in the worker's database, over processes. Where that can't be
+// written, it counts for this process alone.
+type quotaTracker struct {
+	db     *store.DB // nil: none
+	name   string    // of the provider
+	owner  string    // tells settings apart: another key starts anew
 	limits Limits
 	now    func() time.Time
 
@@ -44,7 +50,7 @@ type ledger struct {
 	memory account // while the disk fails
 }
 
-// account is the ledger's document.
+// account is the tracker's document.
 type account struct {
 	Owner   string             `json:"owner"`
 	Minute  []time.Time        `json:"minute,omitempty"` // requests of the last minute, oldest first
@@ -69,7 +75,7 @@ type refusal struct {
 
 // ask takes a request out of the quota for each of parts, the most important
 // first, and gives the reason for each that may not be made now.
-func (l *ledger) ask(parts ...string) map[string]*ProviderError {
+func (l *quotaTracker) ask(parts ...string) map[string]*ProviderError {
 	refused := make(map[string]*ProviderError)
 	if len(parts) == 0 {
 		return refused
@@ -95,7 +101,7 @@ func (l *ledger) ask(parts ...string) map[string]*ProviderError {
 }
 
 // refuse says why a request may not be made now; nil if it may.
-func (l *ledger) refuse(a *account, now time.Time, part string) *ProviderError {
+func (l *quotaTracker) refuse(a *account, now time.Time, part string) *ProviderError {
 	no := func(wait time.Duration, e ProviderError) *ProviderError {
 		e.Part, e.Until = part, now.Add(wait)
 		return &e
@@ -159,7 +165,7 @@ func (a *account) forget(now time.Time) (putBack bool) {
 // tell remembers how a request for part ended; a nil error is a good answer.
 // wait is what the service asked for, 0 if nothing. It gives back until when
 // nothing is asked now, zero if nothing stands in the way.
-func (l *ledger) tell(part string, e *ProviderError, wait time.Duration) (until time.Time) {
+func (l *quotaTracker) tell(part string, e *ProviderError, wait time.Duration) (until time.Time) {
 	if e == nil {
 		e = &ProviderError{effect: effectUp}
 	}
@@ -223,17 +229,17 @@ func (a *account) fail(now time.Time, problem string, wait time.Duration) {
 
 // isWell reports whether no failures are noted, so that a good answer is no
 // news and nothing need be written.
-func (l *ledger) isWell() bool {
+func (l *quotaTracker) isWell() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.memory.Fails == 0 && (l.path == "" || state.Read[account](l.path).Fails == 0)
+	return l.memory.Fails == 0 && l.stored().Fails == 0
 }
 
 var errUnchanged = errors.New("unchanged")
 
 // change lets f change the account; false from it means that nothing has. f may
 // be called twice.
-func (l *ledger) change(f func(*account, time.Time) bool) {
+func (l *quotaTracker) change(f func(*account, time.Time) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	mine := func(a *account) {
@@ -241,8 +247,8 @@ func (l *ledger) change(f func(*account, time.Time) bool) {
 			*a = account{Owner: l.owner}
 		}
 	}
-	if l.path != "" {
-		err := state.Update(l.path, func(a *account) error {
+	if l.db != nil {
+		err := store.Update(context.Background(), l.db, quotaKind, l.name, func(a *account) error {
 			mine(a)
 			if !f(a, l.now()) {
 				return errUnchanged
@@ -253,9 +259,22 @@ func (l *ledger) change(f func(*account, time.Time) bool) {
 			return
 		}
 		if l.memory.Owner == "" {
-			l.memory = state.Read[account](l.path)
+			l.memory = l.stored()
 		}
 	}
 	mine(&l.memory)
 	f(&l.memory, l.now())
+}
+
+// stored returns what the database has; the zero account where it has nothing, or
+// can't be read.
+func (l *quotaTracker) stored() account {
+	if l.db == nil {
+		return account{}
+	}
+	a, err := store.Load[account](context.Background(), l.db, quotaKind, l.name)
+	if err != nil {
+		return account{}
+	}
+	return a
 }

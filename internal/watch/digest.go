@@ -18,9 +18,9 @@ const (
 	lineNames   = 20 // names that are kept of a line
 )
 
-// Book has the attacks that the next daily digest tells. Its fields are its
+// PendingDigest has the attacks that the next daily digest tells. Its fields are its
 // stored form.
-type Book struct {
+type PendingDigest struct {
 	V       int       `json:"v"`
 	Due     time.Time `json:"due"` // when the digest is to be made
 	Attacks []Line    `json:"attacks,omitempty"`
@@ -48,7 +48,7 @@ type Line struct {
 const against = "against "
 
 // add notes what of an attack no digest has told.
-func (b *Book) add(f attack.Finding) {
+func (b *PendingDigest) add(f attack.Finding) {
 	if f.Attempts -= b.Told[f.Attack]; f.Attempts <= 0 {
 		return
 	}
@@ -111,7 +111,7 @@ func merge(a, b attack.Tally) attack.Tally {
 
 // digest queues the day's attacks when it is time.
 func (w *Watcher) digest(now time.Time) error {
-	b := w.Book
+	b := w.Pending
 	if b == nil || w.Each && len(b.Attacks) == 0 { // the settings may have been others when they were noted
 		return nil
 	}
@@ -135,7 +135,7 @@ func (w *Watcher) digest(now time.Time) error {
 			return err
 		}
 	}
-	*b = Book{V: 1, Due: w.nextDue(now), Told: told}
+	*b = PendingDigest{V: 1, Due: w.nextDue(now), Told: told}
 	if err := w.save(); err != nil {
 		w.Log.Error("what is counted can't be kept", "error", err)
 	}
@@ -160,7 +160,7 @@ func (w *Watcher) nextDue(now time.Time) time.Time {
 // digestEvent returns the digest, of as many lines as an event has room for:
 // names of four bytes a character may be long.
 func (w *Watcher) digestEvent(now time.Time) event.Event {
-	lines := slices.Clone(w.Book.Attacks)
+	lines := slices.Clone(w.Pending.Attacks)
 	slices.SortStableFunc(lines, func(x, y Line) int { return cmp.Compare(y.Attempts, x.Attempts) })
 	e := w.digestOf(lines, digestLines, now)
 	for n := digestLines / 2; n > 0; n /= 2 {
@@ -175,7 +175,7 @@ func (w *Watcher) digestEvent(now time.Time) event.Event {
 // digestOf returns a digest with a row for each of the first so many, and one
 // that adds up the others.
 func (w *Watcher) digestOf(lines []Line, most int, now time.Time) event.Event {
-	b := w.Book
+	b := w.Pending
 	d := &event.Digest{Of: event.KindAttempt, First: lines[0].First, Last: lines[0].Last, Attacks: b.More}
 	rest := b.MoreAttempts
 	for i, l := range lines {
