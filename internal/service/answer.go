@@ -40,6 +40,7 @@ type Answer struct {
 	// RedirectHost is where a redirect leads to; empty: it is none, or says not.
 	RedirectHost string
 
+	body    string   // without space around it
 	secrets []string // must not come back in a text
 	blank   []string // texts that stand for nothing
 }
@@ -48,7 +49,7 @@ type Answer struct {
 func (s *Service) Read(r *Request, resp *outbound.Response, now time.Time) *Answer {
 	a := &Answer{
 		Status: resp.Status, Wait: min(resp.RetryAfter, MaxWait), secrets: secretsOf(s.Key), blank: s.Description.Blank,
-		Fault: faultOf(resp),
+		Fault: faultOf(resp), body: string(bytes.TrimSpace(resp.Body)),
 	}
 	if a.Fault == nil {
 		a.Root = gjson.ParseBytes(resp.Body)
@@ -131,20 +132,20 @@ func (r *Reply) matches(a *Answer) bool {
 	if len(r.Status) > 0 && !slices.Contains(r.Status, a.Status) {
 		return false
 	}
-	if r.Path == "" {
-		return true
+	text := a.body
+	if r.Path != "" {
+		f := a.Root.Get(r.Path)
+		if !f.Exists() || f.Type == gjson.Null && !r.hasText() {
+			return false
+		}
+		text = f.String()
 	}
-	f := a.Root.Get(r.Path)
-	if !f.Exists() {
-		return false
-	}
-	if len(r.Is)+len(r.Contains) == 0 {
-		return f.Type != gjson.Null
-	}
-	text := f.String()
-	return slices.ContainsFunc(r.Is, func(s string) bool { return strings.EqualFold(s, text) }) ||
+	return !r.hasText() || slices.ContainsFunc(r.Is, func(s string) bool { return strings.EqualFold(s, text) }) ||
 		slices.ContainsFunc(r.Contains, func(s string) bool { return strings.Contains(strings.ToLower(text), strings.ToLower(s)) })
 }
+
+// hasText reports whether it takes certain texts alone.
+func (r *Reply) hasText() bool { return len(r.Is)+len(r.Contains) > 0 }
 
 // unexpected says why an answer is not one of this service; nil if it is.
 func (a *Answer) unexpected(r *Request) error {

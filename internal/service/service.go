@@ -90,7 +90,7 @@ type ErrorPaths struct {
 type Reply struct {
 	Status   []int         `toml:"status" check:"min=200,max=599"`
 	Path     string        `toml:"path"` // leads to something
-	Is       []string      `toml:"is"`   // that is one of these
+	Is       []string      `toml:"is"`   // that is one of these; without a path, the body is
 	Contains []string      `toml:"contains"`
 	Means    Means         `toml:"means"`
 	Score    int           `toml:"score" check:"min=0,max=100"`
@@ -113,7 +113,7 @@ type WaitIn struct {
 const (
 	Object = "object" // of JSON; the default
 	List   = "list"   // of JSON objects, or null
-	Any    = "any"    // the status alone counts
+	Any    = "any"    // whatever it is: the status counts, and texts in it
 )
 
 // Request is one request, with placeholders in braces.
@@ -242,8 +242,8 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 		r, key := &list[i], fmt.Sprintf("%s.%d", key, i)
 		if r.Path != "" {
 			CheckPath(c.at, key+".path", r.Path)
-		} else if len(r.Is)+len(r.Contains) > 0 {
-			c.at.Fail(key, "is and contains need a path")
+		} else if r.hasText() && !any {
+			c.at.Fail(key, "is and contains need a path, or a request with answer = \"any\"")
 		}
 		if slices.Contains(r.Contains, "") {
 			c.at.Fail(key+".contains", "every text contains an empty one")
@@ -258,7 +258,7 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 				words = append(words, string(m))
 			}
 			c.at.Fail(key+".means", "must be %s", strictoml.OneOf(words))
-		case r.Path == "" && len(r.Status) == 0:
+		case r.Path == "" && len(r.Status) == 0 && !r.hasText():
 			c.at.Fail(key, "neither a status nor a path: every answer would be one")
 		case r.Path == "" && slices.Contains(trusted, r.Means) && !any:
 			c.at.Fail(key, "only a path shows that it is the service that says so")

@@ -149,6 +149,59 @@ func TestExampleThatDoesNotHold(t *testing.T) {
 	}
 }
 
+// Some services answer in words, not JSON, and with 200 whatever happened.
+func TestBodyText(t *testing.T) {
+	const description = `
+form = 1
+title = "Words"
+url = "https://words.example.com"
+key = "none"
+
+[[request]]
+name = "publish"
+method = "POST"
+path = "/{topic}"
+text = "{text}"
+answer = "any"
+
+[[request.reply]]
+status = [200]
+is = ["ok"]
+means = "answer"
+
+[[request.reply]]
+contains = ["too many", "slow down"]
+means = "quota"
+wait = "1m"
+
+[[request.reply]]
+status = [200]
+means = "refused"
+`
+	f, err := parse([]byte(description))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Service{Description: &f.Description}
+	for _, tc := range []struct {
+		status int
+		body   string
+		want   Means
+		wait   time.Duration
+	}{
+		{200, "OK\n", Good, 0}, {200, "not ok", Refused, 0}, {200, "", Refused, 0}, {200, "Please slow DOWN.", Quota, time.Minute},
+		{503, "ok", Down, 0}, {403, "too many logins", Quota, time.Minute},
+	} {
+		r := &outbound.Response{Status: tc.status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(tc.body)}
+		if a := s.Read(&f.Requests[0], r, time.Now()); a.Means != tc.want || a.Wait != tc.wait {
+			t.Errorf("%d %q means %q, wait %v; want %q, %v", tc.status, tc.body, a.Means, a.Wait, tc.want, tc.wait)
+		}
+	}
+	if _, err := parse([]byte(strings.Replace(description, `answer = "any"`, `expect = ["id"]`, 1))); err == nil || !strings.Contains(err.Error(), "is and contains need a path") {
+		t.Errorf("a text without a path, of JSON: %v", err)
+	}
+}
+
 func TestWaits(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	for _, tc := range []struct {
