@@ -54,17 +54,17 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
-			"Debian 12, all doors", "debian12", nil, all, nil,
+			"Debian 12, all services", "debian12", nil, all, nil,
 			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
 			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
-			"Ubuntu 24.04, all doors", "ubuntu2404", nil, all, nil,
+			"Ubuntu 24.04, all services", "ubuntu2404", nil, all, nil,
 			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
 			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
 		},
 		{
-			"Fedora 42, SELinux on, three doors", "fedora42", map[string]string{"/sys/fs/selinux/enforce": "1"}, []string{"sshd", "sudo", "su"},
+			"Fedora 42, SELinux on, three services", "fedora42", map[string]string{"/sys/fs/selinux/enforce": "1"}, []string{"sshd", "sudo", "su"},
 			func(o *SystemOptions) { o.LoadPolicy = true },
 			[]string{"sshd", "su", "sudo"},
 			[]string{

@@ -154,35 +154,35 @@ func Remove(path string) error {
 	return nil
 }
 
-// Hold is a time before which something must not be done, kept on disk. It
+// Cooldown is a time before which something must not be done, kept on disk. It
 // also keeps how long it was meant to last, so that a clock that jumps does not
 // make it longer. Rebase one that was read from disk.
-type Hold struct {
+type Cooldown struct {
 	Until time.Time     `json:"until,omitzero"`
 	For   time.Duration `json:"for,omitempty"` // nanoseconds
 }
 
-// HoldFor gives a hold of d from now on, which time.Now gave: within this
+// CooldownFor returns a cooldown of d from now on, which time.Now gave: within this
 // process its end is by the monotonic clock, whatever happens to the other.
-func HoldFor(now time.Time, d time.Duration) Hold {
-	return Hold{Until: now.Add(d), For: d}
+func CooldownFor(now time.Time, d time.Duration) Cooldown {
+	return Cooldown{Until: now.Add(d), For: d}
 }
 
-// Left says how long the hold still lasts: 0 when it is over, and never more
+// Left says how long the cooldown still lasts: 0 when it is over, and never more
 // than it was meant to last.
-func (h Hold) Left(now time.Time) time.Duration {
-	return max(0, min(h.Until.Sub(now), h.For))
+func (c Cooldown) Left(now time.Time) time.Duration {
+	return max(0, min(c.Until.Sub(now), c.For))
 }
 
-// Rebase gives the hold as a process should keep it that reads it from disk
+// Rebase returns the cooldown as a process should keep it that reads it from disk
 // now. One that ends later than it could have begun was made before the clock
 // was set back, nobody knows how long ago. It is over: if it lasted from now on,
 // a process that is started every minute would wait until the clock is there
 // again.
-func (h Hold) Rebase(now time.Time) Hold {
-	left := h.Until.Sub(now)
-	if left <= 0 || left > h.For {
-		return Hold{}
+func (c Cooldown) Rebase(now time.Time) Cooldown {
+	left := c.Until.Sub(now)
+	if left <= 0 || left > c.For {
+		return Cooldown{}
 	}
-	return HoldFor(now, left)
+	return CooldownFor(now, left)
 }

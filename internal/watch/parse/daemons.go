@@ -1,7 +1,5 @@
 package parse
 
-import "slices"
-
 // Daemon is a program whose lines are known, and all that is known of it.
 type Daemon struct {
 	Service  string   // its name in results, and in the journal's entries
@@ -68,9 +66,11 @@ func Logs() (paths []string) {
 // daemonOf finds who a program's name stands for; nil: nobody.
 func daemonOf(program string) *Daemon {
 	program = baseName(program)
-	for _, d := range daemons {
-		if slices.Contains(d.Programs, program) {
-			return d
+	for _, d := range &daemons {
+		for _, p := range d.Programs {
+			if p == program {
+				return d
+			}
 		}
 	}
 	return nil

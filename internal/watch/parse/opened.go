@@ -23,11 +23,7 @@ const maxAccount = 128
 //
 // Before Linux-PAM 1.4 the first uid is not there. Nothing in the line is a
 // stranger's: the user is an account by then, and so is who runs the program.
-func opened(program, message string) Opened {
-	d := daemonOf(program)
-	if d == nil || d.opens == nil {
-		return Opened{} // any other service in its lines is not its own
-	}
+func opened(d *Daemon, message string) Opened {
 	rest, ok := strings.CutPrefix(strings.Trim(message, " "), "pam_unix(")
 	if !ok {
 		return Opened{}

@@ -152,8 +152,12 @@ func (p *Parser) Parse(l line.Line) Result {
 	}
 	r := &p.reading
 	*r = reading{whole: whole, daemonOf: daemonOf}
+	var d *Daemon
+	if h.tagged && !l.Cut {
+		d = daemonOf(h.program)
+	}
 	if h.tagged {
-		if d := daemonOf(h.program); isRead(d) && !l.Cut {
+		if isRead(d) {
 			d.read(message, r)
 			r.seal(d)
 		}
@@ -172,8 +176,8 @@ func (p *Parser) Parse(l line.Line) Result {
 	if r.Outcome == "" {
 		r.Outcome = None
 	}
-	if h.tagged && !l.Cut && r.Outcome != Failure && r.Outcome != Success {
-		r.Opened = opened(h.program, message)
+	if d != nil && r.Outcome != Failure && r.Outcome != Success {
+		r.Opened = opened(d, message)
 	}
 	r.Time, r.Host, r.PID = h.time.UTC(), event.Clean(h.host, maxName), h.pid
 	if h.time.IsZero() {

@@ -213,7 +213,7 @@ func authPeers(s string) iter.Seq[authPeer] {
 // there are; strict leaves out those whose INFO sshd does not write.
 func onlyPeer(s string, strict bool) (first authPeer, n int) {
 	for at := range authPeers(s) {
-		if !at.ip.IsValid() || strict && at.info != "" && !infoForm().MatchString(at.info) {
+		if !at.ip.IsValid() || strict && !isInfo(at.info) {
 			continue
 		}
 		if n++; n == 1 {
@@ -221,6 +221,24 @@ func onlyPeer(s string, strict bool) (first authPeer, n int) {
 		}
 	}
 	return first, n
+}
+
+// isInfo reports whether sshd writes what follows "ssh2: ", or nothing does.
+func isInfo(s string) bool {
+	kind, print, _ := strings.Cut(s, " ")
+	if kind != "" && strings.HasPrefix(print, "SHA256:") && isBase64(print[len("SHA256:"):]) || s == "" {
+		return true // as most are
+	}
+	return infoForm().MatchString(s)
+}
+
+func isBase64(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '+' || c == '/') {
+			return false
+		}
+	}
+	return true
 }
 
 // infoForm is what sshd writes behind "ssh2: ": a principal, or the type and
