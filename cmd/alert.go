@@ -75,7 +75,7 @@ func (o *alertOptions) run(_ context.Context, message string) error {
 	if o.ip != "" {
 		ip, err := netip.ParseAddr(o.ip)
 		if err != nil {
-			return &usageError{fmt.Errorf("--ip: %q is no address", o.ip)}
+			return &usageError{fmt.Errorf("--ip: %q is not an IP address", o.ip)}
 		}
 		e.Remote.IP = ip
 	}

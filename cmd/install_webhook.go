@@ -73,7 +73,7 @@ func checkWebhook(raw string) (outbound.Secret, error) {
 	case raw == "":
 		return outbound.Secret{}, errors.New("the webhook URL is empty")
 	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return outbound.Secret{}, errors.New("the webhook URL has white space or a character in it that no URL has")
+		return outbound.Secret{}, errors.New("the webhook URL contains white space or a character that is not allowed in a URL")
 	}
 	if err := outbound.CheckURL(raw); err != nil {
 		return outbound.Secret{}, err

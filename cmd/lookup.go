@@ -63,7 +63,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	for _, arg := range args {
 		ip, err := netip.ParseAddr(arg)
 		if err != nil {
-			return &usageError{fmt.Errorf("%q is no address", arg)}
+			return &usageError{fmt.Errorf("%q is not an IP address", arg)}
 		}
 		ips = append(ips, ip.Unmap().WithZone(""))
 	}

@@ -146,7 +146,7 @@ func (o *policyOptions) event(c config.Config) (event.Event, error) {
 	}
 	ip, err := netip.ParseAddr(o.ip)
 	if err != nil {
-		return bad("--ip: %q is no address", o.ip)
+		return bad("--ip: %q is not an IP address", o.ip)
 	}
 	at := time.Now()
 	if o.at != "" {
@@ -195,7 +195,7 @@ func (o *policyOptions) show(x explained, set deliver.Settings) error {
 	case x.Quiet != "":
 		row("told", "not at once: %s", x.Quiet)
 	case len(x.Destinations) == 0:
-		row("told", "to nobody: no destination has a min_severity that low")
+		row("told", "to nobody: every destination's min_severity is higher")
 	default:
 		row("told", "to %s", strings.Join(x.Destinations, ", "))
 	}

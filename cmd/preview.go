@@ -45,7 +45,7 @@ the text as it would look. Nothing is sent to a destination.`,
 func (o *previewOptions) run(ctx context.Context) error {
 	ip, err := netip.ParseAddr(o.ip)
 	if err != nil {
-		return &usageError{fmt.Errorf("--ip: %q is no address", o.ip)}
+		return &usageError{fmt.Errorf("--ip: %q is not an IP address", o.ip)}
 	}
 	if o.format != "json" && o.format != "text" {
 		return &usageError{fmt.Errorf("--format: %q is neither json nor text", o.format)}

@@ -47,7 +47,7 @@ func (a *app) settingsWith(load func(string) (config.Config, error)) (config.Con
 	return c, nil
 }
 
-// spoolDir gives the spool's folder: a flag beats the settings, which beat the
+// spoolDir returns the spool's folder: a flag beats the settings, which beat the
 // default.
 func (a *app) spoolDir(flag string, c config.Config) string {
 	return cmp.Or(absolute(flag), c.SpoolDir, a.defaults().SpoolDir())
@@ -63,7 +63,7 @@ func (a *app) defaults() paths.User {
 	return a.places
 }
 
-// absolute gives a path that means the same to a worker, which runs in /, and
+// absolute returns a path that means the same to a worker, which runs in /, and
 // by which what is remembered of a spool is found again.
 func absolute(path string) string {
 	if path == "" {

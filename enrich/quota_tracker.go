@@ -57,20 +57,20 @@ type account struct {
 	Days    window             `json:"days,omitempty"`   // requests of the last day
 	Weeks   window             `json:"weeks,omitempty"`
 	Months  window             `json:"months,omitempty"`
-	Quota   state.Hold         `json:"quota,omitzero"`    // after a 429
+	Quota   state.Cooldown     `json:"quota,omitzero"`    // after a 429
 	Refused map[string]refusal `json:"refused,omitempty"` // by part; "" is all of them
 	Fails   int                `json:"fails,omitempty"`   // in a row
-	Down    state.Hold         `json:"down,omitzero"`     // the breaker is open
+	Down    state.Cooldown     `json:"down,omitzero"`     // the breaker is open
 	Why     string             `json:"why,omitempty"`     // the last failure's Problem
 }
 
 // refusal is an answer that refused the key, in the words that it is told by.
 type refusal struct {
-	Status  int           `json:"status"`
-	Means   service.Means `json:"means,omitempty"`
-	Problem string        `json:"problem,omitempty"`
-	Hint    string        `json:"hint,omitempty"`
-	Hold    state.Hold    `json:"hold"`
+	Status  int            `json:"status"`
+	Means   service.Means  `json:"means,omitempty"`
+	Problem string         `json:"problem,omitempty"`
+	Hint    string         `json:"hint,omitempty"`
+	Hold    state.Cooldown `json:"hold"`
 }
 
 // ask takes a request out of the quota for each of parts, the most important
@@ -143,10 +143,10 @@ func (a *account) forget(now time.Time) (putBack bool) {
 	for _, w := range a.windows(Limits{}) {
 		putBack = w.forget(now, w.span) || putBack
 	}
-	rebase := func(h state.Hold) state.Hold {
+	rebase := func(h state.Cooldown) state.Cooldown {
 		if h.For > 0 && h.Until.Sub(now) > h.For {
 			putBack = true
-			return state.HoldFor(now, h.For)
+			return state.CooldownFor(now, h.For)
 		}
 		return h
 	}
@@ -174,13 +174,13 @@ func (l *quotaTracker) tell(part string, e *ProviderError, wait time.Duration) (
 	}
 	l.change(func(a *account, now time.Time) bool {
 		until = time.Time{}
-		hold := func(d time.Duration) state.Hold {
+		hold := func(d time.Duration) state.Cooldown {
 			until = now.Add(d)
-			return state.HoldFor(now, d)
+			return state.CooldownFor(now, d)
 		}
 		if e.effect != effectDown {
 			// Whatever it says, it is there.
-			a.Fails, a.Down, a.Why = 0, state.Hold{}, ""
+			a.Fails, a.Down, a.Why = 0, state.Cooldown{}, ""
 		}
 		switch e.effect {
 		case effectDown:
@@ -223,7 +223,7 @@ func (a *account) fail(now time.Time, problem string, wait time.Duration) {
 		down = max(down, d)
 	}
 	if down > 0 {
-		a.Down = state.HoldFor(now, down)
+		a.Down = state.CooldownFor(now, down)
 	}
 }
 

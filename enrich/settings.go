@@ -1,13 +1,11 @@
 package enrich
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/service"
-	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
@@ -125,15 +123,12 @@ type describedSettings struct {
 
 // Open reads the file and makes the provider.
 func (s *describedSettings) Open(env Env) (Provider, error) {
-	b, err := state.ReadRegular(s.File, service.MaxFile)
-	if errors.Is(err, state.ErrTooLarge) {
-		err = fmt.Errorf("%s: larger than %d KiB, which no description of a service is", s.File, service.MaxFile>>10)
+	keyed := s.keyedSettings
+	b, _, err := strictoml.ReadFile(s.File)
+	if err == nil {
+		keyed.file, err = ParseService(env.Name, b)
 	}
 	if err != nil {
-		return nil, err
-	}
-	keyed := s.keyedSettings
-	if keyed.file, err = ParseService(env.Name, b); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.File, err)
 	}
 	return keyed.Open(env)

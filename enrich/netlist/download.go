@@ -34,19 +34,19 @@ type download struct {
 	seen   os.FileInfo // the copy that was read last, good or bad
 	good   bool        // it was good: what is in use is what the notes are about
 	note   note
-	hold   state.Hold // as note.Hold, for when that can't be written
-	unkept int        // how often, in a row, it could not
+	hold   state.Cooldown // as note.Hold, for when that can't be written
+	unkept int            // how often, in a row, it could not
 }
 
 // note is what is kept about a download.
 type note struct {
-	ETag     string     `json:"etag,omitempty"`
-	Modified string     `json:"modified,omitempty"` // Last-Modified, as it came
-	Checked  time.Time  `json:"checked,omitzero"`   // when the server last said what the list is
-	Tries    int        `json:"tries,omitempty"`    // that failed, in a row
-	Hold     state.Hold `json:"hold,omitzero"`      // nothing is asked before
-	Problem  string     `json:"problem,omitempty"`  // why the last one failed
-	Hint     string     `json:"hint,omitempty"`
+	ETag     string         `json:"etag,omitempty"`
+	Modified string         `json:"modified,omitempty"` // Last-Modified, as it came
+	Checked  time.Time      `json:"checked,omitzero"`   // when the server last said what the list is
+	Tries    int            `json:"tries,omitempty"`    // that failed, in a row
+	Hold     state.Cooldown `json:"hold,omitzero"`      // nothing is asked before
+	Problem  string         `json:"problem,omitempty"`  // why the last one failed
+	Hint     string         `json:"hint,omitempty"`
 }
 
 func newDownload(o Options) (*download, error) {

@@ -139,7 +139,7 @@ func (d *download) fail(why *Error, retryAfter time.Duration) {
 
 // wait keeps this process from asking again soon.
 func (d *download) wait(atLeast time.Duration) {
-	d.hold = state.HoldFor(d.now(), max(atLeast, outbound.Backoff(max(d.note.Tries, d.unkept, 1), rand.Float64)))
+	d.hold = state.CooldownFor(d.now(), max(atLeast, outbound.Backoff(max(d.note.Tries, d.unkept, 1), rand.Float64)))
 }
 
 // because adds what is used all the same.

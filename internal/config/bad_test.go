@@ -26,7 +26,7 @@ func TestBadSettings(t *testing.T) {
 		{"a key twice", "host='a'\nlabels={}\nhost='b'\n", "3:1: host: already set above", false},
 		{"a table twice", "[risk]\n[group]\n[risk]\n", "3:2: risk: already set above", false},
 		{"a key twice in an inline table", "labels={a='1',a='2'}\n", "1:1: labels: already set above", false},
-		{"a number that no machine holds", "[risk]\nred_above=99999999999999999999\n", "2:11: no valid number or date", false},
+		{"a number that no machine holds", "[risk]\nred_above=99999999999999999999\n", "2:11: not a valid number or date", false},
 		{"a byte that is no UTF-8", "\nhost='\xff'\n", "2:7: invalid UTF-8 character in literal string", false},
 		{"the file of another program", "<?xml version='1.0'?>\n", "1:1: invalid character at start of key: U+003C '<'", false},
 
@@ -79,8 +79,14 @@ func TestBadSettings(t *testing.T) {
 		// people, logins, links
 		{"a fingerprint cut off", "[people]\nalice=[\n  'SHA256:abc',\n]\n", "3:3: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
 		{"a person who is no list", "[people]\nalice='SHA256:abc'\n", "2:1: people.alice: must be a list, not text in quotes", false},
-		{"a key of two people", "[people]\na=['" + somebody + "']\nb=['" + somebody + "']\n", "3:4: people.b: this key is in line 2 already", false},
+		{"a key of two people", "[people]\na=['" + somebody + "']\nb=['" + somebody + "']\n", "3:4: people.b: already used in line 2", false},
 		{"a person without a name", "[people]\n\"\"=[]\n", "2:1: people.\"…\": the name of a person must be one line of 1 to 64 visible characters", false},
+		{"a key of two people, one as before", "[people]\na=['" + somebody + "']\n[person.b]\nkeys=['" + somebody + "']\n", "4:7: person.b.keys: already used in line 2", false},
+		{"a person twice", "[people]\na=[]\n[person.a]\nkeys=[]\n", "3:9: person.a: already used in line 2", false},
+		{"a person without a table", "[person]\na=['" + somebody + "']\n", "2:1: person.a: must be a table, not a list", false},
+		{"a person who can't be reached", "[person.a]\nphone='0155'\nslack='alice'\nemail='alice'\nkeys=['x']\n",
+			"2:1: person.a.phone: must be an international number such as \"+35315550123\"\n3:1: person.a.slack: must be the id of a member (U and letters or digits)\n  in Slack: the member's profile, More, Copy member ID\n" +
+				"4:1: person.a.email: must be an address such as \"alice@example.com\"\n5:7: person.a.keys: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
 		{"no such way of logouts", "[login]\nnotify_logout='alert'\n", "2:1: login.notify_logout: must be all, alerted or none, not \"alert\"\n  did you mean \"alerted\"?", false},
 		{"a user who is a number", "[login]\nignore_users=['a', 7]\n", "2:20: login.ignore_users: must be text in quotes, not a whole number", false},
 		{"a user who is a list", "[login]\nignore_users=[['a']]\n", "2:1: login.ignore_users: must be text in quotes, not a list", false},
@@ -131,7 +137,7 @@ func TestBadSettings(t *testing.T) {
 		{"a group with an empty user", "[groups]\na=['x', '']\n", "2:9: groups.a: must be one line of 1 to 128 visible characters, not empty", false},
 		{"a network with a bad name", "[networks]\n\"192.0.2.1\"=['192.0.2.0/28']\n", "2:1: networks.\"…\": the name of a network is made of 1 to 32 letters, digits, _ and -", false},
 		{"a named network that is none", "[networks]\noffice=['192.0.2.0/28',\n 'the office']\n", "3:2: networks.office: must be a network such as \"192.0.2.0/28\", or an address, not \"the office\"", false},
-		{"a network with two names", "[networks]\na=['192.0.2.0/28']\nb=['192.0.2.1/28']\n", "3:4: networks.b: this network is in line 2 already", false},
+		{"a network with two names", "[networks]\na=['192.0.2.0/28']\nb=['192.0.2.1/28']\n", "3:4: networks.b: already used in line 2", false},
 
 		// more providers
 		{"a service without its key", "[provider.abuseipdb]\n", "1:11: provider.abuseipdb: api_key or api_key_file is missing", false},
@@ -163,7 +169,7 @@ func TestBadSettings(t *testing.T) {
 		{"a rule that does too much", "[[rule]]\nuser='a'\nignore=true\nseverity='high'\n", "3:1: rule.ignore: what is ignored has no severity and no destination\n  leave one of them out", false},
 		{"rules after one for all", "[[rule]]\nseverity='low'\n[[rule]]\nuser='a'\nignore=true\n[[rule]]\nuser='b'\nignore=true\n",
 			"3:3: rule: never tried: the rule in line 1 matches every login\n  put it before that one\n6:3: rule: never tried: the rule in line 1 matches every login\n  put it before that one", false},
-		{"two rules of one name", "[[rule]]\nname='x'\nuser='a'\nignore=true\n[[rule]]\nname='x'\nuser='b'\nignore=true\n", "6:1: rule.name: the rule in line 2 has this name", false},
+		{"two rules of one name", "[[rule]]\nname='x'\nuser='a'\nignore=true\n[[rule]]\nname='x'\nuser='b'\nignore=true\n", "6:1: rule.name: already used in line 2", false},
 		{"a rule's key mistyped", "[[rule]]\nusr='a'\nignore=true\n", "2:1: rule.usr: unknown key\n  did you mean \"user\"?", false},
 		{"a rule for no user", "[[rule]]\nuser=[]\n" + does, "2:1: rule.user: must not be empty\n  leave it out", false},
 		{"a rule for a number", "[[rule]]\nuser=7\n" + does, "2:1: rule.user: must be text in quotes or a list of such, not a whole number", false},

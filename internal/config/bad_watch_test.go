@@ -35,7 +35,7 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a relative path", "[source.auth]\npath='auth.log'\n",
 			"2:1: source.auth.path: must be a path from the root (/…), not \"auth.log\""},
 		{"a file twice", "[source.a]\npath='/x'\n[source.b]\npath='/y/../x'\n",
-			"4:1: source.b.path: the source in line 1 reads it already"},
+			"4:1: source.b.path: already used in line 2"},
 		{"the journal twice", "[source.journal]\n[source.b]\ntype='journal'\n",
 			"2:9: source.b: the source in line 1 reads the journal already\n  write all of match there, with + between"},
 		{"a journal with a path", "[source.journal]\npath='/x'\n",
@@ -52,7 +52,7 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a detector with a bad name", "[[detector]]\nname='Slow root'\ncount=3\nwithin='1h'\n",
 			"2:1: detector.name: must be 1 to 32 letters from a to z, digits and -, not \"Slow root\"\n  name = \"slow-root\""},
 		{"a detector twice", det + det,
-			"6:1: detector.name: the detector in line 2 has this name"},
+			"6:1: detector.name: already used in line 2"},
 		{"a detector out of bounds", "[[detector]]\nname='a'\ncount=0\nwithin='32d'\nby='adress'\ndistinct=65\n",
 			"3:1: detector.count: must be from 1 to 1000, not \"0\"\n4:1: detector.within: must be from 1s to 31d, not \"32d\"\n5:1: detector.by: must be address, user or network, not \"adress\"\n  did you mean \"address\"?\n6:1: detector.distinct: must be from 0 to 64, not \"65\""},
 		{"more different names than attempts", det + "distinct=4\n",
@@ -67,7 +67,7 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a pattern for all lines", "[[pattern]]\nname='a'\n",
 			"1:3: pattern: neither match nor where says which lines: a match of \"\" takes all"},
 		{"a pattern twice", pat + pat,
-			"5:1: pattern.name: the pattern in line 2 has this name"},
+			"5:1: pattern.name: already used in line 2"},
 		{"a broken expression", "[[pattern]]\nname='a'\nmatch='a(b'\nignore=['[', 'ok']\n",
 			"3:1: pattern.match: not a regular expression: missing closing ) at \"a(b\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is\n4:9: pattern.ignore: not a regular expression: missing closing ] at \"[\"\n  in single quotes, a \\ stands for itself; https://golang.org/s/re2syntax says what there is"},
 		{"an expression that repeats too much", "[[pattern]]\nname='a'\nmatch='(a{1000}){1000}'\n",
@@ -193,8 +193,8 @@ func TestPatternsOfSeveralFiles(t *testing.T) {
 	}
 	write(t, dir, "conf.d/2.toml", "[[pattern]]\nname='x'\nmatch='z'\n[source.c]\npath='/a'\n[source.b]\npath='/c'\n", 0o644)
 	_, err = Load(main)
-	want := `DIR/conf.d/2.toml:2:1: pattern.name: the pattern in line 4 of DIR/config.toml has this name
-DIR/conf.d/2.toml:5:1: source.c.path: the source in line 1 of DIR/config.toml reads it already
+	want := `DIR/conf.d/2.toml:2:1: pattern.name: already used in line 4 of DIR/config.toml
+DIR/conf.d/2.toml:5:1: source.c.path: already used in line 2 of DIR/config.toml
 DIR/conf.d/2.toml:6:9: source.b: already set in DIR/conf.d/1.toml, line 1`
 	if diff := cmp.Diff(want, strings.ReplaceAll(text(err), dir, "DIR")); diff != "" {
 		t.Error(diff)

@@ -153,7 +153,7 @@ func TestSample(t *testing.T) {
 			Risk:   policy.Risk{YellowAbove: 30, RedAbove: 60},
 			Raise:  raised,
 			Groups: map[string][]string{"admins": {"alice", "adm-*"}, "nobody": nil},
-			Networks: policy.Networks{
+			Networks: map[string][]netip.Prefix{
 				"office": {netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8:1::/48")},
 				"vpn":    {netip.MustParsePrefix("198.51.100.0/24")},
 			},

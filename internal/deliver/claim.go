@@ -80,14 +80,14 @@ func (w *worker) retryNow(h retryNow) {
 		it.rushed = it.rushed || rushed
 		for i := range it.deliveries {
 			if h.due || rushed {
-				it.deliveries[i].Next = state.Hold{}
+				it.deliveries[i].Next = state.Cooldown{}
 			}
 		}
 	}
 	for _, o := range w.queues {
 		for _, m := range o.failed {
 			if h.due || slices.ContainsFunc(m.items, h.has) {
-				m.Next = state.Hold{}
+				m.Next = state.Cooldown{}
 			}
 		}
 	}

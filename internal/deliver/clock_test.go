@@ -78,13 +78,13 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 	d := &fakeDest{name: "slack", pace: time.Second}
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	o := newDestQueue(Target{Dest: d}, openStore(t, dir), at)
-	o.doc.Limited = state.HoldFor(at, 30*time.Minute)
+	o.doc.Limited = state.CooldownFor(at, 30*time.Minute)
 	if err := o.save(at); err != nil {
 		t.Fatal(err)
 	}
 	// 40 minutes later by the monotonic clock: it is over. The other clock
 	// says 11:40.
-	o.doc.Limited = state.Hold{}
+	o.doc.Limited = state.Cooldown{}
 	back := at.Add(-20 * time.Minute)
 	if err := o.save(back); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 	}
 	// Another process's is kept.
 	other := newDestQueue(Target{Dest: d}, openStore(t, dir), back)
-	other.doc.Limited = state.HoldFor(back, 10*time.Minute)
+	other.doc.Limited = state.CooldownFor(back, 10*time.Minute)
 	if err := other.save(back); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type destQueue struct {
 	windows  map[string]repeatWindow // by groupKey
 	failures int                     // how many messages failed in this streak
 	streak   int                     // of failures, from 1; counts on when a message arrives
-	hold     state.Hold              // of back-off
+	hold     state.Cooldown          // of back-off
 	quiet    time.Time               // nothing becomes due before; zero: not known
 	due      bool                    // something may be sent without waiting for a retry
 }
@@ -51,10 +51,10 @@ func ReadDestination(db *store.DB, name string) (DestinationState, error) {
 // DestinationState is what other workers, and later ones, must know of a
 // destination.
 type DestinationState struct {
-	Pace     state.Hold `json:"pace,omitzero"`    // no message before
-	Limited  state.Hold `json:"limited,omitzero"` // by Retry-After
-	Broken   time.Time  `json:"broken,omitzero"`  // since when; said once
-	DeadSaid time.Time  `json:"dead_said,omitzero"`
+	Pace     state.Cooldown `json:"pace,omitzero"`    // no message before
+	Limited  state.Cooldown `json:"limited,omitzero"` // by Retry-After
+	Broken   time.Time      `json:"broken,omitzero"`  // since when; said once
+	DeadSaid time.Time      `json:"dead_said,omitzero"`
 }
 
 // repeatWindow is the newest message that told a key's events.
@@ -89,7 +89,7 @@ func (o *destQueue) save(now time.Time) error {
 // newer returns the longer one of our hold and the one on the disk, if that is
 // another worker's. What we put there ourselves is over by the monotonic clock,
 // even where the other one was set back.
-func newer(ours, disk, known state.Hold, now time.Time) state.Hold {
+func newer(ours, disk, known state.Cooldown, now time.Time) state.Cooldown {
 	if theirs := disk.Rebase(now); !disk.Until.Equal(known.Until) && theirs.Left(now) > ours.Left(now) {
 		return theirs
 	}

@@ -50,10 +50,10 @@ type delivery struct {
 
 // attempts is what came of trying so far.
 type attempts struct {
-	Since time.Time  `json:"since,omitzero"` // of the first try
-	Tries int        `json:"tries,omitempty"`
-	Next  state.Hold `json:"next,omitzero"`
-	Error string     `json:"error,omitempty"`
+	Since time.Time      `json:"since,omitzero"` // of the first try
+	Tries int            `json:"tries,omitempty"`
+	Next  state.Cooldown `json:"next,omitzero"`
+	Error string         `json:"error,omitempty"`
 }
 
 func (p *delivery) pending() bool { return p.Done.IsZero() && !p.Dead }

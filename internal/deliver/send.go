@@ -102,7 +102,7 @@ func (w *worker) finishSend(s outcome) {
 	now := time.Now()
 	s.o.inflight, s.o.quiet = nil, time.Time{}
 	if pace := s.o.Dest.Pace(); pace > 0 {
-		s.o.doc.Pace = state.HoldFor(now, pace)
+		s.o.doc.Pace = state.CooldownFor(now, pace)
 	}
 	if s.err == nil {
 		w.succeeded(s.o, s.m, now)
@@ -117,7 +117,7 @@ func (w *worker) finishSend(s outcome) {
 }
 
 func (w *worker) succeeded(o *destQueue, m *message, now time.Time) {
-	o.failures, o.hold = 0, state.Hold{}
+	o.failures, o.hold = 0, state.Cooldown{}
 	o.streak++
 	if !o.doc.Broken.IsZero() {
 		w.Log.Info("a broken destination works again", "destination", o.name, "broken_since", o.doc.Broken)
@@ -166,7 +166,7 @@ func (w *worker) failed(o *destQueue, m *message, err error, now time.Time) {
 	}
 	if de.RetryAfter > 0 && de.Class != channel.Broken {
 		// It works, and says when to come back.
-		o.doc.Limited = state.HoldFor(now, de.RetryAfter)
+		o.doc.Limited = state.CooldownFor(now, de.RetryAfter)
 		m.Next = o.doc.Limited
 	} else {
 		// A message that fails over and over says less and less about the
@@ -180,8 +180,8 @@ func (w *worker) failed(o *destQueue, m *message, err error, now time.Time) {
 			wait = max(wait, brokenHold)
 			w.sayBroken(o, err, now)
 		}
-		o.hold = state.HoldFor(now, wait)
-		m.Next = state.HoldFor(now, max(wait, outbound.Backoff(m.Tries, rand.Float64)))
+		o.hold = state.CooldownFor(now, wait)
+		m.Next = state.CooldownFor(now, max(wait, outbound.Backoff(m.Tries, rand.Float64)))
 	}
 	if m.Since.After(now) {
 		m.Since = now.UTC() // the clock was set back since
@@ -201,7 +201,7 @@ func (w *worker) giveUp(o *destQueue, m *message) {
 	for it := range m.all() {
 		p := it.deliveryTo(o.name)
 		p.Dead, p.msg, p.attempts = true, nil, m.attempts
-		p.Next = state.Hold{}
+		p.Next = state.Cooldown{}
 	}
 	n := 0
 	for it := range m.all() {

@@ -45,7 +45,7 @@ func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
 		copyTo("state/destination-slack.json", filepath.Join(b.state, "destination-slack.json"), "")
 		pause := filepath.Join(b.state, "destination-slack.json")
 		slack := state.Read[DestinationState](pause)
-		slack.Limited = state.HoldFor(time.Now(), time.Hour)
+		slack.Limited = state.CooldownFor(time.Now(), time.Hour)
 		if err := state.Write(pause, slack); err != nil {
 			t.Fatal(err)
 		}

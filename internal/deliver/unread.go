@@ -27,7 +27,7 @@ const (
 // unread is a file of cur/ that is to be tried again.
 type unread struct {
 	tries int
-	next  state.Hold
+	next  state.Cooldown
 }
 
 func (w *worker) isUnread(id string) bool { return w.unread[eventFile(id)] != nil }
@@ -54,7 +54,7 @@ func (w *worker) again(name string) {
 		w.unread[name] = u
 	}
 	u.tries++
-	u.next = state.HoldFor(time.Now(), outbound.Backoff(u.tries, rand.Float64))
+	u.next = state.CooldownFor(time.Now(), outbound.Backoff(u.tries, rand.Float64))
 }
 
 // readAgain tries the files that are due, and says how long until one is. With

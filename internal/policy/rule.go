@@ -16,7 +16,7 @@ import (
 //
 // Globs have * for any characters and ? for one.
 type Rule struct {
-	Name string `toml:"name,unique" check:"line=64"` // as shown; empty: its number
+	Name string `toml:"name,unique=rule" check:"line=64"` // as shown; empty: its number
 
 	User        []string      `toml:"user,one" check:"line=128"`      // globs
 	Group       []string      `toml:"group,one"`                      // names of Settings.Groups

@@ -17,11 +17,11 @@ import (
 // fit for use: it shows and raises what the defaults say, and has no rules.
 type Settings struct {
 	Risk     `toml:"risk"`
-	Raise    SignalSeverity      `toml:"raise"`                                // nil: DefaultSeverity
-	Groups   map[string][]string `toml:"groups" each:"group" check:"line=128"` // users by the name of their group; globs as in a rule
-	Networks Networks            `toml:"networks" each:"network"`
-	Rules    Rules               `toml:"rule"`
-	People   People              `toml:"person,old=people"`
+	Raise    SignalSeverity            `toml:"raise"`                                  // nil: DefaultSeverity
+	Groups   map[string][]string       `toml:"groups" each:"group" check:"line=128"`   // users by the name of their group; globs as in a rule
+	Networks map[string][]netip.Prefix `toml:"networks,unique=network" each:"network"` // masked, IPv4 as IPv4; no prefix is in two of them, but those of one may lie within those of another
+	Rules    Rules                     `toml:"rule"`
+	People   People                    `toml:"person,old=people"`
 
 	Zone     *time.Location // of the rules' hours; nil: UTC
 	Learning time.Duration  // how long a young memory learns, for the words; 0: not said
@@ -84,38 +84,22 @@ func (r *SignalSeverity) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 	}
 }
 
-// Networks are those that the settings give a name, masked, IPv4 as IPv4. No
-// prefix is in two of them, but those of one may lie within those of another.
-type Networks map[string][]netip.Prefix
-
-// Validate looks for prefixes with two names.
-func (ns *Networks) Validate(at strictoml.At) {
-	first := map[netip.Prefix]*strictoml.Node{}
-	for _, network := range at.Node().Children {
-		for i, p := range (*ns)[network.Key] {
-			key := fmt.Sprintf("%s.%d", network.Key, i)
-			switch was := first[p]; {
-			case !p.IsValid(): // which was said
-			case was != nil:
-				at.Fail(key, "this network is in line %d already", was.Line)
-			default:
-				first[p] = network.Children[i]
-			}
-		}
-	}
-}
-
 // Person is somebody who logs in.
 type Person struct {
-	Keys     []string `toml:"keys"`                      // fingerprints (SHA256:…), no other person's
+	Keys     []string `toml:"keys,unique=key"`           // fingerprints (SHA256:…), no other person's
 	Accounts []string `toml:"accounts" check:"line=128"` // beside the one of the person's own name
 	Phone    string   `toml:"phone" check:"line=32"`     // +353…, see E.164
 	Slack    string   `toml:"slack" check:"line=64"`     // member id: U…
 	Email    string   `toml:"email" check:"line=254"`
 }
 
-// Validate looks at how the person is reached.
+// Validate looks at the keys, and at how the person is reached.
 func (p *Person) Validate(at strictoml.At) {
+	for i, k := range p.Keys {
+		if !IsFingerprint(k) {
+			at.Fail(fmt.Sprintf("keys.%d", i), "must be the fingerprint of a key: SHA256: and 43 characters").Hint = "ssh-keygen -lf FILE.pub shows it"
+		}
+	}
 	if digits, ok := strings.CutPrefix(p.Phone, "+"); p.Phone != "" && (!ok || len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "") {
 		at.Fail("phone", "must be an international number such as \"+35315550123\"")
 	}
@@ -151,26 +135,16 @@ func (ps *People) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 			d.Fail(c, "the name of a person must be one line of 1 to %d visible characters", maxPerson)
 			continue
 		}
-		p, keys := (*ps)[c.Key], c
+		table := c
 		if older {
-			d.Value(c, &p.Keys)
-		} else {
-			d.Table(c, &p)
-			if keys = c.Child("keys"); keys == nil {
-				keys = &strictoml.Node{}
-			}
+			keys := *c
+			keys.Key = "keys"
+			table = &strictoml.Node{File: c.File, Line: c.Line, Column: c.Column, Path: c.Path, Children: []*strictoml.Node{&keys}}
 		}
-		for _, f := range keys.Children {
-			if f.Kind != strictoml.Text {
-				continue // which was said
-			}
-			if !IsFingerprint(f.Text) {
-				d.Fail(f, "must be the fingerprint of a key: SHA256: and 43 characters").Hint = "ssh-keygen -lf FILE.pub shows it"
-			} else if was := d.First("key "+f.Text, f); was != f {
-				d.Fail(f, "this key is in line %d already", was.Line)
-			}
+		var p Person
+		if d.Table(table, &p); d.Once(c, "person "+c.Key) {
+			(*ps)[c.Key] = p
 		}
-		(*ps)[c.Key] = p
 	}
 }
 

@@ -226,30 +226,6 @@ func TestLockWaits(t *testing.T) {
 	unlock()
 }
 
-func TestReadRegular(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "service.toml")
-	if err := os.WriteFile(path, []byte("text"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(path, filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]error{
-		"service.toml": nil, "link": nil, "fifo": ErrForeign, ".": ErrForeign, "missing": fs.ErrNotExist,
-	} {
-		if b, err := ReadRegular(filepath.Join(dir, name), 100); !errors.Is(err, want) || err == nil && string(b) != "text" {
-			t.Errorf("%s gives %q, %v", name, b, err)
-		}
-	}
-	if _, err := ReadRegular(path, 3); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("more than is wanted gives %v", err)
-	}
-}
-
 func ExampleUpdate() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {

@@ -13,13 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // lockTimeout bounds the wait for another process that changes the same
@@ -128,39 +125,6 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return d.ReadFile(filepath.Base(path), limit)
 }
 
-// ReadRegular gives a file of at most limit bytes that the settings name: links
-// are followed, and it may be anybody's, but what is not a regular file is
-// ErrForeign, and is not waited for.
-func ReadRegular(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
-	}
-	if err != nil {
-		return nil, err
-	}
-	// It may be another file by now, for which opening must not wait.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrForeign}
-	}
-	var b []byte
-	if err == nil {
-		b, err = io.ReadAll(io.LimitReader(f, limit+1))
-	}
-	if err == nil && int64(len(b)) > limit {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
 // Check looks at the file at path as Folder.Check does.
 func Check(path string) error {
 	d, err := OpenFolder(filepath.Dir(path))
@@ -190,35 +154,35 @@ func Remove(path string) error {
 	return nil
 }
 
-// Hold is a time before which something must not be done, kept on disk. It
+// Cooldown is a time before which something must not be done, kept on disk. It
 // also keeps how long it was meant to last, so that a clock that jumps does not
 // make it longer. Rebase one that was read from disk.
-type Hold struct {
+type Cooldown struct {
 	Until time.Time     `json:"until,omitzero"`
 	For   time.Duration `json:"for,omitempty"` // nanoseconds
 }
 
-// HoldFor gives a hold of d from now on, which time.Now gave: within this
+// CooldownFor returns a cooldown of d from now on, which time.Now gave: within this
 // process its end is by the monotonic clock, whatever happens to the other.
-func HoldFor(now time.Time, d time.Duration) Hold {
-	return Hold{Until: now.Add(d), For: d}
+func CooldownFor(now time.Time, d time.Duration) Cooldown {
+	return Cooldown{Until: now.Add(d), For: d}
 }
 
-// Left says how long the hold still lasts: 0 when it is over, and never more
+// Left says how long the cooldown still lasts: 0 when it is over, and never more
 // than it was meant to last.
-func (h Hold) Left(now time.Time) time.Duration {
-	return max(0, min(h.Until.Sub(now), h.For))
+func (c Cooldown) Left(now time.Time) time.Duration {
+	return max(0, min(c.Until.Sub(now), c.For))
 }
 
-// Rebase gives the hold as a process should keep it that reads it from disk
+// Rebase returns the cooldown as a process should keep it that reads it from disk
 // now. One that ends later than it could have begun was made before the clock
 // was set back, nobody knows how long ago. It is over: if it lasted from now on,
 // a process that is started every minute would wait until the clock is there
 // again.
-func (h Hold) Rebase(now time.Time) Hold {
-	left := h.Until.Sub(now)
-	if left <= 0 || left > h.For {
-		return Hold{}
+func (c Cooldown) Rebase(now time.Time) Cooldown {
+	left := c.Until.Sub(now)
+	if left <= 0 || left > c.For {
+		return Cooldown{}
 	}
-	return HoldFor(now, left)
+	return CooldownFor(now, left)
 }

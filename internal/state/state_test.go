@@ -55,7 +55,7 @@ func TestTornDocumentIsEmpty(t *testing.T) {
 
 func TestHoldLeft(t *testing.T) {
 	now := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
-	h := HoldFor(now, time.Minute)
+	h := CooldownFor(now, time.Minute)
 	for _, row := range []struct {
 		name string
 		at   time.Time
@@ -83,7 +83,7 @@ func TestHoldLeft(t *testing.T) {
 			t.Errorf("read from disk, %s: %v left, want %v", row.name, got, row.want)
 		}
 	}
-	if got := (Hold{}).Left(now); got != 0 {
+	if got := (Cooldown{}).Left(now); got != 0 {
 		t.Errorf("no hold has %v left", got)
 	}
 }

@@ -20,9 +20,8 @@ type Decoder struct {
 	errs  []*Error
 	notes []*Error
 	root  *Node
-	top   []string // keys that stand before the first table
-	first map[string]*Node
-	open  *File // the last one that was said to be open to others
+	top   []string         // keys that stand before the first table
+	first map[string]*Node // see First
 }
 
 // Errors returns what is wrong so far, as it was found.
@@ -148,11 +147,32 @@ func errorAt(n *Node, format string, args ...any) *Error {
 func (d *Decoder) Value(n *Node, to any) { d.value(n, reflect.ValueOf(to).Elem(), tag{}) }
 
 func (d *Decoder) value(n *Node, v reflect.Value, t tag) {
+	before := len(d.errs)
+	d.read(n, v, t)
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		d.validate(n, v.Addr().Interface(), before)
+	default:
+		if t.unique != "" && len(d.errs) == before {
+			d.Once(n, t.unique+" "+fmt.Sprint(v.Interface()))
+		}
+	}
+}
+
+// Once reports whether this is the first of a thing in the document, and notes it
+// where it is not.
+func (d *Decoder) Once(n *Node, thing string) bool {
+	was := d.First(thing, n)
+	if was != n {
+		d.Fail(n, "already used in line %d%s", was.Line, was.In(n))
+	}
+	return was == n
+}
+
+func (d *Decoder) read(n *Node, v reflect.Value, t tag) {
 	switch p := v.Addr().Interface().(type) {
 	case Unmarshaler:
-		before := len(d.errs)
 		p.DecodeTOML(d, n)
-		d.validate(n, p, before)
 		return
 	case *time.Duration:
 		d.duration(n, p, t.check)
@@ -191,13 +211,9 @@ func (d *Decoder) value(n *Node, v reflect.Value, t tag) {
 			v.SetBool(n.Text == "true")
 		}
 	case reflect.Slice:
-		before := len(d.errs)
 		d.slice(n, v, t)
-		d.validate(n, v.Addr().Interface(), before)
 	case reflect.Map:
-		before := len(d.errs)
 		d.mapping(n, v, t)
-		d.validate(n, v.Addr().Interface(), before)
 	default:
 		panic(fmt.Sprintf("strictoml: no %v can be read", v.Type()))
 	}
@@ -232,30 +248,6 @@ func (d *Decoder) slice(n *Node, v reflect.Value, t tag) {
 	}
 	if len(nodes) > 0 {
 		v.Set(out)
-	}
-	if tables {
-		d.unique(n, elem)
-	}
-}
-
-// unique looks at the keys of a list of tables of which no two may be the same.
-func (d *Decoder) unique(list *Node, elem reflect.Type) {
-	for _, f := range fields(reflect.New(elem).Elem()) {
-		if !f.unique {
-			continue
-		}
-		seen := map[string]*Node{}
-		for _, table := range list.Children {
-			n := table.Child(f.key)
-			if n == nil || n.Kind != Text {
-				continue
-			}
-			if was := seen[n.Text]; was != nil {
-				d.Fail(n, "the %s in line %d%s has this %s", list.Key, was.Line, was.In(n), f.key)
-				continue
-			}
-			seen[n.Text] = n
-		}
 	}
 }
 
@@ -293,10 +285,10 @@ type field struct {
 }
 
 type tag struct {
-	required, one, unique, secret, secretURL bool
+	required, one, secret, secretURL bool
 
-	old, each string
-	check     check
+	old, unique, each string
+	check             check
 }
 
 type check struct {
@@ -318,18 +310,17 @@ func fields(v reflect.Value) (all []field) {
 		}
 		t := tag{each: f.Tag.Get("each")}
 		for o := range strings.SplitSeq(options, ",") {
-			if old, ok := strings.CutPrefix(o, "old="); ok {
-				t.old = old
-				continue
-			}
+			o, value, _ := strings.Cut(o, "=")
 			switch o {
 			case "":
+			case "old":
+				t.old = value
+			case "unique":
+				t.unique = value
 			case "required":
 				t.required = true
 			case "one":
 				t.one = true
-			case "unique":
-				t.unique = true
 			case "secret":
 				t.secret = true
 			case "secreturl":

@@ -81,10 +81,10 @@ func Parse(file *File, data []byte) (*Node, error) {
 	}
 	var all map[string]any
 	if err := toml.Unmarshal(data, &all); err != nil {
-		e := &Error{File: file.Name, Line: 1, Column: 1, Message: "no valid TOML"}
+		e := &Error{File: file.Name, Line: 1, Column: 1, Message: "not valid TOML"}
 		if d, ok := errors.AsType[*toml.DecodeError](err); ok {
 			e.Line, e.Column = d.Position()
-			e.Message = "no valid number or date"
+			e.Message = "not a valid number or date"
 			if key := d.Key(); key != nil {
 				e.Key = joinKeys(key)
 				e.Message = "already set above"
@@ -115,7 +115,7 @@ func Parse(file *File, data []byte) (*Node, error) {
 }
 
 func syntaxError(file *File, data []byte, p *unstable.Parser, err error) *Error {
-	e := &Error{File: file.Name, Line: 1, Column: 1, Message: "no valid TOML"}
+	e := &Error{File: file.Name, Line: 1, Column: 1, Message: "not valid TOML"}
 	perr, ok := errors.AsType[*unstable.ParserError](err)
 	if !ok {
 		return e // its text could be any

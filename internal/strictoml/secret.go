@@ -57,8 +57,7 @@ func (d *Decoder) inlineSecret(n *Node, isURL bool) string {
 		d.Fail(n, "%s", problem)
 		return ""
 	}
-	if n.File.Mode&othersRead != 0 && (!isURL || urlHoldsSecret(s)) && d.open != n.File {
-		d.open = n.File // said once
+	if n.File.Mode&othersRead != 0 && (!isURL || urlHoldsSecret(s)) && d.First("open file "+n.File.Name, n) == n {
 		d.Fail(n, "a secret stands here, and others can read this file").Hint = closeToOthers(n.File.Name)
 	}
 	return s

@@ -15,7 +15,7 @@
 //	toml:"KEY,required"   the table must have it
 //	toml:"KEY,one"        of a list: one value may stand for a list of one, and
 //	                      the list is not empty
-//	toml:"KEY,unique"     in a list of tables: no two have the same value
+//	toml:"KEY,unique=THING"  no THING in the document is twice
 //	toml:"KEY,secret"     KEY is the secret itself, KEY_file a file that holds it
 //	                      or credential:NAME; the field's type is
 //	                      outbound.Secret or another encoding.TextUnmarshaler

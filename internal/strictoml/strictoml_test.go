@@ -22,7 +22,7 @@ type limits struct {
 }
 
 type thing struct {
-	Name  string  `toml:"name,required,unique" check:"line=8"`
+	Name  string  `toml:"name,required,unique=thing" check:"line=8"`
 	Score *int    `toml:"score" check:"min=0,max=100"`
 	Ratio float64 `toml:"ratio"`
 }
@@ -99,7 +99,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 			"1:2: limits: count is missing\n2:1: limits.within: must be more than 0 and at most 1d, not \"25h\"\n3:1: limits.least: must be from 0s to 1h, not \"-1s\"\n" +
 				"4:1: limits.sort: unknown key\n  if it is not meant for limits, put it before the first [table] of the file"},
 		"a list of tables": {"[[thing]]\nname='bad'\nscore=7\n[[thing]]\nname='bad'\nscore=101\n[[thing]]\nratio=nan\n",
-			"3:1: thing.score: does not fit\n  leave it out\n5:1: thing.name: the thing in line 2 has this name\n6:1: thing.score: must be from 0 to 100, not \"101\"\n7:3: thing: name is missing\n8:1: thing.ratio: must be a number"},
+			"3:1: thing.score: does not fit\n  leave it out\n5:1: thing.name: already used in line 2\n6:1: thing.score: must be from 0 to 100, not \"101\"\n7:3: thing: name is missing\n8:1: thing.ratio: must be a number"},
 		"names": {"[groups]\n\"a b\"=[]\n", "2:1: groups.\"…\": the name of a group is made of 1 to 32 letters, digits, _ and -"},
 	} {
 		var x document

@@ -20,7 +20,7 @@ const (
 
 // Detector says how many attempts make an attack.
 type Detector struct {
-	Name   string        `toml:"name,required,unique"` // [a-z0-9-]
+	Name   string        `toml:"name,required,unique=detector"` // [a-z0-9-]
 	Count  int           `toml:"count,required" check:"min=1,max=1000"`
 	Within time.Duration `toml:"within,required" check:"min=1s,max=31d"` // an attempt this much older does not count any more
 	By     By            `toml:"by" check:"oneof=address user network"`

@@ -19,8 +19,8 @@ import (
 
 // Pattern is what the owner wants to be told of. Its parts must all hold.
 type Pattern struct {
-	Name    string   `toml:"name,required,unique" check:"line=64"` // not empty, of its own among all patterns
-	Sources []string `toml:"source,one" check:"line=4096"`         // globs (* and ? fit any characters) of the line's source; empty: all
+	Name    string   `toml:"name,required,unique=pattern" check:"line=64"` // not empty, of its own among all patterns
+	Sources []string `toml:"source,one" check:"line=4096"`                 // globs (* and ? fit any characters) of the line's source; empty: all
 
 	// Decoder makes fields of a line; empty: there are none. A line that it does
 	// not understand does not match.

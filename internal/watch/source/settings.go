@@ -75,29 +75,18 @@ func (ss *Sources) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 		source := Named{Name: n.Key, Type: typ, Settings: s}
 		d.Table(n, &source, s)
 		*ss = append(*ss, source)
-		what := s.Reads()
-		if what == "" {
-			return // its path is wrong
+		if typ != JournalType {
+			return
 		}
-		if was := d.First("source of "+what, n); was != n {
-			at := n
-			if path := n.Child("path"); path != nil {
-				at = path
-			}
-			if what != theJournal {
-				what = "it"
-			}
-			e := d.Fail(at, "the source in line %d%s reads %s already", was.Line, was.In(n), what)
-			if what == theJournal {
-				e.Hint = "write all of match there, with + between"
-			}
+		if was := d.First(theJournal, n); was != n {
+			d.Fail(n, "the source in line %d%s reads the journal already", was.Line, was.In(n)).Hint = "write all of match there, with + between"
 		}
 	})
 }
 
 // File is a file that may be rotated.
 type File struct {
-	Path string `toml:"path,required" check:"path"`
+	Path string `toml:"path,required,unique=source" check:"path"`
 }
 
 // Open opens the file.
@@ -111,7 +100,7 @@ func (f *File) Reads() string { return f.Path }
 
 // Pipe is a named pipe. It is made if it is missing.
 type Pipe struct {
-	Path  string `toml:"path,required" check:"path"`
+	Path  string `toml:"path,required,unique=source" check:"path"`
 	Group string `toml:"group"` // who may write to one that is made; empty: the group of whoever makes it
 }
 
