@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -75,6 +74,9 @@ func (r *recaller) recall(o Options) (event.Memory, error) {
 	}
 	to := [...]*event.Seen{&m.Host, &m.User, &m.UserHost, &m.Address, &m.Network, &m.Country, &m.Key}
 	for _, g := range r.e.asked() {
+		if g.kind > byUser && m.User.Count == 0 {
+			break // all others are the user's
+		}
 		if *to[g.kind], err = r.seen(g); err != nil {
 			return m, err
 		}
@@ -90,15 +92,17 @@ func (r *recaller) recall(o Options) (event.Memory, error) {
 // seen counts the logins of a group that are earlier than the entry: all of
 // them, less those that are not.
 func (r *recaller) seen(g group) (event.Seen, error) {
-	q := strings.ReplaceAll(`SELECT
-		g.n - (SELECT count(*) FROM (SELECT 1 FROM login WHERE col = g.id AND time >= ?4 AND n <> ?5 LIMIT ?6))
-			- (SELECT count(*) FROM login WHERE n = ?5 AND col = g.id),
-		(SELECT time FROM login WHERE col = g.id AND time < ?4 AND n <> ?5 ORDER BY time LIMIT 1),
-		(SELECT time FROM login WHERE col = g.id AND time < ?4 AND n <> ?5 ORDER BY time DESC LIMIT 1)
-		FROM grp g WHERE g.kind = ?1 AND g.a = ?2 AND g.b = ?3`, "col", g.kind.column())
+	// Literals, because a parameter that the choice of an index may depend on, as
+	// kind and LIMIT, has SQLite prepare the statement anew at each use.
+	q := fmt.Sprintf(`SELECT
+		g.n - (SELECT count(*) FROM (SELECT 1 FROM login WHERE %[1]s = g.id AND time >= ?3 AND n <> ?4 LIMIT %[3]d))
+			- (SELECT count(*) FROM login WHERE n = ?4 AND %[1]s = g.id),
+		(SELECT time FROM login WHERE %[1]s = g.id AND time < ?3 AND n <> ?4 ORDER BY time LIMIT 1),
+		(SELECT time FROM login WHERE %[1]s = g.id AND time < ?3 AND n <> ?4 ORDER BY time DESC LIMIT 1)
+		FROM grp g WHERE g.kind = %[2]d AND g.a = ?1 AND g.b = ?2`, g.kind.column(), g.kind, r.lateness)
 	var n int
 	var first, last sql.NullInt64
-	found, err := r.t.One([]any{&n, &first, &last}, q, g.kind, g.a, g.b, r.at, r.own, r.lateness)
+	found, err := r.t.One([]any{&n, &first, &last}, q, g.a, g.b, r.at, r.own)
 	if err != nil || !found || !first.Valid || n <= 0 {
 		return event.Seen{}, err
 	}
@@ -141,8 +145,8 @@ func (r *recaller) past(m *event.Memory, zone *time.Location) error {
 	if all > 0 {
 		m.HourShare = float64(near) / float64(all)
 	}
-	_, err = r.t.One([]any{&m.Networks}, `SELECT count(*) FROM grp g WHERE kind = ? AND a = ? AND b <> ?
-		AND EXISTS (SELECT 1 FROM login WHERE g_network = g.id AND time < ? AND n <> ?)`, byNetwork, r.e.User, r.e.network(), r.at, r.own)
+	_, err = r.t.One([]any{&m.Networks}, fmt.Sprintf(`SELECT count(*) FROM grp g WHERE kind = %d AND a = ? AND b <> ?
+		AND EXISTS (SELECT 1 FROM login WHERE g_network = g.id AND time < ? AND n <> ?)`, byNetwork), r.e.User, r.e.network(), r.at, r.own)
 	return err
 }
 

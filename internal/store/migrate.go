@@ -42,8 +42,8 @@ func (e *NewerError) Error() string {
 
 // migrate brings the file to the newest version, or returns why it can't. A
 // reader takes an older version as it is.
-func migrate(ctx context.Context, db *sql.DB, readOnly bool) error {
-	version, err := versionOf(ctx, db)
+func migrate(ctx context.Context, c *sql.Conn, readOnly bool) error {
+	version, err := versionOf(ctx, c)
 	if err != nil || version == Version {
 		return err
 	}
@@ -56,7 +56,7 @@ func migrate(ctx context.Context, db *sql.DB, readOnly bool) error {
 	// The log lets others read while the worker writes. A file system that can't
 	// have it stays with SQLite's own default, and SQLite says which it became.
 	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&mode); err != nil {
+	if err := c.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&mode); err != nil {
 		return err
 	}
 	for v := version + 1; v <= Version; v++ {
@@ -64,39 +64,36 @@ func migrate(ctx context.Context, db *sql.DB, readOnly bool) error {
 		if err != nil {
 			return err
 		}
-		if err := upgrade(ctx, db, v, string(script)); err != nil {
+		if err := upgrade(ctx, c, v, string(script)); err != nil {
 			return fmt.Errorf("version %d: %w", v, err)
 		}
 	}
 	return nil
 }
 
-// upgrade brings the file to version v by a script.
-func upgrade(ctx context.Context, db *sql.DB, v int, script string) error {
-	c, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close() // which undoes what is not committed
+// upgrade brings the file to version v by a script. Who closes the connection
+// after an error undoes what is not committed.
+func upgrade(ctx context.Context, c *sql.Conn, v int, script string) error {
 	if _, err := c.ExecContext(ctx, beginWrite); err != nil {
 		return err
 	}
-	// Two processes may find the same file.
-	if now, err := versionOf(ctx, c); err != nil || now >= v {
+	now, err := versionOf(ctx, c)
+	if err != nil {
 		return err
 	}
-	_, err = c.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", script, applicationID, v))
+	if now < v { // two processes may find the same file
+		script = fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", script, applicationID, v)
+	} else {
+		script = "COMMIT"
+	}
+	_, err = c.ExecContext(ctx, script)
 	return err
 }
 
-type querier interface {
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}
-
 // versionOf returns the version of a file, 0 for an empty one.
-func versionOf(ctx context.Context, db querier) (int, error) {
+func versionOf(ctx context.Context, c *sql.Conn) (int, error) {
 	var app, version, n int
-	err := db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+	err := c.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
 		(SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'trigger') AND name NOT LIKE 'sqlite_%')`).Scan(&app, &version, &n)
 	switch {
 	case err != nil:

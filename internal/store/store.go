@@ -465,7 +465,12 @@ func (d *DB) reopen(ctx context.Context) (file os.FileInfo, err error) {
 	// Once begun, a migration must come to an end, or it never will.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CheckLimit)
 	defer cancel()
-	if err := migrate(ctx, d.db, d.o.ReadOnly); err != nil {
+	c, err := d.conn(ctx)
+	if err == nil {
+		d.idle = append(d.idle, c) // for the use that opens the file: a second one takes as long again
+		err = migrate(ctx, c.Conn, d.o.ReadOnly)
+	}
+	if err != nil {
 		d.close()
 		return now, err
 	}
