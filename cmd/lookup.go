@@ -184,9 +184,13 @@ func (a *app) lookupTable(ip netip.Addr, scope, name string, results []enrich.Re
 		if risk := r.Facts.Risk; risk != nil {
 			row("  risk", riskText(risk))
 		}
-		row("  network", networkText(r.Facts.Network))
-		row("  place", placeText(r.Facts.Place))
-		row("  traits", traitsText(r.Facts.Traits))
+		network, place, traits := networkText(r.Facts.Network), placeText(r.Facts.Place), traitsText(r.Facts.Traits)
+		row("  network", network)
+		row("  place", place)
+		row("  traits", traits)
+		if r.Facts.Risk == nil && r.Err == nil && network+place+traits == "" {
+			row("  known", "nothing")
+		}
 		if r.Err != nil {
 			row("  error", r.Err.Error())
 		}
