@@ -95,10 +95,10 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		}
 		// Who has never attacked this host is no news.
 		quiet := func(r enrich.Result) bool {
-			return r.Provider == (*attackers)(nil).Name() && r.Err == nil && r.Facts.Risk == nil
+			return r.Provider == attackersName && r.Err == nil && r.Facts.Risk == nil
 		}
 		for i, r := range results {
-			if enrich.IsLocal(providers[i]) {
+			if providers[i].Info().Local {
 				continue // it says what it has
 			}
 			asked++
@@ -134,8 +134,8 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 // terms says what the services' terms bind the user to.
 func (a *app) terms(lookups *enrich.Engine) {
 	for _, p := range lookups.Providers() {
-		if s, ok := enrich.ServiceOf(p); ok && s.Terms != "" {
-			fmt.Fprintf(a.out, "\n%s: %s\n", p.Title(), s.Terms)
+		if info := p.Info(); info.Service != nil && info.Service.Terms != "" {
+			fmt.Fprintf(a.out, "\n%s: %s\n", info.Title, info.Service.Terms)
 		}
 	}
 }
