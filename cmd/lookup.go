@@ -16,7 +16,6 @@ import (
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 type lookupOptions struct {
@@ -72,7 +71,7 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	db, err := a.askBeside(a.stateDir(c))
 	if err != nil {
 		return err
 	}

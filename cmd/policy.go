@@ -19,7 +19,6 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/policy"
-	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 func newPolicyCmd(a *app) *cobra.Command {
@@ -95,7 +94,7 @@ func (o *policyOptions) run(ctx context.Context) error {
 		return err
 	}
 	stateDir := a.stateDir(c)
-	db, err := store.Open(databaseFile(stateDir), store.Options{})
+	db, err := a.askBeside(stateDir)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
-	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -59,7 +58,7 @@ func (o *previewOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	db, err := a.askBeside(a.stateDir(c))
 	if err != nil {
 		return err
 	}
