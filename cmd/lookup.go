@@ -71,15 +71,11 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := a.askBeside(a.stateDir(c))
+	lookups, done, err := a.lookups(c)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	lookups, err := engine(c, a.stateDir(c), db)
-	if err != nil {
-		return err
-	}
+	defer done()
 	providers := lookups.Providers()
 	asked, answered := 0, 0
 	enc := json.NewEncoder(a.out)
