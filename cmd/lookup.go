@@ -71,15 +71,11 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := a.askBeside(a.stateDir(c))
+	lookups, done, err := a.lookups(c)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	lookups, err := engine(c, a.stateDir(c), db)
-	if err != nil {
-		return err
-	}
+	defer done()
 	providers := lookups.Providers()
 	asked, answered := 0, 0
 	enc := json.NewEncoder(a.out)
@@ -94,10 +90,10 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		}
 		// Who has never attacked this host is no news.
 		quiet := func(r enrich.Result) bool {
-			return r.Provider == (*attackers)(nil).Name() && r.Err == nil && r.Facts.Risk == nil
+			return r.Provider == attackersName && r.Err == nil && r.Facts.Risk == nil
 		}
 		for i, r := range results {
-			if enrich.IsLocal(providers[i]) {
+			if providers[i].Info().Local {
 				continue // it says what it has
 			}
 			asked++
@@ -133,8 +129,8 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 // terms says what the services' terms bind the user to.
 func (a *app) terms(lookups *enrich.Engine) {
 	for _, p := range lookups.Providers() {
-		if s, ok := enrich.ServiceOf(p); ok && s.Terms != "" {
-			fmt.Fprintf(a.out, "\n%s: %s\n", p.Title(), s.Terms)
+		if info := p.Info(); info.Service != nil && info.Service.Terms != "" {
+			fmt.Fprintf(a.out, "\n%s: %s\n", info.Title, info.Service.Terms)
 		}
 	}
 }

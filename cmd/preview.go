@@ -58,15 +58,11 @@ func (o *previewOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := a.askBeside(a.stateDir(c))
+	lookups, done, err := a.lookups(c)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	lookups, err := engine(c, a.stateDir(c), db)
-	if err != nil {
-		return err
-	}
+	defer done()
 	alert.Facts = lookups.Lookup(ctx, alert.Event.Remote.IP)
 	alert.Verdict = policy.Judge(policy.Input{Event: alert.Event, Facts: alert.Facts}, c.Policy())
 	if o.format == "text" {

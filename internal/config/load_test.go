@@ -213,7 +213,7 @@ func TestSample(t *testing.T) {
 		if err != nil && p.Name != "ours" { // whose file is not there
 			t.Errorf("provider.%s: %v", p.Name, err)
 		} else if err == nil {
-			providers = append(providers, made.Name())
+			providers = append(providers, made.Info().Name)
 		}
 	}
 	if d := cmp.Diff([]string{"threatjammer", "geolite", "greynoise", "crowdsec-lapi", "tor", "customers", "cymru", "builtin"}, providers); d != "" {
