@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -39,10 +40,15 @@ func newAttackers(c config.Config, stateDir string) *attackers {
 	return &attackers{file: filepath.Join(watchDir(c, stateDir), watch.KnownFile), now: time.Now}
 }
 
-func (*attackers) Name() string    { return "attackers" }
-func (*attackers) Title() string   { return "This host" }
-func (*attackers) Local() bool     { return true }
-func (*attackers) GivesRisk() bool { return true }
+const (
+	attackersName  = "attackers"
+	attackersTitle = "This host"
+)
+
+// Info implements enrich.Provider.
+func (*attackers) Info() enrich.Info {
+	return enrich.Info{Name: attackersName, Title: attackersTitle, Local: true}
+}
 
 // Lookup gives the risk of an address that has attacked this host; nothing for
 // others.
@@ -58,7 +64,7 @@ func (p *attackers) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error
 		return event.Facts{}, nil
 	}
 	return event.Facts{Risk: &event.Risk{
-		Provider: p.Title(), Known: true, Score: attackerScore(a.Attempts, now.Sub(a.Last)),
+		Provider: attackersTitle, Known: true, Score: attackerScore(a.Attempts, now.Sub(a.Last)),
 		Reason: fmt.Sprintf("%d failed logins here, the last on %s", a.Attempts, a.Last.UTC().Format("2 Jan 15:04 MST")),
 	}}, nil
 }

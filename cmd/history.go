@@ -58,7 +58,7 @@ have no severity.`,
 	f.StringVar(&o.user, "user", "", "only logins of `NAME`")
 	f.StringVar(&o.ip, "ip", "", "only logins from this `ADDRESS` or network")
 	f.StringVar(&o.host, "host", "", "only logins to the host `NAME`")
-	f.StringVar(&o.key, "key", "", "only logins with this `KEY`: a fingerprint, or a person of [people]")
+	f.StringVar(&o.key, "key", "", "only logins with this `KEY`: a fingerprint, or a person of the settings")
 	f.StringVar(&o.since, "since", "", "only logins at this `TIME` or later")
 	f.StringVar(&o.until, "until", "", "only logins before this `TIME`")
 	f.IntVar(&o.limit, "limit", 50, "show the newest `N`; 0: all")

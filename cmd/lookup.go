@@ -16,7 +16,6 @@ import (
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 type lookupOptions struct {
@@ -72,15 +71,11 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	lookups, done, err := a.lookups(c)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	lookups, err := engine(c, a.stateDir(c), db)
-	if err != nil {
-		return err
-	}
+	defer done()
 	providers := lookups.Providers()
 	asked, answered := 0, 0
 	enc := json.NewEncoder(a.out)
@@ -95,10 +90,10 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 		}
 		// Who has never attacked this host is no news.
 		quiet := func(r enrich.Result) bool {
-			return r.Provider == (*attackers)(nil).Name() && r.Err == nil && r.Facts.Risk == nil
+			return r.Provider == attackersName && r.Err == nil && r.Facts.Risk == nil
 		}
 		for i, r := range results {
-			if enrich.IsLocal(providers[i]) {
+			if providers[i].Info().Local {
 				continue // it says what it has
 			}
 			asked++
@@ -134,8 +129,8 @@ func (o *lookupOptions) run(ctx context.Context, args []string) error {
 // terms says what the services' terms bind the user to.
 func (a *app) terms(lookups *enrich.Engine) {
 	for _, p := range lookups.Providers() {
-		if s, ok := enrich.ServiceOf(p); ok && s.Terms != "" {
-			fmt.Fprintf(a.out, "\n%s: %s\n", p.Title(), s.Terms)
+		if info := p.Info(); info.Service != nil && info.Service.Terms != "" {
+			fmt.Fprintf(a.out, "\n%s: %s\n", info.Title, info.Service.Terms)
 		}
 	}
 }
@@ -185,9 +180,13 @@ func (a *app) lookupTable(ip netip.Addr, scope, name string, results []enrich.Re
 		if risk := r.Facts.Risk; risk != nil {
 			row("  risk", riskText(risk))
 		}
-		row("  network", networkText(r.Facts.Network))
-		row("  place", placeText(r.Facts.Place))
-		row("  traits", traitsText(r.Facts.Traits))
+		network, place, traits := networkText(r.Facts.Network), placeText(r.Facts.Place), traitsText(r.Facts.Traits)
+		row("  network", network)
+		row("  place", place)
+		row("  traits", traits)
+		if r.Facts.Risk == nil && r.Err == nil && network+place+traits == "" {
+			row("  known", "nothing")
+		}
 		if r.Err != nil {
 			row("  error", r.Err.Error())
 		}

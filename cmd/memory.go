@@ -25,6 +25,12 @@ func lookInto(stateDir string) (*store.DB, error) {
 	return store.Open(databaseFile(stateDir), store.Options{ReadOnly: true})
 }
 
+// askBeside opens the database for look-ups beside the worker. Root makes nothing
+// in a state folder, nor the folder: what is root's there the service can't open.
+func (a *app) askBeside(stateDir string) (*store.DB, error) {
+	return store.Open(databaseFile(stateDir), store.Options{Existing: a.uid == 0})
+}
+
 // Recall implements deliver.Memory; the history has limits of its own for time.
 func (m *memory) Recall(e event.Event, f event.Facts) (event.Memory, error) {
 	return m.db.Recall(context.Background(), history.EntryOf(e, f, event.Verdict{}))

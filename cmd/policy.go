@@ -19,7 +19,6 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/policy"
-	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 func newPolicyCmd(a *app) *cobra.Command {
@@ -65,7 +64,7 @@ Nothing is sent or remembered. Look-ups count against the providers' quotas.`,
 	f.StringVar(&o.user, "user", "alice", "who logs in")
 	f.StringVar(&o.ip, "ip", "203.0.113.7", "`ADDRESS` that the login comes from")
 	f.StringVar(&o.at, "at", "", "`TIME` of the login: 15:04, or 2006-01-02T15:04, in the settings' time zone (default now)")
-	f.StringVar(&o.key, "key", "", "`KEY` used: a fingerprint, or a person of [people]")
+	f.StringVar(&o.key, "key", "", "`KEY` used: a fingerprint, or a person of the settings")
 	f.StringVar(&o.method, "method", "", "how they authenticate: publickey, password, … (default publickey with --key)")
 	f.StringVar(&o.service, "service", "sshd", "PAM `SERVICE`")
 	f.StringVar(&o.host, "host", "", "`HOST` logged in to (default this one)")
@@ -95,7 +94,7 @@ func (o *policyOptions) run(ctx context.Context) error {
 		return err
 	}
 	stateDir := a.stateDir(c)
-	db, err := store.Open(databaseFile(stateDir), store.Options{})
+	db, err := a.askBeside(stateDir)
 	if err != nil {
 		return err
 	}
@@ -234,6 +233,8 @@ func memoryText(m event.Memory) string {
 	switch {
 	case !m.Known:
 		return "none"
+	case m.Since.IsZero():
+		return "still learning: no login is remembered yet"
 	case m.Learning:
 		return fmt.Sprintf("still learning, since %s; %d logins of this user", m.Since.UTC().Format(time.DateOnly), m.User.Count)
 	}
@@ -249,7 +250,7 @@ func ruleName(name string, i int) string {
 
 func missesText(misses []policy.Miss) string {
 	if len(misses) == 0 {
-		return "it speaks"
+		return "it matches"
 	}
 	var out []string
 	for _, m := range misses {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
-	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
@@ -59,15 +58,11 @@ func (o *previewOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(databaseFile(a.stateDir(c)), store.Options{})
+	lookups, done, err := a.lookups(c)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	lookups, err := engine(c, a.stateDir(c), db)
-	if err != nil {
-		return err
-	}
+	defer done()
 	alert.Facts = lookups.Lookup(ctx, alert.Event.Remote.IP)
 	alert.Verdict = policy.Judge(policy.Input{Event: alert.Event, Facts: alert.Facts}, c.Policy())
 	if o.format == "text" {

@@ -41,3 +41,13 @@ func engine(c config.Config, stateDir string, db *store.DB) (*enrich.Engine, err
 func newProvider(p config.Provider, client *outbound.Client, stateDir string, db *store.DB) (enrich.Provider, error) {
 	return p.Settings.Open(enrich.Env{Name: p.Name, Client: client, StateDir: stateDir, Store: db})
 }
+
+// lookups makes those of a command beside the worker. done ends them.
+func (a *app) lookups(c config.Config) (e *enrich.Engine, done func(), err error) {
+	db, err := a.askBeside(a.stateDir(c))
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err = engine(c, a.stateDir(c), db)
+	return e, func() { db.Close() }, err
+}

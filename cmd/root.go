@@ -97,6 +97,7 @@ message, and retries until it is delivered.`,
 	root.SetVersionTemplate("sshnotify {{.Version}}\n")
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "settings `FILE` (default "+orNone(a.places.ConfigFile())+")")
 	root.PersistentFlags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "how much is logged to standard error: debug, info, warn or error")
+	root.PersistentFlags().Lookup("log-level").DefValue = "info"
 	root.AddCommand(
 		newHookCmd(), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
 		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),

@@ -91,9 +91,11 @@ func (s *setup) read(a *app, spool, state string) {
 	// A conf.d alone is settings too, which Load says what is wrong with.
 	s.there = !errors.Is(err, fs.ErrNotExist) || len(more) > 0
 	switch {
-	case s.there && s.image():
+	case !s.there:
+		s.settings = config.Default()
+	case s.image():
 		s.mute = len(more) == 0 && saysNothing(s.onDisk(s.config))
-	case s.there:
+	default:
 		s.settings, s.broken = s.app(a).settings()
 		s.mute = s.broken == nil && len(s.settings.Destinations) == 0
 	}

@@ -117,7 +117,7 @@ daemon's own program wrote them: with systemd, read the journal.`,
 	f.BoolVar(&o.stdin, "stdin", false, "watch standard input only, until its end")
 	f.StringVar(&o.settingsFile, "settings", "", "read `FILE`, written by --write-settings, instead of the settings")
 	f.StringVar(&o.writeTo, "write-settings", "", "check the settings, write the part that watch needs to `FILE`, without secrets, and exit")
-	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: also print the most common lines that were not recognized")
+	f.BoolVar(&o.showUnparsed, "show-unparsed", false, "with --replay: also print the most common lines that were not recognized; not with --json")
 	return c
 }
 

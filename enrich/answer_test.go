@@ -133,10 +133,10 @@ func FuzzServiceAnswer(f *testing.F) {
 		checkClean(t, facts)
 		r := facts.Risk
 		switch {
-		case r == nil && p.GivesRisk():
+		case r == nil && p.file.givesRisk():
 			t.Fatal("no risk")
 		case r == nil:
-		case r.Known == (r.Problem != ""), r.Score < 0, r.Score > 100, !r.Known && r.Score != 0, !r.Known && !p.GivesRisk():
+		case r.Known == (r.Problem != ""), r.Score < 0, r.Score > 100, !r.Known && r.Score != 0, !r.Known && !p.file.givesRisk():
 			t.Errorf("%+v", r)
 		case r.Known && status != 200 && status != 404:
 			t.Errorf("status %d gave %+v", status, r)

@@ -21,14 +21,15 @@ type Examined interface {
 // A provider that fails makes facts unknown, and no alert late by more than its
 // time-out.
 func Examine(ctx context.Context, r *doctor.Report, p Provider) {
-	name := "provider " + p.Name()
+	info := p.Info()
+	name := "provider " + info.Name
 	if own, ok := p.(Examined); ok {
 		own.Examine(ctx, r, name)
 	} else if q, ok := Quota(p); ok {
 		q.report(r, name)
 	}
-	if s, ok := ServiceOf(p); ok && s.Terms != "" {
-		r.OK("terms of "+p.Name(), "%s", s.Terms)
+	if s := info.Service; s != nil && s.Terms != "" {
+		r.OK("terms of "+info.Name, "%s", s.Terms)
 	}
 }
 
@@ -65,7 +66,7 @@ func (q QuotaState) report(r *doctor.Report, name string) {
 // Reach asks a provider about a documentation address (RFC 5737), and reports
 // whether it answered.
 func Reach(ctx context.Context, r *doctor.Report, p Provider, timeout time.Duration) {
-	name := "online " + p.Name()
+	name := "online " + p.Info().Name
 	e := New(Options{Providers: []Provider{p}, Timeout: timeout})
 	for _, got := range e.LookupAll(ctx, netip.AddrFrom4([4]byte{192, 0, 2, 1})) {
 		if got.Err != nil {

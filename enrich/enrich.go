@@ -29,10 +29,7 @@ const grace = 250 * time.Millisecond
 
 // Provider knows something about addresses. It may be used concurrently.
 type Provider interface {
-	// Name is the provider's table in the settings: letters, digits, "-", "_".
-	Name() string
-	// Title is the name as people know it.
-	Title() string
+	Info() Info
 	// Lookup is asked about public addresses only, unmapped and without a zone.
 	// Facts may be partly known beside an error, which says what is missing and
 	// is best a *ProviderError. A provider that gives a risk always sets Risk,
@@ -41,32 +38,26 @@ type Provider interface {
 	Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error)
 }
 
-// IsLocal reports whether a provider asks nobody over a network, which it says
-// by a method Local() bool. Its answers are not kept. That it fails or is late does not make the risk
-// unknown; a risk that it knows counts like any other.
-func IsLocal(p Provider) bool {
-	l, ok := p.(interface{ Local() bool })
-	return ok && l.Local()
-}
-
-// GivesRisk reports whether a provider's silence leaves the risk unknown, which
-// must not look safe. A provider that gives a risk sometimes or never says so by
-// a method GivesRisk() bool; without one it does, unless it is local.
-func GivesRisk(p Provider) bool {
-	if IsLocal(p) {
-		return false
-	}
-	r, ok := p.(interface{ GivesRisk() bool })
-	return !ok || r.GivesRisk()
+// Info is what there is to know of a provider before it is asked.
+type Info struct {
+	Name  string // its table in the settings: letters, digits, "-", "_"
+	Title string // as people know it
+	// Local: nobody is asked over a network, so that answers need not be kept.
+	Local bool
+	// GivesRisk: its silence leaves the risk unknown, which must not look safe. A
+	// risk that others know counts like any other.
+	GivesRisk bool
+	// Allow: its addresses are the owner's own, or well known; their label is
+	// their name, as if the settings named the network.
+	Allow    bool
+	CacheTTL time.Duration // the longest that an answer may be used again; 0: as long as any other
+	Service  *Service      // that is asked, where a file describes it
 }
 
 // cachedProvider keeps the parts of its answers in a cache that the engine
 // opens for it; nil keeps nothing. cached says that nobody was asked.
 type cachedProvider interface {
 	Provider
-	// cacheTTL is the longest that an answer may be used again; 0: as long as
-	// any other.
-	cacheTTL() time.Duration
 	lookup(ctx context.Context, ip netip.Addr, c *cache) (facts event.Facts, cached bool, err error)
 }
 
@@ -113,13 +104,13 @@ func New(o Options) *Engine {
 		e.networks = append(e.networks, n)
 	}
 	for i, p := range o.Providers {
-		if o.Store != nil && o.CacheTTL > 0 && !IsLocal(p) {
+		if info := p.Info(); o.Store != nil && o.CacheTTL > 0 && !info.Local {
 			ttl := o.CacheTTL
-			if cp, ok := p.(cachedProvider); ok && cp.cacheTTL() > 0 {
-				ttl = min(ttl, cp.cacheTTL())
+			if info.CacheTTL > 0 {
+				ttl = min(ttl, info.CacheTTL)
 			}
 			e.caches[i] = &cache{
-				db: o.Store, provider: p.Name(), ttl: ttl, stale: staleFor, now: o.Now, limit: cacheLimit, every: pruneEvery,
+				db: o.Store, provider: info.Name, ttl: ttl, stale: staleFor, now: o.Now, limit: cacheLimit, every: pruneEvery,
 			}
 		}
 	}
@@ -154,16 +145,12 @@ func (e *Engine) Lookup(ctx context.Context, ip netip.Addr) event.Facts {
 	out.Name = name
 	for i, r := range results {
 		lists := r.Facts.Traits.Lists
-		if a, ok := e.providers[i].(allowList); ok && a.Allow() && len(lists) > 0 && out.Name == "" {
+		if len(lists) > 0 && out.Name == "" && e.providers[i].Info().Allow {
 			out.Name = lists[0]
 		}
 	}
 	return out
 }
-
-// allowList is a provider whose addresses are the owner's own, or well known:
-// its label is their name, as if the settings named the network.
-type allowList interface{ Allow() bool }
 
 // Merge makes one of the providers' answers, as Lookup does.
 func Merge(results []Result) event.Facts {
@@ -221,11 +208,12 @@ func (e *Engine) ask(ctx context.Context, ip netip.Addr) []Result {
 
 func (e *Engine) askOne(ctx context.Context, i int, ip netip.Addr) (r Result) {
 	p, start := e.providers[i], time.Now()
-	r = Result{Provider: p.Name(), Title: p.Title()}
+	info := p.Info()
+	r = Result{Provider: info.Name, Title: info.Title}
 	defer func() {
 		// A mistake in reading a stranger's answer must not take the delivery down.
 		if x := recover(); x != nil {
-			r.Facts = unknown(p, "failed")
+			r.Facts = unknown(info, "failed")
 			r.Err = errors.New("broke down: " + event.Clean(fmt.Sprint(x), maxDetail))
 		}
 		if pe, ok := errors.AsType[*ProviderError](r.Err); ok {
@@ -233,7 +221,7 @@ func (e *Engine) askOne(ctx context.Context, i int, ip netip.Addr) (r Result) {
 		} else if h, ok := r.Err.(interface{ Hint() string }); ok {
 			r.Hint = h.Hint()
 		}
-		if risk := r.Facts.Risk; risk != nil && !risk.Known && !GivesRisk(p) {
+		if risk := r.Facts.Risk; risk != nil && !risk.Known && !info.GivesRisk {
 			r.Facts.Risk = nil
 		}
 		r.Took = time.Since(start)
@@ -273,14 +261,15 @@ func late(p Provider, err error) Result {
 	if errors.Is(err, context.Canceled) {
 		problem = problemCancelled
 	}
-	return Result{Provider: p.Name(), Title: p.Title(), Err: err, Facts: unknown(p, problem)}
+	info := p.Info()
+	return Result{Provider: info.Name, Title: info.Title, Err: err, Facts: unknown(info, problem)}
 }
 
 // unknown are the facts of a provider that said nothing. What is not known must
 // not look safe.
-func unknown(p Provider, problem string) event.Facts {
-	if !GivesRisk(p) {
+func unknown(p Info, problem string) event.Facts {
+	if !p.GivesRisk {
 		return event.Facts{}
 	}
-	return event.Facts{Risk: &event.Risk{Provider: p.Title(), Problem: problem}}
+	return event.Facts{Risk: &event.Risk{Provider: p.Title, Problem: problem}}
 }

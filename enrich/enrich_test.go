@@ -20,8 +20,7 @@ type stub struct {
 	lookup func(context.Context, netip.Addr) (event.Facts, error)
 }
 
-func (s stub) Name() string  { return s.name }
-func (s stub) Title() string { return "The " + s.name }
+func (s stub) Info() Info { return Info{Name: s.name, Title: "The " + s.name, GivesRisk: true} }
 func (s stub) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
 	return s.lookup(ctx, ip)
 }
@@ -175,12 +174,12 @@ func TestEngineNobodyWaits(t *testing.T) {
 // local is a provider that asks nobody.
 type local struct{ stub }
 
-func (local) Local() bool { return true }
+func (l local) Info() Info { return Info{Name: l.name, Title: "The " + l.name, Local: true} }
 
 // noRisk is a provider that knows nothing of risks.
 type noRisk struct{ stub }
 
-func (noRisk) GivesRisk() bool { return false }
+func (n noRisk) Info() Info { return Info{Name: n.name, Title: "The " + n.name} }
 
 // Who has nothing to say of the risk can't make it unknown, however it fails.
 func TestEngineRiskOfThoseWhoGiveNone(t *testing.T) {

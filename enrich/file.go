@@ -35,7 +35,7 @@ type Service struct {
 	NeedsURL   bool   // there is no DefaultURL
 	URLHint    string // what to put there; may be empty
 	DefaultURL string
-	GivesRisk  bool // see GivesRisk
+	GivesRisk  bool // see Info
 	IPv4Only   bool
 	Quota      Limits // of the plan that costs least
 }

@@ -86,13 +86,13 @@ func fingerprint(parts ...string) string {
 	return hex.EncodeToString(sum[:5])
 }
 
-func (p *httpProvider) Name() string     { return p.name }
-func (p *httpProvider) Title() string    { return p.file.form.Title }
-func (p *httpProvider) GivesRisk() bool  { return p.file.givesRisk() }
-func (p *httpProvider) Service() Service { return p.file.Service() }
+// Info implements Provider.
+func (p *httpProvider) Info() Info {
+	s := p.file.Service()
+	return Info{Name: p.name, Title: s.Title, GivesRisk: s.GivesRisk, CacheTTL: p.file.form.CacheTTL, Service: &s}
+}
 
-// cacheTTL is the longest that an answer is kept; 0: as long as any other.
-func (p *httpProvider) cacheTTL() time.Duration { return p.file.form.CacheTTL }
+func (p *httpProvider) title() string { return p.file.form.Title }
 
 func (p *httpProvider) Lookup(ctx context.Context, ip netip.Addr) (event.Facts, error) {
 	facts, _, err := p.lookup(ctx, ip, nil)
@@ -109,7 +109,7 @@ func (p *httpProvider) lookup(ctx context.Context, ip netip.Addr, c *cache) (eve
 	}
 	ip = ip.Unmap().WithZone("")
 	if p.file.form.Addresses == addressesIPv4 && !ip.Is4() {
-		e := &ProviderError{Part: p.mainPart(), Problem: problemIPv4Only, Hint: p.Title() + " is not asked about IPv6 addresses"}
+		e := &ProviderError{Part: p.mainPart(), Problem: problemIPv4Only, Hint: p.title() + " is not asked about IPv6 addresses"}
 		return p.facts(nil, e), true, e
 	}
 	parts := make([]*part, len(p.file.form.Requests))
@@ -157,7 +157,7 @@ func (p *httpProvider) mainPart() string { return p.file.form.Requests[max(p.fil
 // facts makes one of what the parts say. why explains that there are none.
 func (p *httpProvider) facts(parts []*part, why *ProviderError) event.Facts {
 	var out event.Facts
-	title := p.Title()
+	title := p.title()
 	var unknown *event.Risk // why there is no score
 	for _, part := range parts {
 		f := part.value.Facts
@@ -176,13 +176,13 @@ func (p *httpProvider) facts(parts []*part, why *ProviderError) event.Facts {
 	if why != nil {
 		unknown = &event.Risk{Provider: title, Problem: why.Problem}
 	}
-	if p.GivesRisk() && unknown == nil {
+	if p.file.givesRisk() && unknown == nil {
 		unknown = &event.Risk{Provider: title, Problem: problemNoScore}
 	}
-	if out.Risk == nil && p.GivesRisk() {
+	if out.Risk == nil && p.file.givesRisk() {
 		out.Risk = unknown
 	}
-	if out.Risk != nil && !out.Risk.Known && !p.GivesRisk() {
+	if out.Risk != nil && !out.Risk.Known && !p.file.givesRisk() {
 		out.Risk = nil
 	}
 	if out.Network != (event.Network{}) {

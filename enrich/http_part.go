@@ -322,7 +322,7 @@ func (p *httpProvider) explain(e *ProviderError) *ProviderError {
 	case problemDown:
 		hint = "see whether " + p.service.Host() + " can be reached from here"
 	case problemNotUnderstood:
-		hint = "check url: what answers at " + p.service.Host() + " does not speak the API of " + p.Title()
+		hint = "check url: what answers at " + p.service.Host() + " does not speak the API of " + p.title()
 	}
 	if e.Status/100 == 3 {
 		hint = "no redirect is followed; correct url, or remove the provider"

@@ -256,7 +256,7 @@ func TestQuota(t *testing.T) {
 	if _, ok := Quota(stub{name: "a"}); ok {
 		t.Error("a provider without one has a quota")
 	}
-	if s, ok := ServiceOf(newService(t, "virustotal", nil, "", HTTPOptions{})); !ok || !strings.Contains(s.Terms, "commercial") {
+	if s := newService(t, "virustotal", nil, "", HTTPOptions{}).Info().Service; s == nil || !strings.Contains(s.Terms, "commercial") {
 		t.Errorf("%+v", s)
 	}
 }

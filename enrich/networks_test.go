@@ -86,10 +86,10 @@ func TestNamedNetworks(t *testing.T) {
 // listed is an allow list with one address.
 type listed struct{ ip netip.Addr }
 
-func (listed) Name() string  { return "customers" }
-func (listed) Title() string { return "Customers" }
-func (listed) Local() bool   { return true }
-func (listed) Allow() bool   { return true }
+func (listed) Info() Info {
+	return Info{Name: "customers", Title: "Customers", Local: true, Allow: true}
+}
+func (listed) Allow() bool { return true }
 func (l listed) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error) {
 	if ip != l.ip {
 		return event.Facts{}, nil

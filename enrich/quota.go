@@ -42,16 +42,6 @@ func Quota(p Provider) (QuotaState, bool) {
 	return h.quota.state(func(e *ProviderError) string { return h.explain(e).Problem }), true
 }
 
-// ServiceOf gives what is known of the service that a provider asks, such as
-// its terms; false for a provider that is not made from a service's file.
-func ServiceOf(p Provider) (Service, bool) {
-	h, ok := p.(*httpProvider)
-	if !ok {
-		return Service{}, false
-	}
-	return h.file.Service(), true
-}
-
 func (l *quotaTracker) state(explain func(*ProviderError) string) QuotaState {
 	l.mu.Lock()
 	defer l.mu.Unlock()

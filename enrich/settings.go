@@ -125,11 +125,14 @@ type describedSettings struct {
 func (s *describedSettings) Open(env Env) (Provider, error) {
 	keyed := s.keyedSettings
 	b, _, err := strictoml.ReadFile(s.File)
-	if err == nil {
-		keyed.file, err = ParseService(env.Name, b)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.File, err)
+	}
+	if keyed.file, err = ParseService(env.Name, b); err != nil {
+		for _, e := range strictoml.Errors(err) {
+			e.File = s.File // each is shown by itself
+		}
+		return nil, err
 	}
 	return keyed.Open(env)
 }

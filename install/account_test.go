@@ -128,7 +128,7 @@ func TestUninstallKeepsSettings(t *testing.T) {
 	if got := w.content("/home/alice/.config/sshnotify/config.toml"); got != "mine\n" {
 		t.Errorf("settings: %q", got)
 	}
-	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "1 events wait") || !strings.Contains(notes, "--purge") {
+	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "1 event waits") || !strings.Contains(notes, "--purge") {
 		t.Errorf("notes:\n%s", notes)
 	}
 	if p := must(PlanUserUninstall(t.Context(), w.Host, homeOptions(), UndoOptions{}))(t); !p.Empty() {

@@ -380,7 +380,7 @@ func TestPurgeMindsTheQueue(t *testing.T) {
 	}
 	p := must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t)
 	w.apply(p)
-	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "1 events wait to be told, and 1 could not be told; nothing sends them now") {
+	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "1 event waits to be told, and 1 could not be told; nothing sends them now") {
 		t.Errorf("notes:\n%s", notes)
 	}
 	if p := must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{}))(t); !p.Empty() {

@@ -19,7 +19,11 @@ type QueuedError struct {
 }
 
 func (e *QueuedError) Error() string {
-	return fmt.Sprintf("%s: %d events wait to be told, and %d could not be told", e.Dir, e.Waiting, e.Failed)
+	wait := fmt.Sprintf("%d events wait", e.Waiting)
+	if e.Waiting == 1 {
+		wait = "1 event waits"
+	}
+	return fmt.Sprintf("%s: %s to be told, and %d could not be told", e.Dir, wait, e.Failed)
 }
 
 // UndoOptions say how much uninstalling takes out.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -49,17 +50,10 @@ func Open() (*Database, error) {
 	return &Database{reader: r}, nil
 }
 
-// Name is the database's table in the settings.
-func (*Database) Name() string { return "builtin" }
+const title = "built-in database"
 
-// Title is the database's name as people know it.
-func (*Database) Title() string { return "built-in database" }
-
-// Local reports that nobody is asked.
-func (*Database) Local() bool { return true }
-
-// GivesRisk reports that nothing is said about risk.
-func (*Database) GivesRisk() bool { return false }
+// Info implements enrich.Provider.
+func (*Database) Info() enrich.Info { return enrich.Info{Name: TypeName, Title: title, Local: true} }
 
 // Date is the day that the data are of.
 func (d *Database) Date() time.Time { return d.reader.Metadata.BuildTime().UTC() }
@@ -89,10 +83,10 @@ func (d *Database) Lookup(_ context.Context, ip netip.Addr) (event.Facts, error)
 		return facts, err
 	}
 	if v.Number != 0 {
-		facts.Network = event.Network{ASN: v.Number, Name: event.Clean(v.Name, maxName), Source: d.Title()}
+		facts.Network = event.Network{ASN: v.Number, Name: event.Clean(v.Name, maxName), Source: title}
 	}
 	if v.Country != "" {
-		facts.Place = event.Place{Country: event.Clean(v.Country, 2), Source: d.Title()}
+		facts.Place = event.Place{Country: event.Clean(v.Country, 2), Source: title}
 	}
 	return facts, nil
 }

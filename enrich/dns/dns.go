@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -58,17 +59,8 @@ func newService(o Options, name, title string) (service, error) {
 	return s, nil
 }
 
-// Name is the service's table in the settings.
-func (s *service) Name() string { return s.name }
-
-// Title is the service's name as people know it.
-func (s *service) Title() string { return s.title }
-
-// Local reports that somebody is asked.
-func (s *service) Local() bool { return false }
-
-// GivesRisk reports that nothing is said about risk.
-func (s *service) GivesRisk() bool { return false }
+// Info implements enrich.Provider.
+func (s *service) Info() enrich.Info { return enrich.Info{Name: s.name, Title: s.title} }
 
 // Error is a question that got no answer, or none that makes sense.
 type Error struct {

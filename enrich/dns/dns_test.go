@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -124,51 +125,42 @@ func TestTor(t *testing.T) {
 	}
 }
 
-// provider is what both are.
-type provider interface {
-	Name() string
-	Title() string
-	Local() bool
-	GivesRisk() bool
-	Lookup(context.Context, netip.Addr) (event.Facts, error)
-}
-
 func TestBoth(t *testing.T) {
 	names := map[string]bool{v4Name: true, "1.2.0.192.dnsel.torproject.org.": true}
 	silent, junk := (&server{silent: names}).start(t), (&server{junk: names}).start(t)
-	make2 := func(server string) []provider {
+	make2 := func(server string) []enrich.Provider {
 		c, err1 := NewCymru(Options{Server: server})
 		p, err2 := NewTor(Options{Server: server})
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
-		return []provider{c, p}
+		return []enrich.Provider{c, p}
 	}
 	ip := netip.MustParseAddr("192.0.2.1")
 	for _, p := range make2(silent.addr) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		_, err := p.Lookup(ctx, ip)
-		check(t, p.Name()+": no answer", err, "timed out")
+		check(t, p.Info().Name+": no answer", err, "timed out")
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: %v", p.Name(), err)
+			t.Errorf("%s: %v", p.Info().Name, err)
 		}
 		cancel()
 		ctx, cancel = context.WithCancel(t.Context())
 		cancel()
 		_, err = p.Lookup(ctx, ip)
-		check(t, p.Name()+": cancelled", err, "cancelled")
+		check(t, p.Info().Name+": cancelled", err, "cancelled")
 		if f, err := p.Lookup(t.Context(), netip.Addr{}); err != nil || !cmp.Equal(f, event.Facts{}) {
-			t.Errorf("%s: no address at all: %+v, %v", p.Name(), f, err)
+			t.Errorf("%s: no address at all: %+v, %v", p.Info().Name, f, err)
 		}
-		if p.Local() || p.GivesRisk() || p.Name() == "" || p.Title() == "" {
-			t.Errorf("%s says of itself what it is not", p.Name())
+		if info := p.Info(); info.Local || info.GivesRisk || info.Name == "" || info.Title == "" {
+			t.Errorf("%s says of itself what it is not", p.Info().Name)
 		}
 	}
 	for _, p := range make2(junk.addr) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		f, err := p.Lookup(ctx, ip)
 		if err == nil || !cmp.Equal(f, event.Facts{}) {
-			t.Errorf("%s: junk gave %+v, %v", p.Name(), f, err)
+			t.Errorf("%s: junk gave %+v, %v", p.Info().Name, f, err)
 		}
 		cancel()
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -61,21 +62,14 @@ func New(o Options) (*Provider, error) {
 	return &Provider{name: o.Name, title: o.Title, path: o.Path, now: o.Now, copyUpTo: copyUpTo}, nil
 }
 
-// Name is the provider's table in the settings.
-func (p *Provider) Name() string { return p.name }
-
-// Title is the provider's name as people know it.
-func (p *Provider) Title() string { return p.title }
+// Info implements enrich.Provider. That an address is a VPN's is a trait of it,
+// and no risk.
+func (p *Provider) Info() enrich.Info {
+	return enrich.Info{Name: p.name, Title: p.title, Local: true}
+}
 
 // Path is the file's.
 func (p *Provider) Path() string { return p.path }
-
-// Local reports that nobody is asked.
-func (p *Provider) Local() bool { return true }
-
-// GivesRisk reports that nothing is said about risk: that an address is a VPN's
-// is a trait of it.
-func (p *Provider) GivesRisk() bool { return false }
 
 // Check looks at the file now and says what is wrong with it, as a *FileError.
 // An older state of it may be in use all the same; see Date.

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
@@ -155,21 +156,10 @@ func New(o Options) (*List, error) {
 	return l, nil
 }
 
-// Name is the list's table in the settings.
-func (l *List) Name() string { return l.o.Name }
-
-// Title is the list's name as people know it.
-func (l *List) Title() string { return l.o.Title }
-
-// Local reports that nobody is told an address.
-func (l *List) Local() bool { return true }
-
-// GivesRisk reports whether being on the list has a score. One who is on no
-// list has none either, and not 0.
-func (l *List) GivesRisk() bool { return l.o.Score != nil }
-
-// Allow reports whether those on the list are expected.
-func (l *List) Allow() bool { return l.o.Allow }
+// Info implements enrich.Provider. Who is on no list has no risk, and not 0.
+func (l *List) Info() enrich.Info {
+	return enrich.Info{Name: l.o.Name, Title: l.o.Title, Local: true, Allow: l.o.Allow}
+}
 
 // Status is what there is of a list.
 type Status struct {

@@ -95,8 +95,8 @@ func TestFacts(t *testing.T) {
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s: %s", row.name, diff)
 		}
-		if l.GivesRisk() != (row.o.Score != nil) || !l.Local() {
-			t.Errorf("%s: gives a risk: %v", row.name, l.GivesRisk())
+		if info := l.Info(); info.Allow != row.o.Allow || !info.Local || info.GivesRisk {
+			t.Errorf("%s: %+v", row.name, info)
 		}
 		if s := l.Status(t.Context()); s.Lines != 2 || s.Skipped != 1 || s.AsOf.IsZero() || s.Problem != nil {
 			t.Errorf("%s: %+v", row.name, s)

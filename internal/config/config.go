@@ -276,7 +276,7 @@ func (c Config) Summary() []string {
 	}
 	memory := "memory: none"
 	if c.History.Enabled {
-		memory = fmt.Sprintf("memory: of %s, learning for %s", strictoml.FormatDuration(c.History.Keep), strictoml.FormatDuration(c.History.Learning))
+		memory = fmt.Sprintf("memory: kept for %s, learning for %s", strictoml.FormatDuration(c.History.Keep), strictoml.FormatDuration(c.History.Learning))
 	}
 	told := "told: every login"
 	if c.Notify == NotifyUnusual {

@@ -213,7 +213,7 @@ func TestSample(t *testing.T) {
 		if err != nil && p.Name != "ours" { // whose file is not there
 			t.Errorf("provider.%s: %v", p.Name, err)
 		} else if err == nil {
-			providers = append(providers, made.Name())
+			providers = append(providers, made.Info().Name)
 		}
 	}
 	if d := cmp.Diff([]string{"threatjammer", "geolite", "greynoise", "crowdsec-lapi", "tor", "customers", "cymru", "builtin"}, providers); d != "" {
@@ -237,7 +237,7 @@ func TestSample(t *testing.T) {
 	}
 	summary := `destinations: slack from low, oncall (slack) from high, log from medium
 providers: threatjammer, geolite (mmdb), greynoise, crowdsec-lapi, ours (http), tor (list), customers (list), cymru, builtin
-memory: of 200d, learning for 36h
+memory: kept for 200d, learning for 36h
 told: unusual logins at once, usual ones in a digest at 07:30 (Europe/Dublin)
 rules: admins at night, 2
 sources: auth (file), kern (file), journal, snort (pipe)
@@ -257,7 +257,7 @@ published: attacks of 10 attempts and more, with the names tried, at most 20 an 
 func TestSummaryWithoutMuch(t *testing.T) {
 	c := Default()
 	want := "destinations: none, alerts go to the system log\nproviders: none, and the built-in database\n" +
-		"memory: of 400d, learning for 7d\ntold: every login"
+		"memory: kept for 400d, learning for 7d\ntold: every login"
 	if diff := cmp.Diff(want, strings.Join(c.Summary(), "\n")); diff != "" {
 		t.Error(diff)
 	}

@@ -102,7 +102,7 @@ func DestinationsCheck(file string, names []string) doctor.Check {
 		}
 		for _, dest := range names {
 			name, st := "destination "+dest, states[dest]
-			when := "when it was last told something is not known"
+			when := "no earlier message is on record"
 			if at := last[dest]; !at.IsZero() {
 				when = "last told " + r.Ago(at)
 			} else if !st.Pace.Until.IsZero() {

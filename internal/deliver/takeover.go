@@ -5,9 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/state"
@@ -28,10 +28,7 @@ var documents = [...]struct{ prefix, kind string }{
 // database, once: told-SPOOL.jsonl, and a JSON document each for a destination,
 // a provider, and what was refused. What is in the database already is newer.
 func takeOver(db *store.DB, stateDir string) error {
-	// What services answered is asked for again.
-	if err := os.RemoveAll(filepath.Join(stateDir, "cache")); err != nil {
-		return err
-	}
+	forgetAnswers(filepath.Join(stateDir, "cache"))
 	lists, _ := filepath.Glob(filepath.Join(stateDir, "told-*.jsonl"))
 	var files []string
 	for _, d := range documents {
@@ -69,6 +66,22 @@ func takeOver(db *store.DB, stateDir string) error {
 		errs = append(errs, state.Remove(path), state.Remove(path+".lock"))
 	}
 	return errors.Join(errs...)
+}
+
+// forgetAnswers removes what services answered, cache/PROVIDER/KEY.json, which is
+// asked for again. What can't be removed, because a command of root's made it, is
+// in nobody's way; nor is what others keep in a folder of that name.
+func forgetAnswers(dir string) {
+	for _, pattern := range []string{"*.json", ".new-*"} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*", pattern))
+		for _, f := range files {
+			_ = state.Remove(f)
+		}
+	}
+	folders, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, f := range append(folders, dir) {
+		_ = syscall.Rmdir(f)
+	}
 }
 
 func takeOverList(t *store.Tx, spool string, list []byte) error {

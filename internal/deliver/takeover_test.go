@@ -56,6 +56,15 @@ func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(b.state, "cache", "threatjammer"), 0o700); err != nil {
 			t.Fatal(err)
 		}
+		stays := filepath.Join(b.state, "cache", "album", "photo.jpg") // nobody's answer
+		for _, path := range []string{stays, filepath.Join(b.state, "cache", "threatjammer", "203.0.113.7.json")} {
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		alice := login("alice", 7, 100)
 		alice.ID = "7K3F0000000000000000000010" // in the list
 		b.put(alice)
@@ -76,9 +85,13 @@ func TestFilesOfAnEarlierVersionAreTakenOver(t *testing.T) {
 		}
 		entries, err := os.ReadDir(b.state)
 		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), "history.db") {
+			if !strings.HasPrefix(e.Name(), "history.db") && e.Name() != "cache" {
 				t.Errorf("%s is left", e.Name())
 			}
+		}
+		left, _ := filepath.Glob(filepath.Join(b.state, "cache", "*", "*"))
+		if !slices.Equal(left, []string{stays}) {
+			t.Errorf("%q are left of the answers, want %q alone", left, stays)
 		}
 		if err != nil {
 			t.Error(err)

@@ -17,9 +17,14 @@ type limits struct {
 
 // fullName is an empty file in tmp/, where only hooks can write, that says that
 // the spool is full. It bears the time of new/'s last change, as of the count:
-// once that is another, somebody has claimed, and the mark means nothing.
+// once that is another, somebody has claimed, and the mark means nothing. Nor does
+// it after markAge: what leaves cur/ does not change new/, and where no hook puts
+// anything there, nothing else may for days.
 // It is not a name that writeTemp gives, and sweep leaves dots alone.
 const fullName = ".full"
+
+// markAge is how long a mark is believed: a login in so long counts.
+const markAge = 5 * time.Second
 
 // checkCapacity returns ErrFull where size bytes more do not fit. Reading a
 // folder of 100,000 names takes a tenth of a second, and a login must not wait:
@@ -35,7 +40,7 @@ func checkCapacity(root, tmp, ready folder, most limits, size int) error {
 	mark, err := tmp.lstat(fullName)
 	marked := err == nil
 	switch {
-	case marked && mark.Mtim == changed.Mtim && settled(changed):
+	case marked && mark.Mtim == changed.Mtim && settled(changed) && isFresh(mark):
 		return full
 	case !marked && rand.N(max(1, most.count/1000)) != 0:
 		return nil
@@ -62,6 +67,10 @@ func checkCapacity(root, tmp, ready folder, most limits, size int) error {
 // settled reports whether a change in this instant would show. One in the same
 // tick of the file system's clock would not, thus the second.
 func settled(st unix.Stat_t) bool { return time.Since(time.Unix(st.Mtim.Unix())) > time.Second }
+
+// isFresh reports whether a mark was set a moment ago. A clock that was set back
+// makes it neither younger nor older.
+func isFresh(mark unix.Stat_t) bool { return time.Since(time.Unix(mark.Ctim.Unix())).Abs() < markAge }
 
 // setMark is not synced, and its errors are nobody's concern: it is a hint.
 func setMark(tmp folder, at unix.Timespec) {

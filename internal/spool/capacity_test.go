@@ -129,6 +129,44 @@ func TestFullIsRemembered(t *testing.T) {
 	}
 }
 
+// What the worker has may be all that there is room for. Once that is delivered
+// there is room, although nothing has changed new/.
+func TestFullIsForgotten(t *testing.T) {
+	s := Open(hostOptions(t, fastDir(t)))
+	s.limit.count = 5
+	mustPut(t, s, newEvent())
+	var held []string
+	for i := range 5 {
+		held = append(held, filepath.Join(s.o.Dir, curName, fmt.Sprintf("%026d.json", i)))
+		put(t, held[i], nil)
+	}
+	dir := filepath.Join(s.o.Dir, newName)
+	past := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(dir, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if where, err := s.Put(newEvent(), nil); err != nil || where != s.o.Overflow {
+		t.Fatalf("Put = %q, %v", where, err)
+	}
+	for _, path := range held {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(markAge + 10*time.Second); ; time.Sleep(100 * time.Millisecond) {
+		where, err := s.Put(newEvent(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if where == s.o.Dir {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the spool is empty, and hooks take it for full")
+		}
+	}
+}
+
 // Nobody delivers for a week: the hooks alone must keep the limit.
 func TestLimitHoldsWithoutAWorker(t *testing.T) {
 	s := Open(Options{Dir: fastDir(t)})

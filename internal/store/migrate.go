@@ -25,7 +25,7 @@ const (
 )
 
 // ErrDamaged means that the file is not, or no longer, a database of
-// sshnotify. Only a ReadOnly one returns it; another one begins anew, see
+// sshnotify. Only a ReadOnly or an Existing one returns it; another one begins anew, see
 // Notice.
 var ErrDamaged = errors.New("the database is damaged")
 

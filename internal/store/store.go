@@ -37,6 +37,10 @@ type Options struct {
 	// ReadOnly is for processes beside the worker that only look: nothing is
 	// made, changed or moved, and a missing file is fs.ErrNotExist.
 	ReadOnly bool
+	// Existing is for processes beside the worker that write in what is there:
+	// neither a folder nor a file is made, for it may be another user's to make,
+	// nor a new one in the place of a damaged one; a missing file is fs.ErrNotExist.
+	Existing bool
 	// CacheKiB is how much of the file a connection keeps in memory; 0: 2,000. What
 	// is asked and written for a login is some 40 pages.
 	CacheKiB int
@@ -332,7 +336,7 @@ func (d *DB) use(ctx context.Context, last *failure, limit time.Duration, f func
 	if !isDamage(err) {
 		return err
 	}
-	if d.o.ReadOnly {
+	if d.o.ReadOnly || d.o.Existing {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if rerr := d.renew(ctx, file, err); rerr != nil {
@@ -508,8 +512,11 @@ func dial(path string, o Options) *sql.DB {
 // read; SQLite gives its other files the same mode and owner.
 func (d *DB) prepare() (os.FileInfo, error) {
 	openFolder := state.MakeFolder
-	if d.o.ReadOnly {
+	switch {
+	case d.o.ReadOnly:
 		openFolder = state.OpenFolder
+	case d.o.Existing:
+		openFolder = state.OwnFolder
 	}
 	folder, err := openFolder(filepath.Dir(d.path))
 	if err != nil {
@@ -523,7 +530,7 @@ func (d *DB) prepare() (os.FileInfo, error) {
 		}
 	}
 	info, err := os.Lstat(d.path)
-	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly {
+	if errors.Is(err, fs.ErrNotExist) && !d.o.ReadOnly && !d.o.Existing {
 		f, err := folder.Open(name, os.O_WRONLY|os.O_CREATE)
 		if err != nil {
 			return nil, err

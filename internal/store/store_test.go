@@ -207,3 +207,38 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		t.Error("a link was followed to make a file")
 	}
 }
+
+// Who only uses what is there makes nothing, and replaces nothing.
+func TestExisting(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	path := filepath.Join(dir, FileName)
+	beside := func() *DB { return open(t, path, Options{Existing: true}) }
+	set := `INSERT INTO state(kind, name, value) VALUES ('test', 'x', 'x')`
+	if err := exec(t, beside(), set); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a folder: %v", err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("the folder was made")
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec(t, beside(), set); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Fatalf("made: %v, %v", entries, err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("damaged", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec(t, beside(), set); !errors.Is(err, ErrDamaged) {
+		t.Errorf("of a damaged file: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Fatalf("made: %v, %v", entries, err)
+	}
+	if err := errors.Join(os.Remove(path), exec(t, open(t, path, Options{}), `DELETE FROM meta`), exec(t, beside(), set)); err != nil {
+		t.Error(err)
+	}
+}

@@ -60,8 +60,8 @@ exec = {command = ["/usr/local/bin/act"]}
 	g.run("chgrp", "sshnotify", "/etc/sshnotify/conf.d/more.toml")
 	g.write("root/key", "SECRET-KEY\n", 0o600)
 	g.write("etc/systemd/system/sshnotify.service.d/key.conf", "[Service]\nLoadCredential=SECRET-NAME:/root/key\nEnvironment=TOKEN=SECRET-ENV\n", 0o600)
-	g.write("var/lib/sshnotify/provider-x.json", "SECRET-STATE\n", 0o600)
-	g.run("chown", "sshnotify:sshnotify", "/var/lib/sshnotify/provider-x.json")
+	g.write("var/lib/sshnotify/kept.json", "SECRET-STATE\n", 0o600)
+	g.run("chown", "sshnotify:sshnotify", "/var/lib/sshnotify/kept.json")
 	g.run("systemctl", "daemon-reload")
 	g.run("systemctl", "restart", "sshnotify", "sshnotify-watch")
 
