@@ -3,6 +3,7 @@ package pattern
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -95,7 +96,7 @@ func environment(m Match) []string {
 	add("LEFT_OUT", fmt.Sprint(m.LeftOut))
 	add("KEY", m.Key)
 	given := map[string]bool{}
-	for _, field := range sortedKeys(m.Fields) {
+	for _, field := range slices.Sorted(maps.Keys(m.Fields)) {
 		name := envName(field)
 		if !given[name] { // of two that look the same here, the first in order
 			given[name] = true
@@ -103,15 +104,6 @@ func environment(m Match) []string {
 		}
 	}
 	return env
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // envName makes a field's name one of a variable: alert.signature is

@@ -7,56 +7,43 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sshnotify/sshnotify/internal/event"
 )
 
 // compiled is a Pattern that is ready to be held against lines.
 type compiled struct {
 	Pattern
-	match    *matcher // nil: every line
-	ignore   []matcher
-	decoder  *decoder
-	slot     int  // where the engine keeps the decoder's record of a line
-	anyEvent bool // of Suricata's events, not alerts only
-	where    []condition
-	title    template
-	text     template
-	tells    bool // title or text say what was left out
-	by       template
-	ip       *ref
-	args     []template // of Exec, without the program
-	fields   []ref      // what Match.Fields has besides the columns
-	limit    *limiter   // nil: calm
-	calm     calmer
-	held     *held // the newest line that calm left out
-	stat     Stat
+	match      *matcher // nil: every line
+	ignore     []matcher
+	decoder    *decoder
+	onlyAlerts bool // of Suricata's events
+	where      []condition
+	title      template
+	text       template
+	tells      bool // title or text say what was left out
+	by         template
+	ip         *ref
+	args       []template // of Exec, without the program
+	fields     []ref      // what Match.Fields has besides the columns
+	limit      *limiter   // nil: calm
+	calm       bucket
+	held       *held // the newest line that calm left out
+	stat       Stat
 }
 
 const (
-	maxPatternName = 64
-	maxCount       = 1_000_000
-	maxSeconds     = 31 * 24 * 60 * 60
 	// The keys of all thresholds together take some 4 MiB, whatever comes.
 	allKeys = 20_000
 	minKeys = 500
 )
 
-func compile(p Pattern, maxKeys int) (*compiled, []error) {
-	c := &compiled{Pattern: p, slot: -1, stat: Stat{Pattern: p.Name}}
-	var errs []error
+func compile(p Pattern, maxKeys int) (*compiled, []*Error) {
+	c := &compiled{Pattern: p, stat: Stat{Pattern: p.Name}}
+	var errs []*Error
 	wrong := func(key string, err error) {
 		if err != nil {
 			errs = append(errs, &Error{Pattern: p.Name, Key: key, Err: err})
 		}
 	}
-	if p.Name != event.Clean(strings.TrimSpace(p.Name), maxPatternName) {
-		wrong("name", fmt.Errorf("at most %d characters that can be seen, without blanks around them", maxPatternName))
-	}
-	if slices.Contains(p.Sources, "") {
-		wrong("sources", errors.New("an empty one"))
-	}
-
 	d, key, err := newDecoder(p.Decoder, p.Columns)
 	wrong(key, err)
 	if err != nil {
@@ -67,7 +54,7 @@ func compile(p Pattern, maxKeys int) (*compiled, []error) {
 		m, err := newMatcher(p.Match)
 		wrong("match", err)
 		c.match = &m
-	} else if (d == nil || !d.alerts()) && len(p.Where) == 0 {
+	} else if !d.alerts() && len(p.Where) == 0 {
 		wrong("match", errors.New("neither match nor where says which lines: a match of \"\" takes all"))
 	}
 	for _, re := range p.Ignore {
@@ -80,6 +67,7 @@ func compile(p Pattern, maxKeys int) (*compiled, []error) {
 		c.ignore = append(c.ignore, m)
 	}
 
+	c.onlyAlerts = d.alerts() && d.program == suricata
 	before, after := scope{re: p.Match, decoder: d}, scope{re: p.Match, decoder: d, told: true}
 	for name, cond := range p.Where {
 		of, err := before.find(name)
@@ -88,13 +76,12 @@ func compile(p Pattern, maxKeys int) (*compiled, []error) {
 			ready, err = compileCondition(of, cond)
 			c.where = append(c.where, ready)
 		}
-		wrong("where", err)
-		c.anyEvent = c.anyEvent || strings.TrimPrefix(name, ".") == eventType
+		if err != nil {
+			errs = append(errs, &Error{Pattern: p.Name, Key: "where", field: name, Err: err})
+		}
+		c.onlyAlerts = c.onlyAlerts && strings.TrimPrefix(name, ".") != eventType
 	}
 	slices.SortFunc(c.where, func(a, b condition) int { return strings.Compare(a.of.name, b.of.name) })
-	if p.Severity != nil && (*p.Severity < event.Low || *p.Severity > event.Critical) {
-		wrong("severity", errors.New("low, medium, high or critical"))
-	}
 	c.title, err = parseTemplate(p.Title, after)
 	wrong("title", err)
 	c.text, err = parseTemplate(p.Text, after)
@@ -117,15 +104,6 @@ func (c *compiled) compileThreshold(in scope, maxKeys int, wrong func(string, er
 		}
 		return
 	}
-	if t.Type != Limit && t.Type != Each && t.Type != Both {
-		wrong("threshold.type", fmt.Errorf("%q is none of limit, threshold and both", t.Type))
-	}
-	if t.Count < 1 || t.Count > maxCount {
-		wrong("threshold.count", fmt.Errorf("must be 1 to %d", maxCount))
-	}
-	if t.Seconds < 1 || t.Seconds > maxSeconds {
-		wrong("threshold.seconds", fmt.Errorf("must be 1 to %d (31 days)", maxSeconds))
-	}
 	c.limit = newLimiter(*t, maxKeys)
 }
 
@@ -138,9 +116,9 @@ func (c *compiled) compileAddress(in scope, wrong func(string, error)) {
 	case name != "":
 	case c.Match != nil && c.Match.SubexpIndex(addressCapture) > 0:
 		name = addressCapture
-	case c.decoder != nil && c.decoder.alerts():
-		name = c.decoder.addressField()
-		if !c.decoder.json() && !slices.Contains(c.decoder.known(), name) {
+	case c.decoder.alerts():
+		name = c.decoder.src
+		if !c.decoder.json && !slices.Contains(c.decoder.known, name) {
 			return // the settings' columns have none
 		}
 		name = "." + name
@@ -148,26 +126,22 @@ func (c *compiled) compileAddress(in scope, wrong func(string, error)) {
 		return
 	}
 	of, err := in.find(name)
-	if err == nil && of.kind != refCapture && of.kind != refField {
+	if err == nil && of.kind == refOwn {
 		err = fmt.Errorf("%q is neither a capture nor a field", name)
 	}
-	wrong("ip_field", err)
+	wrong("ip", err)
 	c.ip = &of
 }
 
 // Limits of Exec.
 const (
-	execTimeout    = 10 * time.Second
-	maxExecTimeout = 10 * time.Minute
-	maxExecArgs    = 64
+	execTimeout = 10 * time.Second
+	maxExecArgs = 64
 )
 
 func (c *compiled) compileExec(in scope, wrong func(string, error)) {
 	if c.Exec == nil {
 		return
-	}
-	if t := c.Exec.Timeout; t < 0 || t > maxExecTimeout {
-		wrong("exec.timeout", fmt.Errorf("at most %v", maxExecTimeout))
 	}
 	wrong("exec.command", checkCommand(c.Exec.Command))
 	for i, arg := range c.Exec.Command {
@@ -208,22 +182,14 @@ func (c *compiled) collectFields() {
 	}
 	for _, t := range slices.Concat([]template{c.title, c.text, c.by}, c.args) {
 		for _, of := range t.refs() {
-			c.tells = c.tells || of.kind == refLeftOut
+			c.tells = c.tells || of.kind == refOwn && of.name == "left_out"
 			add(of)
 		}
 	}
 	if c.decoder == nil {
 		return
 	}
-	usual := c.decoder.known()
-	switch c.decoder.name {
-	case decoderSuricata:
-		usual = []string{"src_ip", "src_port", "dest_ip", "dest_port", "proto", "alert.signature", "alert.signature_id", "alert.category",
-			"alert.severity", "alert.action", "flow_id", "in_iface"}
-	case decoderSnort3JSON:
-		usual = append(slices.Clone(snort3Split), "msg", "proto", "class", "priority", "action")
-	}
-	for _, name := range usual {
+	for _, name := range slices.Concat(c.decoder.known, c.decoder.usual) {
 		if of, err := in.field(name); err == nil {
 			add(of)
 		}

@@ -12,12 +12,9 @@ import (
 
 // condition is a Condition that is ready to be held against a value.
 type condition struct {
-	of     ref
-	equals []string
-	globs  []string
-	match  *matcher
-	min    *float64
-	max    *float64
+	Condition
+	of    ref
+	match *matcher
 }
 
 func compileCondition(of ref, c Condition) (condition, error) {
@@ -29,7 +26,7 @@ func compileCondition(of ref, c Condition) (condition, error) {
 	if c.Min != nil && c.Max != nil && *c.Min > *c.Max {
 		return condition{}, errors.New("min is more than max: nothing is both")
 	}
-	ready := condition{of: of, equals: c.Equals, globs: c.Glob, min: c.Min, max: c.Max}
+	ready := condition{Condition: c, of: of}
 	if c.Match != nil {
 		m, err := newMatcher(c.Match)
 		if err != nil {
@@ -43,14 +40,14 @@ func compileCondition(of ref, c Condition) (condition, error) {
 func (c *condition) holds(value string, there bool) bool {
 	switch {
 	case !there,
-		len(c.equals) > 0 && !slices.Contains(c.equals, value),
-		len(c.globs) > 0 && !slices.ContainsFunc(c.globs, func(p string) bool { return glob.Match(p, value) }),
+		len(c.Equals) > 0 && !slices.Contains(c.Equals, value),
+		len(c.Glob) > 0 && !slices.ContainsFunc(c.Glob, func(p string) bool { return glob.Match(p, value) }),
 		c.match != nil && !c.match.matches(value):
 		return false
 	}
-	if c.min == nil && c.max == nil {
+	if c.Min == nil && c.Max == nil {
 		return true
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-	return err == nil && (c.min == nil || n >= *c.min) && (c.max == nil || n <= *c.max)
+	return err == nil && (c.Min == nil || n >= *c.Min) && (c.Max == nil || n <= *c.Max)
 }

@@ -7,30 +7,28 @@ import "strings"
 // its timestamp, Snort 3 after each comma. A line whose quotes do not fit is
 // none.
 func splitCSV(line string, snort bool) (values []string, ok bool) {
-	for n := 0; n < maxColumns+1; n++ {
+	for range maxColumns + 1 {
 		if snort {
 			line = strings.TrimLeft(line, " ")
 		}
-		if !strings.HasPrefix(line, `"`) {
-			value, rest, more := strings.Cut(line, ",")
+		var value, rest string
+		if strings.HasPrefix(line, `"`) {
+			if value, rest, ok = unquote(line, snort); !ok {
+				return nil, false
+			}
 			if snort {
+				rest = strings.TrimLeft(rest, " ")
+			}
+		} else {
+			end := strings.IndexByte(line, ',')
+			if end < 0 {
+				end = len(line)
+			}
+			if value, rest = line[:end], line[end:]; snort {
 				value = strings.TrimRight(value, " ")
 			}
-			values = append(values, value)
-			if !more {
-				return values, true
-			}
-			line = rest
-			continue
-		}
-		value, rest, ok := unquote(line, snort)
-		if !ok {
-			return nil, false
 		}
 		values = append(values, value)
-		if snort {
-			rest = strings.TrimLeft(rest, " ")
-		}
 		if rest == "" {
 			return values, true
 		}

@@ -164,7 +164,13 @@ func TestFieldsHandedOn(t *testing.T) {
 
 func TestSnortTime(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
-	d := func(name string) *decoder { return &decoder{name: name} }
+	d := func(name string) *decoder {
+		d, _, err := newDecoder(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
 	for _, row := range []struct {
 		name, stamp string
 		d           *decoder

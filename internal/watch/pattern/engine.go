@@ -9,6 +9,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/glob"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
@@ -29,8 +30,6 @@ type Engine struct {
 
 	// Of the line that is being taken.
 	lower      folded
-	records    []*record
-	decoded    []bool
 	understood bool
 
 	newest time.Time // the newest time that is known
@@ -66,7 +65,9 @@ func New(patterns []Pattern, o Options) (*Engine, error) {
 		}
 		names[p.Name] = true
 		c, wrong := compile(p, max(minKeys, allKeys/len(patterns)))
-		errs = append(errs, wrong...)
+		for _, err := range wrong {
+			errs = append(errs, err)
+		}
 		if len(wrong) == 0 {
 			e.add(c)
 		}
@@ -77,18 +78,17 @@ func New(patterns []Pattern, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// add returns patterns with the same decoder one slot, so that a line is decoded
-// once.
+// add gives patterns with the same decoder the same one, so that a line is
+// decoded once.
 func (e *Engine) add(c *compiled) {
 	e.patterns = append(e.patterns, c)
 	if c.decoder == nil {
 		return
 	}
-	c.slot = slices.IndexFunc(e.decoders, c.decoder.same)
-	if c.slot < 0 {
-		c.slot = len(e.decoders)
+	if i := slices.IndexFunc(e.decoders, c.decoder.same); i >= 0 {
+		c.decoder = e.decoders[i]
+	} else {
 		e.decoders = append(e.decoders, c.decoder)
-		e.records, e.decoded = append(e.records, nil), append(e.decoded, false)
 	}
 }
 
@@ -127,8 +127,8 @@ func (c *compiled) count(h *hit, at time.Time) (tell bool) {
 	if c.limit != nil {
 		tell, h.count, h.left = c.limit.take(c.by.expand(h.value), h.at)
 	} else {
+		tell, _, h.left = c.calm.take(&calm, h.at)
 		h.count = 1
-		tell, h.left = c.calm.take(h.at)
 		if tell {
 			c.held = nil
 		} else {
@@ -235,17 +235,9 @@ func (e *Engine) of(source string) []*compiled {
 // begin forgets the line before.
 func (e *Engine) begin() {
 	e.lower.ready, e.understood = false, false
-	clear(e.records)
-	clear(e.decoded)
-}
-
-// record decodes a line, once for all patterns.
-func (e *Engine) record(slot int, text string) *record {
-	if !e.decoded[slot] {
-		e.decoded[slot] = true
-		e.records[slot] = e.decoders[slot].decode(text)
+	for _, d := range e.decoders {
+		d.read, d.rec = false, nil
 	}
-	return e.records[slot]
 }
 
 // hit holds a line against all of a pattern but its hours and its threshold.
@@ -259,7 +251,7 @@ func (e *Engine) hit(c *compiled, l line.Line) (*hit, bool) {
 		return nil, false
 	}
 	// Most of what Suricata writes is no alert, and need not be read.
-	if c.decoder != nil && c.decoder.name == decoderSuricata && !c.anyEvent && !strings.Contains(text, `"alert"`) {
+	if c.onlyAlerts && !strings.Contains(text, `"alert"`) {
 		e.understood = e.understood || strings.HasPrefix(text, "{")
 		return nil, false
 	}
@@ -271,13 +263,13 @@ func (e *Engine) hit(c *compiled, l line.Line) (*hit, bool) {
 	}
 	h := &hit{c: c, line: l, sub: sub}
 	if c.decoder != nil {
-		if h.rec = e.record(c.slot, text); h.rec == nil {
+		if h.rec = c.decoder.record(text); h.rec == nil {
 			c.stat.Unknown++
 			return nil, false
 		}
 		c.stat.Decoded++
 		e.understood = true
-		if c.decoder.name == decoderSuricata && !c.anyEvent && h.rec.text(eventType) != "alert" {
+		if c.onlyAlerts && h.rec.text(eventType) != "alert" {
 			return nil, false
 		}
 	}
@@ -297,12 +289,7 @@ func (e *Engine) hit(c *compiled, l line.Line) (*hit, bool) {
 }
 
 func (c *compiled) active(at time.Time) bool {
-	for _, h := range c.Active {
-		if h.Contain(at) {
-			return true
-		}
-	}
-	return len(c.Active) == 0
+	return len(c.Active) == 0 || slices.ContainsFunc(c.Active, func(h policy.Hours) bool { return h.Contain(at) })
 }
 
 // severity is what the settings say, or the alert.
@@ -310,7 +297,7 @@ func (h *hit) severity() event.Severity {
 	switch {
 	case h.c.Severity != nil:
 		return *h.c.Severity
-	case h.c.decoder != nil && h.c.decoder.alerts():
+	case h.c.decoder.alerts():
 		return h.c.decoder.severity(h.rec)
 	}
 	return event.Medium

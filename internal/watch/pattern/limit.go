@@ -10,10 +10,9 @@ import (
 // the key that was not seen for longest goes when there are too many.
 type limiter struct {
 	Threshold
-	window time.Duration
-	max    int
-	keys   map[keyHash]*list.Element
-	order  *list.List // of *bucket, the newest in front
+	max   int
+	keys  map[keyHash]*list.Element
+	order *list.List // of *bucket, the newest in front
 }
 
 // keyHash stands for a key, so that long ones take no more memory than others.
@@ -28,8 +27,7 @@ type bucket struct {
 }
 
 func newLimiter(t Threshold, max int) *limiter {
-	return &limiter{Threshold: t, window: time.Duration(t.Seconds) * time.Second, max: max,
-		keys: map[keyHash]*list.Element{}, order: list.New()}
+	return &limiter{Threshold: t, max: max, keys: map[keyHash]*list.Element{}, order: list.New()}
 }
 
 // take counts a line, and says whether it is told, for how many lines it
@@ -37,25 +35,31 @@ func newLimiter(t Threshold, max int) *limiter {
 func (l *limiter) take(key string, at time.Time) (tell bool, stands, left int) {
 	l.forget(at, 2) // more than one comes: it never falls behind
 	b := l.bucket(key, at)
-	if outside(b.start, at, l.window) {
+	return b.take(&l.Threshold, at)
+}
+
+// take counts a line of the key.
+func (b *bucket) take(t *Threshold, at time.Time) (tell bool, stands, left int) {
+	if outside(b.start, at, t.window()) {
 		b.start, b.seen = at, 0
 	}
 	b.last = at
 	b.seen++
-	switch l.Type {
+	stands = 1
+	switch t.Type {
 	case Limit:
-		tell, stands = b.seen <= l.Count, 1
+		tell = b.seen <= t.Count
 	case Each:
-		if b.seen < l.Count {
-			return false, 0, 0
+		if b.seen == t.Count {
+			b.seen, b.start = 0, at
+			return true, t.Count, 0
 		}
-		b.seen, b.start = 0, at
-		return true, l.Count, 0
+		return false, 0, 0
 	case Both:
-		if b.seen < l.Count {
+		if b.seen < t.Count {
 			return false, 0, 0
 		}
-		tell, stands = b.seen == l.Count, l.Count
+		tell, stands = b.seen == t.Count, t.Count
 	}
 	if !tell {
 		b.left++
@@ -64,6 +68,8 @@ func (l *limiter) take(key string, at time.Time) (tell bool, stands, left int) {
 	left, b.left = b.left, 0
 	return true, stands, left
 }
+
+func (t *Threshold) window() time.Duration { return time.Duration(t.Seconds) * time.Second }
 
 // outside reports whether a time is no part of the window that began at start.
 // Lines come a little out of order; but when the clock is set back, or one line
@@ -91,7 +97,7 @@ func (l *limiter) bucket(key string, at time.Time) *bucket {
 func (l *limiter) forget(at time.Time, n int) {
 	for range n {
 		e := l.order.Back()
-		if e == nil || at.Before(e.Value.(*bucket).last.Add(2*l.window)) {
+		if e == nil || at.Before(e.Value.(*bucket).last.Add(2*l.window())) {
 			return
 		}
 		l.drop(e)
@@ -103,30 +109,17 @@ func (l *limiter) drop(e *list.Element) {
 	l.order.Remove(e)
 }
 
-// calm is how often a pattern without a threshold is told.
-const calm = time.Minute
-
-// calmer lets one line a minute through.
-type calmer struct {
-	told  bool
-	start time.Time // when the last was told
-	left  int
-}
-
-func (c *calmer) take(at time.Time) (tell bool, left int) {
-	if c.told && !outside(c.start, at, calm) {
-		c.left++
-		return false, 0
-	}
-	return true, c.tell(at)
-}
-
-func (c *calmer) tell(at time.Time) (left int) {
-	left, c.left = c.left, 0
-	c.told, c.start = true, at
-	return left
-}
+// calm is the threshold of a pattern without one: one line a minute. Its bucket
+// is not forgotten, and what it left out is told when the minute is over.
+var calm = Threshold{Type: Limit, Count: 1, Seconds: 60}
 
 // due reports whether lines were left out that nobody has been told of for a
 // minute.
-func (c *calmer) due(at time.Time) bool { return c.left > 0 && !at.Before(c.start.Add(calm)) }
+func (b *bucket) due(at time.Time) bool { return b.left > 0 && !at.Before(b.start.Add(calm.window())) }
+
+// tell begins a minute with the lines that were left out.
+func (b *bucket) tell(at time.Time) (left int) {
+	left = b.left
+	b.start, b.seen, b.left = at, 1, 0
+	return left
+}

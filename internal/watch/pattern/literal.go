@@ -117,13 +117,11 @@ func longestLiteral(runes []rune, fold bool) literal {
 	return literal{text: best, fold: fold}
 }
 
-func shortest(all []literal) int {
-	if len(all) == 0 {
-		return 0
-	}
-	n := len(all[0].text)
-	for _, l := range all[1:] {
-		n = min(n, len(l.text))
+func shortest(all []literal) (n int) {
+	for i, l := range all {
+		if i == 0 || len(l.text) < n {
+			n = len(l.text)
+		}
 	}
 	return n
 }

@@ -76,22 +76,23 @@ func (h *hit) lookup(of ref) (value string, there bool) {
 		return h.line.Text[from:to], true
 	case refField:
 		return h.rec.get(of)
-	case refSource:
+	}
+	switch of.name {
+	case "source":
 		return h.line.Source, true
-	case refLine:
+	case "line":
 		return h.line.Text, true
-	case refPattern:
+	case "pattern":
 		return h.c.Name, true
-	case refHost:
+	case "host":
 		return h.line.Host, h.line.Host != ""
-	case refProgram:
+	case "program":
 		return h.line.Program, h.line.Program != ""
-	case refCount:
+	case "count":
 		return strconv.Itoa(h.count), true
-	case refLeftOut:
+	default: // "left_out"
 		return strconv.Itoa(h.left), true
 	}
-	return "", false
 }
 
 func (h *hit) value(of ref) string {
@@ -101,7 +102,7 @@ func (h *hit) value(of ref) string {
 
 // clean returns what a name stands for, fit to be shown.
 func (h *hit) clean(of ref) string {
-	if of.kind == refLine {
+	if of.kind == refOwn && of.name == "line" {
 		return event.Clean(h.value(of), maxLine)
 	}
 	return event.Clean(h.value(of), maxValue)
@@ -126,7 +127,7 @@ func (h *hit) match() Match {
 		Destinations: slices.Clone(c.Destinations), Digest: h.digest(),
 	}
 	title, text := c.Name, m.Line
-	if c.decoder != nil && c.decoder.alerts() {
+	if c.decoder.alerts() {
 		if a, b := c.decoder.describe(h.rec); b != "" {
 			title, text = a, b
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
-// Pattern is what the owner wants to be told of. Its parts must all hold.
+// Pattern is what the owner wants to be told of. Its parts must all hold. The
+// bounds that the tags state are the settings' to check: New relies on them.
 type Pattern struct {
 	Name    string   `toml:"name,required,unique=pattern" check:"line=64"` // not empty, of its own among all patterns
 	Sources []string `toml:"source,one" check:"line=4096"`                 // globs (* and ? fit any characters) of the line's source; empty: all
@@ -120,6 +121,7 @@ type Error struct {
 	Pattern string // its name; "#3" for the third if it has none
 	Key     string // as in the settings: "title", "threshold.count"
 	Err     error
+	field   string // of where
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("pattern %q: %s: %v", e.Pattern, e.Key, e.Err) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/line"
 )
 
@@ -176,7 +177,6 @@ func TestNewRefuses(t *testing.T) {
 		key, says string
 	}{
 		"no name":                     {Pattern{Match: ok}, "name", "none"},
-		"a hidden character":          {Pattern{Name: "a\u200b", Match: ok}, "name", "seen"},
 		"no match":                    {Pattern{Name: "p"}, "match", "which lines"},
 		"no match of json":            {Pattern{Name: "p", Decoder: "json"}, "match", "which lines"},
 		"a monster":                   {Pattern{Name: "p", Match: at(`(?:a?b?c?){900}d{900}e{900}`)}, "match", "steps"},
@@ -192,10 +192,6 @@ func TestNewRefuses(t *testing.T) {
 		"a field without a decoder":   {Pattern{Name: "p", Match: ok, Text: "${.user}"}, "text", "decoder"},
 		"a count to count by":         {Pattern{Name: "p", Match: ok, By: "${count}", Threshold: &Threshold{Type: Limit, Count: 1, Seconds: 1}}, "threshold.by", "count"},
 		"by without a threshold":      {Pattern{Name: "p", Match: ok, By: "${user}"}, "threshold.by", "without"},
-		"no type":                     {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: "", Count: 1, Seconds: 1}}, "threshold.type", "limit"},
-		"a count of nothing":          {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 0, Seconds: 1}}, "threshold.count", "1"},
-		"no seconds":                  {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 1, Seconds: 0}}, "threshold.seconds", "1"},
-		"half a year":                 {Pattern{Name: "p", Match: ok, Threshold: &Threshold{Type: Both, Count: 1, Seconds: 1 << 24}}, "threshold.seconds", "31 days"},
 		"an unknown decoder":          {Pattern{Name: "p", Decoder: "xml"}, "decoder", "suricata"},
 		"csv without columns":         {Pattern{Name: "p", Decoder: "csv", Match: ok}, "columns", "names"},
 		"columns without csv":         {Pattern{Name: "p", Decoder: "json", Match: ok, Columns: []string{"a"}}, "columns", "only csv"},
@@ -207,16 +203,14 @@ func TestNewRefuses(t *testing.T) {
 		"a modifier":                  {Pattern{Name: "p", Decoder: "json", Match: ok, Title: "${a|@reverse}"}, "title", "path"},
 		"a wildcard":                  {Pattern{Name: "p", Decoder: "json", Match: ok, Title: "${a*}"}, "title", "path"},
 		"a condition for nothing":     {Pattern{Name: "p", Match: ok, Where: map[string]Condition{"2": {Min: new(2.0), Max: new(1.0)}}}, "where", "more than max"},
-		"a severity that is none":     {Pattern{Name: "p", Match: ok, Severity: new(event.Severity(9))}, "severity", "critical"},
-		"an address that is no field": {Pattern{Name: "p", Match: ok, IPField: "line"}, "ip_field", "neither"},
-		"an unknown address":          {Pattern{Name: "p", Match: ok, IPField: "src"}, "ip_field", "unknown"},
+		"an address that is no field": {Pattern{Name: "p", Match: ok, IPField: "line"}, "ip", "neither"},
+		"an unknown address":          {Pattern{Name: "p", Match: ok, IPField: "src"}, "ip", "unknown"},
 		"no program":                  {Pattern{Name: "p", Match: ok, Exec: &Exec{}}, "exec.command", "no program"},
 		"a program by its name":       {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"logger"}}}, "exec.command", "absolute"},
 		"a program that is a value":   {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"/opt/${user}"}}}, "exec.command", "template"},
 		"a shell":                     {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"/bin/sh", "-c", "echo ${user}"}}}, "exec.command", "environment"},
 		"an interpreter":              {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"/usr/bin/python3.12", "-c", "print('${user}')"}}}, "exec.command", "environment"},
 		"an argument with a NUL":      {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"/bin/true", "a\x00b"}}}, "exec.command", "NUL"},
-		"an hour of a program":        {Pattern{Name: "p", Match: ok, Exec: &Exec{Command: []string{"/bin/true"}, Timeout: time.Hour}}, "exec.timeout", "10m"},
 	} {
 		_, err := New([]Pattern{row.p}, Options{})
 		wrong, ok := errors.AsType[*Error](err)
@@ -229,6 +223,42 @@ func TestNewRefuses(t *testing.T) {
 		"there are 0, user, 2, source, line, pattern, host, program, count, left_out\npattern \"#3\": name: there is none"
 	if err == nil || err.Error() != want {
 		t.Errorf("all that is wrong: %v", err)
+	}
+}
+
+// The bounds of single values are the settings' to check, before New.
+func TestSettingsRefuse(t *testing.T) {
+	var ok struct {
+		Patterns []Pattern `toml:"pattern"`
+	}
+	const threshold = "match = 'x'\n[pattern.threshold]\n"
+	if err := strictoml.Unmarshal("", []byte("[[pattern]]\nname = 'p'\n"+threshold+"type = 'both'\ncount = 1000000\nseconds = 2678400"), &ok); err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct{ settings, says string }{
+		"no name":                 {"name = ''\nmatch = 'x'", "name"},
+		"a hidden character":      {"name = \"a\\u200b\"\nmatch = 'x'", "name"},
+		"a long name":             {"name = '" + strings.Repeat("x", 65) + "'\nmatch = 'x'", "name"},
+		"blanks around a name":    {"name = ' p'\nmatch = 'x'", "name"},
+		"an empty source":         {"name = 'p'\nsource = ['']\nmatch = 'x'", "source"},
+		"a type that is none":     {"name = 'p'\n" + threshold + "type = 'x'\ncount = 1\nseconds = 1", "type"},
+		"no type":                 {"name = 'p'\n" + threshold + "count = 1\nseconds = 1", "type"},
+		"a count of nothing":      {"name = 'p'\n" + threshold + "type = 'both'\ncount = 0\nseconds = 1", "count"},
+		"too high a count":        {"name = 'p'\n" + threshold + "type = 'both'\ncount = 1000001\nseconds = 1", "count"},
+		"no seconds":              {"name = 'p'\n" + threshold + "type = 'both'\ncount = 1\nseconds = 0", "seconds"},
+		"half a year":             {"name = 'p'\n" + threshold + "type = 'both'\ncount = 1\nseconds = 16777216", "seconds"},
+		"a severity that is none": {"name = 'p'\nmatch = 'x'\nseverity = 'worst'", "severity"},
+		"an hour of a program":    {"name = 'p'\nmatch = 'x'\n[pattern.exec]\ncommand = ['/bin/true']\ntimeout = '1h'", "10m"},
+		"less than no time":       {"name = 'p'\nmatch = 'x'\n[pattern.exec]\ncommand = ['/bin/true']\ntimeout = '-1s'", "timeout"},
+		"an unknown capture":      {"name = 'p'\nmatch = 'x'\nwhere = {usr = 'x'}", `where.usr: unknown name "usr"`},
+		"by without a threshold":  {"name = 'p'\nmatch = '(x)'\nby = '${1}'", "by: nothing is counted"},
+	} {
+		var got struct {
+			Patterns []Pattern `toml:"pattern"`
+		}
+		if err := strictoml.Unmarshal("", []byte("[[pattern]]\n"+row.settings), &got); err == nil || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -308,7 +338,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string, json bool) {
 		in := scope{re: regexp.MustCompile(`(?P<user>a)(b)`), told: true}
 		if json {
-			in.decoder = &decoder{name: decoderJSON}
+			in.decoder, _, _ = newDecoder("json", nil)
 		}
 		parsed, err := parseTemplate(s, in)
 		if err != nil {

@@ -50,7 +50,7 @@ func (d *decoder) jsonPart(text string) (string, bool) {
 		}
 		program := header[strings.LastIndexByte(header, ' ')+1:]
 		program, _, _ = strings.Cut(program, "[")
-		if d.name == decoderSuricata && program != "suricata" || d.snort3() && program != "snort" {
+		if d.alerts() && program != strings.ToLower(d.program) {
 			return "", false
 		}
 		part = rest

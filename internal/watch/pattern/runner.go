@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,15 +54,9 @@ type Runner struct {
 
 // NewRunner starts a Runner, which Close ends.
 func NewRunner(o RunnerOptions) *Runner {
-	if o.AtOnce <= 0 {
-		o.AtOnce = 2
-	}
-	if o.Queue <= 0 {
-		o.Queue = 100
-	}
-	if o.Grace <= 0 {
-		o.Grace = 2 * time.Second
-	}
+	o.AtOnce = cmp.Or(max(o.AtOnce, 0), 2)
+	o.Queue = cmp.Or(max(o.Queue, 0), 100)
+	o.Grace = cmp.Or(max(o.Grace, 0), 2*time.Second)
 	if o.Report == nil {
 		o.Report = func(Result) {}
 	}

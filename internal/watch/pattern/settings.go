@@ -1,7 +1,6 @@
 package pattern
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 
@@ -76,40 +75,15 @@ func (p *Pattern) Validate(at strictoml.At) {
 	if !at.OK() {
 		return
 	}
-	for _, e := range problems(*p) {
-		if e.Key != "where" {
-			at.Err(keyOf(at, e.Key), e.Err)
+	_, errs := compile(*p, minKeys)
+	for _, e := range errs {
+		switch {
+		case e.Key == "where": // each where it stands
+			at.In("where").In(e.field).Err("", e.Err)
+		case e.Key == "threshold.by" && at.Has("by"):
+			at.Err("by", e.Err)
+		default:
+			at.Err(e.Key, e.Err)
 		}
 	}
-	for name, c := range p.Where { // each where it stands
-		for _, e := range problems(Pattern{Name: "x", Decoder: p.Decoder, Columns: p.Columns, Match: p.Match, Where: Where{name: c}}) {
-			if e.Key == "where" {
-				at.In("where").In(name).Err("", e.Err)
-			}
-		}
-	}
-}
-
-// problems returns what is wrong with a pattern by itself.
-func problems(p Pattern) (all []*Error) {
-	_, errs := compile(p, minKeys)
-	for _, err := range errs {
-		if e, ok := errors.AsType[*Error](err); ok {
-			all = append(all, e)
-		}
-	}
-	return all
-}
-
-// keyOf returns the key of the settings for what an Error calls by one.
-func keyOf(at strictoml.At, key string) string {
-	switch {
-	case key == "threshold.by" && at.Has("by"):
-		return "by"
-	case key == "sources":
-		return "source"
-	case key == "ip_field":
-		return "ip"
-	}
-	return key
 }

@@ -29,46 +29,42 @@ func parseTemplate(s string, in scope) (template, error) {
 		return nil, errors.New("a NUL in it")
 	}
 	var t template
-	var text strings.Builder
-	for s != "" {
-		before, after, found := strings.Cut(s, "$")
-		text.WriteString(before)
-		if !found {
-			break
+	add := func(text string) {
+		if n := len(t); n > 0 && t[n-1].of == nil {
+			t[n-1].text += text
+		} else if text != "" {
+			t = append(t, piece{text: text})
 		}
-		switch {
-		case strings.HasPrefix(after, "$"):
-			text.WriteByte('$')
-			s = after[1:]
-		case strings.HasPrefix(after, "{"):
-			name, rest, closed := strings.Cut(after[1:], "}")
-			if !closed {
-				return nil, errors.New("a ${ without its }")
-			}
-			of, err := in.find(name)
-			if err != nil {
-				return nil, err
-			}
-			if text.Len() > 0 {
-				t = append(t, piece{text: text.String()})
-				text.Reset()
-			}
-			t = append(t, piece{of: &of})
+	}
+	for {
+		before, after, found := strings.Cut(s, "$")
+		add(before)
+		if !found {
+			return t, nil
+		}
+		if rest, ok := strings.CutPrefix(after, "$"); ok {
+			add("$")
 			s = rest
-		default:
+			continue
+		}
+		inside, ok := strings.CutPrefix(after, "{")
+		if !ok {
 			return nil, errors.New("a $ by itself: write $$ for one, or ${name}")
 		}
+		name, rest, closed := strings.Cut(inside, "}")
+		if !closed {
+			return nil, errors.New("a ${ without its }")
+		}
+		of, err := in.find(name)
+		if err != nil {
+			return nil, err
+		}
+		t = append(t, piece{of: &of})
+		s = rest
 	}
-	if text.Len() > 0 {
-		t = append(t, piece{text: text.String()})
-	}
-	return t, nil
 }
 
 func (t template) expand(value func(ref) string) string {
-	if len(t) == 1 && t[0].of == nil {
-		return t[0].text
-	}
 	var b strings.Builder
 	for _, p := range t {
 		if p.of == nil {
@@ -104,13 +100,7 @@ type refKind int
 const (
 	refCapture refKind = iota
 	refField
-	refSource
-	refLine
-	refPattern
-	refHost
-	refProgram
-	refCount
-	refLeftOut
+	refOwn // what has a name of its own here
 )
 
 // scope is what names may stand for.
@@ -120,24 +110,17 @@ type scope struct {
 	told    bool           // the threshold has spoken: count and left_out are known
 }
 
-var ownNames = []struct {
-	name string
-	kind refKind
-}{
-	{"source", refSource}, {"line", refLine}, {"pattern", refPattern},
-	{"host", refHost}, {"program", refProgram}, {"count", refCount}, {"left_out", refLeftOut},
-}
-
-// own reports whether a name has a meaning of its own here. Most logs in JSON
+// own returns the names that have a meaning of their own here. Most logs in JSON
 // have a host or a program themselves.
-func (s scope) own(kind refKind) bool {
-	switch kind {
-	case refHost, refProgram:
-		return s.decoder == nil
-	case refCount, refLeftOut:
-		return s.told
+func (s scope) own() []string {
+	names := []string{"source", "line", "pattern"}
+	if s.decoder == nil {
+		names = append(names, "host", "program")
 	}
-	return true
+	if s.told {
+		names = append(names, "count", "left_out")
+	}
+	return names
 }
 
 func (s scope) find(name string) (ref, error) {
@@ -159,10 +142,8 @@ func (s scope) find(name string) (ref, error) {
 		}
 		return ref{kind: refCapture, name: name, group: n}, nil
 	}
-	for _, o := range ownNames {
-		if o.name == name && s.own(o.kind) {
-			return ref{kind: o.kind, name: name}, nil
-		}
+	if slices.Contains(s.own(), name) {
+		return ref{kind: refOwn, name: name}, nil
 	}
 	// What can't be known yet is no field by accident.
 	if s.decoder == nil || !s.told && (name == "count" || name == "left_out") {
@@ -172,8 +153,8 @@ func (s scope) find(name string) (ref, error) {
 }
 
 func (s scope) field(name string) (ref, error) {
-	if !s.decoder.json() {
-		if !slices.Contains(s.decoder.known(), name) {
+	if !s.decoder.json {
+		if !slices.Contains(s.decoder.known, name) {
 			return ref{}, s.unknown(name)
 		}
 		return ref{kind: refField, name: name}, nil
@@ -196,12 +177,7 @@ func (s scope) unknown(name string) error {
 		}
 	}
 	if s.decoder != nil {
-		known = append(known, s.decoder.known()...)
+		known = append(known, s.decoder.known...)
 	}
-	for _, o := range ownNames {
-		if s.own(o.kind) {
-			known = append(known, o.name)
-		}
-	}
-	return fmt.Errorf("unknown name %q; there are %s", name, strings.Join(known, ", "))
+	return fmt.Errorf("unknown name %q; there are %s", name, strings.Join(append(known, s.own()...), ", "))
 }
