@@ -103,6 +103,9 @@ func (d *decoder) time(r *record, at time.Time, zone *time.Location) time.Time {
 		if err == nil && (best.IsZero() || !at.IsZero() && t.Sub(at).Abs() < best.Sub(at).Abs()) {
 			best = t
 		}
+		if err == nil && d.program != snort {
+			break // its forms have a year and a zone
+		}
 	}
 	if !best.IsZero() || at.IsZero() || d.program != snort {
 		return best.UTC()

@@ -171,7 +171,7 @@ func (d *decoder) decode(text string) *record {
 	if i < 0 {
 		return nil
 	}
-	r := &record{values: make(map[string]string, len(values))}
+	r := &record{values: make(map[string]string, len(values)+strings.Count(snort3Split, ",")+1)}
 	for at, name := range d.layouts[i] {
 		r.values[name] = values[at]
 	}

@@ -65,6 +65,9 @@ func parseTemplate(s string, in scope) (template, error) {
 }
 
 func (t template) expand(value func(ref) string) string {
+	if len(t) == 1 && t[0].of != nil { // as most of what is counted by
+		return value(*t[0].of)
+	}
 	var b strings.Builder
 	for _, p := range t {
 		if p.of == nil {
