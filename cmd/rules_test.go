@@ -111,8 +111,10 @@ func TestImportRules(t *testing.T) {
 		if path != module+"/cmd" && slices.Contains(direct, module+"/internal/config") {
 			t.Errorf("%s imports internal/config: only cmd may, the rest gets values", path)
 		}
-		if slices.Contains(direct, module+"/internal/standin") {
-			t.Errorf("%s imports internal/standin: only tests may", path)
+		for _, name := range []string{"internal/standin", "internal/store/storetest"} {
+			if slices.Contains(direct, module+"/"+name) {
+				t.Errorf("%s imports %s: only tests may", path, name)
+			}
 		}
 	}
 	if way(graph, module+"/cmd", "net/http") == nil { // or none of the above could fail

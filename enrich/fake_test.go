@@ -21,6 +21,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/store"
+	"github.com/sshnotify/sshnotify/internal/store/storetest"
 )
 
 //go:embed testdata
@@ -287,51 +288,13 @@ func newEngine(t testing.TB, s *fakeService, stateDir string) *Engine {
 	return New(Options{Providers: []Provider{newThreatJammer(t, s, stateDir)}, CacheTTL: time.Hour, Store: testStore(t, stateDir)})
 }
 
-// emptyStore returns a database file without anything in it.
-var emptyStore = func() func(testing.TB) []byte {
-	once := sync.OnceValues(func() ([]byte, error) {
-		dir, err := os.MkdirTemp("", "store")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		path := filepath.Join(dir, store.FileName)
-		db, err := store.Open(path, store.Options{})
-		if err == nil {
-			err = errors.Join(db.Migrate(context.Background()), db.Close())
-		}
-		b, readErr := os.ReadFile(path)
-		return b, errors.Join(err, readErr)
-	})
-	return func(t testing.TB) []byte {
-		b, err := once()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-}()
-
 // testStore returns the database of a state folder; nil where dir is empty.
 func testStore(t testing.TB, dir string) *store.DB {
 	t.Helper()
 	if dir == "" {
 		return nil
 	}
-	path := filepath.Join(dir, store.FileName)
-	if _, err := os.Lstat(dir); err == nil && dir != os.DevNull {
-		// Making the tables takes longer than most tests.
-		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			f.Write(emptyStore(t))
-			f.Close()
-		}
-	}
-	db, err := store.Open(path, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return storetest.Open(t, dir)
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -58,6 +58,7 @@ func TestDatabaseInTroubleStopsNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &fakeDest{name: "slack", pace: time.Second}
 				b := newBench(t, d)
+				b.hasty = true
 				first, second := login("alice", 7, 100), login("bob", 8, 101)
 				b.put(first)
 				b.mustRun()

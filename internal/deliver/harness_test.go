@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
+	"github.com/sshnotify/sshnotify/internal/store/storetest"
 )
 
 // fakeDest is a destination that a test scripts. fail decides on the n-th
@@ -74,6 +75,9 @@ type bench struct {
 	alarms  []string
 	score   map[netip.Addr]int // risk scores; other addresses have none
 	log     strings.Builder
+	// hasty: what has the database keeps it, so that there is no use in waiting
+	// longer than a worker does.
+	hasty bool
 }
 
 func newBench(t *testing.T, dests ...channel.Channel) *bench {
@@ -102,12 +106,8 @@ func newBench(t *testing.T, dests ...channel.Channel) *bench {
 // openStore opens the database of a state folder.
 func openStore(t *testing.T, stateDir string) *store.DB {
 	t.Helper()
-	db, err := store.Open(filepath.Join(stateDir, store.FileName), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := storetest.Open(t, stateDir)
 	db.BePatient(30)
-	t.Cleanup(func() { db.Close() })
 	return db
 }
 
@@ -131,8 +131,12 @@ func (b *bench) said() []string {
 }
 
 func (b *bench) job(m Mode) Job {
+	db := openStore(b.t, b.state)
+	if b.hasty {
+		db.BePatient(1)
+	}
 	return Job{
-		Spool: b.spool, Mode: m, Store: openStore(b.t, b.state), StateDir: b.state, Hostname: "db1",
+		Spool: b.spool, Mode: m, Store: db, StateDir: b.state, Hostname: "db1",
 		Load: func() (Settings, error) { return b.set, nil },
 		Log:  slog.New(slog.NewTextHandler(&b.log, nil)),
 		Alarm: func(s string) {
