@@ -69,7 +69,7 @@ func Failed(name string, named bool, err error) *Record {
 	return &Record{Name: name, Named: named, err: err}
 }
 
-// Close returns up a record, read or not.
+// Close gives up a record, read or not.
 func (r *Record) Close() {
 	if r.stop != nil {
 		r.stop()

@@ -30,7 +30,7 @@ func (g *Engine) remove(e *entry) {
 // there is nearly always one of little worth, however many others there are.
 const sampled = 24
 
-// shrink returns up what is worth least until the limits are met. An attack among
+// shrink gives up what is worth least until the limits are met. An attack among
 // it is summed up, what was not told counts for a flood.
 func (g *Engine) shrink(out []Finding) []Finding {
 	for len(g.list) > g.o.MaxKeys || g.bytes > g.o.MaxBytes && len(g.list) > 1 {

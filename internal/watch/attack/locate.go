@@ -86,7 +86,7 @@ func (e *entry) unknown(since, until int64) int {
 	return n
 }
 
-// locate returns attempts the address that a later line says they came from. For
+// locate gives attempts the address that a later line says they came from. For
 // their account they are counted already; r.Retracted of them were none, and the rest
 // of it is left for what was counted with its address.
 func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
@@ -137,7 +137,7 @@ func (g *Engine) unlocated(r *parse.Result) {
 	}
 }
 
-// relabel returns an account's attempts another address.
+// relabel gives an account's attempts another address.
 func (g *Engine) relabel(e *entry, was, is uint64, a *parse.Attempt, ip netip.Addr) {
 	if e == nil {
 		return
