@@ -105,11 +105,11 @@ func TestWitnessHost(t *testing.T) {
 		}
 	}
 	// Whatever the hook learns to withstand: here it does nothing at all.
-	g.run("mount", "--bind", "/bin/true", "/usr/bin/sshnotify")
+	g.run("mount", "--bind", "/bin/true", "/usr/libexec/sshnotify/hook")
 	if run("sudo whoami") {
 		want++
 	}
-	g.run("umount", "/usr/bin/sshnotify")
+	g.run("umount", "/usr/libexec/sshnotify/hook")
 	if want < ordinary+8 {
 		t.Fatalf("the attacks are none: %d sessions", want-ordinary)
 	}
@@ -137,7 +137,7 @@ func TestWitnessHost(t *testing.T) {
 // killer ends each hook as soon as it sees it.
 const killer = `while :; do
 	for p in /proc/[0-9]*; do
-		read -r name <$p/comm && [ "$name" = sshnotify ] && kill -KILL ${p#/proc/}
+		read -r name <$p/comm && [ "$name" = hook ] && kill -KILL ${p#/proc/}
 	done
 done 2>/dev/null
 `
