@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -42,7 +42,7 @@ the event's id, which sshnotify queue accepts.`,
 
   # the output of a cron job
   df -h / | sshnotify alert --severity low -`,
-		Args: cobra.ExactArgs(1),
+		Args: needsOne,
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args[0]) },
 	}
 	f := c.Flags()
@@ -73,9 +73,9 @@ func (o *alertOptions) run(_ context.Context, message string) error {
 		Alert: &event.Note{Severity: o.severity, Title: o.title, Text: message},
 	}
 	if o.ip != "" {
-		ip, err := netip.ParseAddr(o.ip)
+		ip, err := address("--ip", o.ip)
 		if err != nil {
-			return &usageError{fmt.Errorf("--ip: %q is not an IP address", o.ip)}
+			return err
 		}
 		e.Remote.IP = ip
 	}
@@ -128,7 +128,7 @@ func (a *app) ensureWorker(dir string) error {
 	}
 	program, err := hook.Self()
 	if err == nil {
-		err = hook.StartWorker(program, dir, absolute(a.configFile), hook.WorkerEnv())
+		err = hook.StartWorker(program, dir, paths.Absolute(a.configFile), hook.WorkerEnv())
 	}
 	if err != nil {
 		return fmt.Errorf("the message is queued, but no worker could be started: %w", err)

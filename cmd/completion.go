@@ -20,7 +20,7 @@ flags.`, exits(exitDone, exitFailed, exitUsage)),
 
   # fish
   sshnotify completion fish > ~/.config/fish/completions/sshnotify.fish`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      needsOne,
 		ValidArgs: []string{"bash", "zsh", "fish"},
 		RunE: func(c *cobra.Command, args []string) error {
 			switch args[0] {
@@ -31,7 +31,7 @@ flags.`, exits(exitDone, exitFailed, exitUsage)),
 			case "fish":
 				return c.Root().GenFishCompletion(a.out, true)
 			}
-			return &usageError{fmt.Errorf("no completion for %q", args[0])}
+			return &usageError{fmt.Errorf("%q is not known: bash, zsh and fish are", args[0])}
 		},
 	}
 }

@@ -1,19 +1,20 @@
 package cmd
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,12 +25,16 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/figures"
+	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
 	"github.com/sshnotify/sshnotify/internal/syslog"
+	"github.com/sshnotify/sshnotify/internal/syslog/logger"
 )
 
 type deliverOptions struct {
@@ -39,6 +44,10 @@ type deliverOptions struct {
 	follow   bool
 	flush    bool
 	syslog   bool
+	hub      bool // insist on being one
+
+	judging atomic.Pointer[judging] // by the settings of now
+	metrics *figures.Listener       // of a worker that stays
 }
 
 func newDeliverCmd(a *app) *cobra.Command {
@@ -62,7 +71,7 @@ others can write to: exit status 1.`,
 
   # what sshnotify.service runs
   sshnotify deliver --follow --config /etc/sshnotify/config.toml`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
@@ -83,12 +92,19 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		return &usageError{errors.New("--once and --follow are mutually exclusive")}
 	}
 	debug.SetGCPercent(gcPercent)
+	var broker fleet.Broker
 	c, err := o.app.settings()
+	if err == nil {
+		broker, err = o.app.brokerOf(c.Hub)
+	}
 	if err != nil {
 		if o.syslog { // nobody reads this worker's standard error
 			_ = syslog.New().Send(syslog.Err, "deliver: events wait, because the settings are wrong: "+err.Error())
 		}
 		return err
+	}
+	if o.hub && !c.Hub.Hub() {
+		return withHint(&settingsError{errors.New("this is no hub: the settings have neither listen nor nats in [hub]")}, `put into the settings: [hub], and under it listen = "0.0.0.0:8443"`)
 	}
 	if o.flush && o.follow {
 		return &usageError{errors.New("--flush and --follow are mutually exclusive")}
@@ -111,7 +127,28 @@ func (o *deliverOptions) run(ctx context.Context) error {
 		}
 		return err
 	}
-	err = deliver.Run(ctx, job)
+	if o.follow {
+		stop, err := o.answerGate(ctx, job.Log, job.StateDir)
+		if err != nil {
+			job.Log.Warn("the second step can't ask whether a login is usual", "error", err)
+		} else {
+			defer stop()
+		}
+	}
+	switch {
+	case o.follow && c.Hub.Standby:
+		standBy(ctx, c, job)
+	case !c.Hub.Hub() && !c.Hub.Standby:
+		job.Figures.NoHub()
+	}
+	run := func() error { return deliver.Run(ctx, job) }
+	if o.follow && c.Hub.Hub() {
+		run = func() error { return runHub(ctx, c, job, broker) }
+	}
+	err = run()
+	if o.metrics != nil {
+		o.metrics.Close()
+	}
 	if !errors.Is(err, spool.ErrLocked) {
 		return err
 	}
@@ -205,7 +242,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 	sys := syslog.New()
 	log := a.logger()
 	if o.syslog {
-		log = slog.New(slog.NewTextHandler(syslogLines{sys}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: noTime}))
+		log = logger.New(sys, slog.LevelWarn)
 	}
 	db, err := store.Open(databaseFile(stateDir), store.Options{})
 	if err != nil {
@@ -220,7 +257,8 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			}
 		},
 		NewWatcher: deliver.Watch,
-		Alive:      func(s event.Session) (bool, bool) { return login.Alive("/", s) },
+		Alive:      alive,
+		Figures:    figures.NewRecorder(stateDir, watchDir(c, stateDir), version()),
 	}
 	first := true
 	j.Load = func() (deliver.Settings, error) {
@@ -232,9 +270,39 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			c = fresh
 		}
 		first = false
+		now, before, err := asBefore(db, c, true)
+		if err != nil {
+			log.Warn(unknownBefore, "error", err)
+		}
+		c = now
+		for _, text := range a.unworded(c) {
+			log.Warn(text)
+		}
 		set, err := workerSettings(c, stateDir, db)
+		if before && c.Notify == policy.NotifyAll {
+			set.Offer = cmp.Or(c.SaidIn["notify"], a.settingsPlace(c))
+		}
 		if err == nil && c.History.Enabled {
-			set.Memory = &memory{history.New(db, c.History.Options(c.Zone()))}
+			known := history.New(db, c.History.Options(c.Zone()))
+			set.Memory = &memory{known}
+			set.Answered = func(id string) (bool, error) {
+				all, err := known.Acknowledgements(context.Background(), id)
+				if errors.Is(err, history.ErrNoLogin) {
+					return true, nil // it was forgotten: there is nothing to acknowledge
+				}
+				return slices.ContainsFunc(all, func(a history.Acknowledgement) bool { return a.Undone.IsZero() }), err
+			}
+		}
+		if err == nil && c.Hub.Host() {
+			set.HandingOver, err = a.handingOver(c, stateDir, db)
+		}
+		if err == nil {
+			o.judging.Store(&judging{set, db})
+			if o.metrics != nil {
+				if err := o.metrics.Listen(c.Metrics.Listen); err != nil {
+					j.Alarm(fmt.Sprintf("the figures can't be served at %s: %v", c.Metrics.Listen, err))
+				}
+			}
 		}
 		return set, err
 	}
@@ -243,6 +311,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		j.Mode = deliver.Once
 	case o.follow:
 		j.Mode = deliver.Follow
+		o.metrics = figures.NewListener(j.Figures, log)
 		j.Reload = hangups()
 		j.Ready = func() { notify(log, daemon.SdNotifyReady) }
 		j.Status = func(s deliver.Status) {
@@ -254,6 +323,15 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		}
 	}
 	return j, nil
+}
+
+// alive reports whether a session of this host lives. Of another's nobody here can see
+// it; a boot id has no colon but where a hub put the host's name before it.
+func alive(s event.Session) (alive, sure bool) {
+	if strings.Contains(s.Boot, ":") {
+		return true, false
+	}
+	return login.Alive("/", s)
 }
 
 // ownState makes sure that the worker's state folder is its own: what is read
@@ -305,21 +383,4 @@ func monotonicUsec() string {
 		return "0"
 	}
 	return strconv.FormatInt(time.Duration(ts.Nano()).Microseconds(), 10)
-}
-
-// syslogLines sends each line to the system log.
-type syslogLines struct{ w *syslog.Writer }
-
-var _ io.Writer = syslogLines{}
-
-func (s syslogLines) Write(b []byte) (int, error) {
-	return len(b), s.w.Send(syslog.Warning, string(bytes.TrimSpace(b)))
-}
-
-// noTime leaves out what the system log adds itself.
-func noTime(groups []string, at slog.Attr) slog.Attr {
-	if len(groups) == 0 && at.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return at
 }

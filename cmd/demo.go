@@ -28,12 +28,12 @@ func newDemoCmd(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Follow a made-up login all the way, with nothing set up",
 		Long: long(`demo makes up a login and follows it all the way: the hook writes it to a spool,
-and a worker looks the address up and posts the message. Slack and Threat Jammer
-are stand-ins on loopback. Nothing leaves this machine, and nothing is left
-behind.`,
+and a worker looks the address up and posts the message. Slack and the look-up
+service are stand-ins on loopback. Nothing leaves this machine, and nothing is
+left behind.`,
 			exits(exitDone, exitFailed, exitUsage)),
 		Example: "  sshnotify demo",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.runDemo(c.Context()) },
 	}
 }
@@ -51,13 +51,13 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 	defer slack.Close()
-	tj, err := fake.StartThreatJammer()
+	lookups, err := fake.StartLookupService()
 	if err != nil {
 		return err
 	}
-	defer tj.Close()
+	defer lookups.Close()
 	settings := filepath.Join(dir, "config.toml")
-	if err := demoSettings(settings, dir, slack, tj); err != nil {
+	if err := demoSettings(dir, slack, lookups); err != nil {
 		return err
 	}
 	spoolDir := filepath.Join(dir, "spool")
@@ -65,7 +65,7 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 
-	fmt.Fprintf(a.out, "A stand-in for Slack listens on %s, one for Threat Jammer on %s.\n", slack.Addr(), tj.Addr())
+	fmt.Fprintf(a.out, "A stand-in for Slack listens on %s, one for a look-up service on %s.\n", slack.Addr(), lookups.Addr())
 	start := time.Now()
 	if err := a.demoHook(ctx, settings, spoolDir); err != nil {
 		return err
@@ -82,13 +82,13 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Fprint(a.out, text)
-	fmt.Fprintf(a.out, "\nNext: name your Slack webhook in %s, then sshnotify test.\n", orNone(a.places.ConfigFile()))
+	fmt.Fprintf(a.out, "\nNext, with the URL of a Slack webhook: %s\n", a.setUp())
 	return a.demoEnd(ctx, spoolDir)
 }
 
 // demoSettings writes the settings that a person would write, but for the
-// stand-ins.
-func demoSettings(path, dir string, slack *fake.Slack, tj *fake.ThreatJammer) error {
+// stand-ins, and the description of the service.
+func demoSettings(dir string, slack *fake.Slack, lookups *fake.LookupService) error {
 	text := fmt.Sprintf(`host = "db1.example.com"
 labels = {env = "prod", role = "db"}
 state_dir = %q
@@ -97,14 +97,18 @@ time_zone = "UTC"
 [destination.slack]
 webhook_url = %q
 
-[provider.threatjammer]
+[provider.lookups]
+type = "http"
+file = "lookups.toml"
 url = %q
 api_key = %q
 
-[people]
-"alice, laptop" = ["SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"]
-`, filepath.Join(dir, "state"), slack.URL(), tj.URL(), tj.Key())
-	return os.WriteFile(path, []byte(text), 0o600)
+[person."alice, laptop"]
+keys = ["SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"]
+`, filepath.Join(dir, "state"), slack.URL(), lookups.URL(), lookups.Key())
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "config.toml"), []byte(text), 0o600),
+		os.WriteFile(filepath.Join(dir, "lookups.toml"), []byte(fake.Description), 0o600))
 }
 
 // demoHook runs the hook as pam_exec does, with the environment that sshd and

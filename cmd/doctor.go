@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -48,18 +48,19 @@ line a check: ✓ is well, ! works, but not as well as it could, ✗ means that
 logins may go unreported. A hint is a command to paste.`,
 			`It looks at the account of whoever runs it, or with --system at the host; run
 by root, whose account has no set-up of its own, at the host as well. It changes
-nothing, and uses no network unless --online is given: then Slack is sent an
-empty message, which it refuses without posting it; another host behind a webhook
-is asked for its front page; and a provider is asked about a documentation
-address, which costs up to three requests of its quota.`,
+nothing, and unless --online is given it asks nobody but the service itself, where
+that serves metrics. With it Slack is sent an empty message, which it refuses
+without posting it; another host behind a webhook is asked for its front page; and
+a provider is asked about a documentation address, which costs up to three
+requests of its quota. A host's hub is asked whether it lets the host in.`,
 			exits(exitDone, exitFailed, exitUsage)),
 		Example: `  sshnotify doctor
   sudo sshnotify doctor --system --online
   sudo sshnotify doctor --system --json | jq '.checks[] | select(.state != "ok")'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.whole && len(o.shells) > 0 {
-				return &usageError{fmt.Errorf("%s: --system and --shell are mutually exclusive", c.CommandPath())}
+				return &usageError{errors.New("--system and --shell are mutually exclusive")}
 			}
 			return o.run(c.Context())
 		},
@@ -133,11 +134,23 @@ func (o *doctorOptions) isSystem() bool {
 	return err != nil
 }
 
+// metricsTimeout is far above what the service's own answer takes.
+const metricsTimeout = 2 * time.Second
+
+// again is the command that sets it up, or brings it up to date.
+func (x examined) again() string {
+	if x.whole {
+		return "sudo sshnotify install --system"
+	}
+	return "sshnotify install"
+}
+
 // checks returns all checks, in the order in which their results are shown.
 func (x examined) checks() []doctor.Check {
 	c := x.settings
 	queue := spool.Open(spool.For(x.spool, x.host.UID))
-	toLog, reached := len(c.Destinations) == 0, []string{channel.LogType} // without destinations
+	none := len(c.Destinations) == 0 && !c.Hub.Host() // the hub tells
+	toLog, reached := none, []string{channel.LogType} // without destinations
 	if !toLog {
 		reached = nil
 	}
@@ -148,12 +161,29 @@ func (x examined) checks() []doctor.Check {
 	if sources := x.watchedSources(); len(sources) > 0 {
 		watched = []doctor.Check{
 			{Needs: doctor.NeedsHost, Run: func(_ context.Context, r *doctor.Report) { x.witnessed(r) }},
-			watch.Check(watchDir(c, x.state), sources, source.HasJournal()),
+			watch.Check(watchDir(c, x.state), sources, source.HasJournal(), x.host.LogProblem),
 		}
 	}
+	var memory []doctor.Check
+	if !c.Hub.Host() || c.Hub.AloneAfter > 0 { // else the hub remembers
+		memory = append(memory, history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled))
+	}
+	var service []doctor.Check // what only a worker that stays does
+	start := "sshnotify deliver --follow"
+	if x.whole {
+		start = "sudo systemctl restart sshnotify"
+	}
+	if !c.Heartbeat.URL.IsZero() {
+		service = append(service, deliver.HeartbeatCheck(databaseFile(x.state), x.state, start))
+	}
+	if c.Metrics.Listen != "" {
+		service = append(service, figures.ListenCheck(c.Metrics, newClient(c, metricsTimeout), start))
+	}
+	service = append(service, x.hubChecks(start)...)
 	return slices.Concat(
-		install.HostChecks(x.host, x.places()),
+		install.HostChecks(x.host, x.places(), c.Publish.Dir),
 		install.AccountChecks(x.host, x.userOptions()),
+		x.gateChecks(),
 		[]doctor.Check{
 			{Needs: doctor.NeedsAccount, Run: func(ctx context.Context, r *doctor.Report) {
 				if hostTells(ctx, x.host) {
@@ -161,15 +191,14 @@ func (x examined) checks() []doctor.Check {
 				}
 			}},
 			{Run: x.settingsCheck},
-			doctor.Folders(x.spool, x.state, hook.Patience),
-			deliver.QueueCheck(queue, silentHint(x.spool)),
-			deliver.DestinationsCheck(databaseFile(x.state), reached),
+			doctor.Folders(x.spool, x.state, hook.Patience, x.again()),
+			deliver.QueueCheck(queue, func(now time.Time) func(deliver.Record) time.Time { return heldUntil(c, queue, x.state, now) }, silentHint(x.spool)),
+			deliver.DestinationsCheck(databaseFile(x.state), reached, budgets(c), c.Zone()),
 			{Run: x.providers},
-			history.Check(databaseFile(x.state), c.History.Options(c.Zone()), c.History.Enabled),
-		}, watched, []doctor.Check{
+		}, memory, service, watched, []doctor.Check{
 			doctor.HostName(c.Host),
 			doctor.Clock(),
-			doctor.SystemLog(toLog, len(c.Destinations) == 0 && x.there && x.broken == nil),
+			doctor.SystemLog(toLog, none && x.there && x.broken == nil),
 		},
 		x.channelChecks(),
 		[]doctor.Check{{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.online}},
@@ -197,10 +226,7 @@ func (x examined) watchedSources() []source.Named {
 	if _, err := os.Stat(filepath.Join(watchDir(c, x.state), "sources")); err != nil && len(c.Sources)+len(c.Patterns) == 0 {
 		return nil
 	}
-	if len(c.Sources) > 0 {
-		return c.Sources
-	}
-	return source.Live()
+	return c.Sources.OrUsual()
 }
 
 // providers reports how each provider stands.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/doctor"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/hook"
+	"github.com/sshnotify/sshnotify/internal/passwd"
+	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -44,20 +47,12 @@ func (x *examined) readCredentials() {
 func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
 	const name = "settings content"
 	if !x.there {
-		again := "sshnotify install"
-		if x.whole {
-			again = "sudo sshnotify install --system"
-		}
-		r.Warn(name, again, "%s: not there, so alerts go to the system log and no address is looked up", x.config)
+		r.Warn(name, x.again(), "%s: not there, so alerts go to the system log and no service is asked", x.config)
 		return
 	}
 	if x.broken != nil {
 		for _, e := range strictoml.Errors(x.broken) {
-			hint := e.Hint
-			if hint == "" {
-				hint = r.Command("config check")
-			}
-			r.Fail(name, hint, "%v", e)
+			r.Fail(name, cmp.Or(x.app.settingHint(e), r.Command("config check")), "%v", e)
 		}
 		return
 	}
@@ -69,7 +64,22 @@ func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
 	r.OK(name, "%s; destinations: %s; providers: %s", x.config,
 		names(c.Destinations, func(d config.Destination) string { return d.Name }, "none"),
 		names(c.Providers, func(p config.Provider) string { return p.Name }, "none"))
+	for _, text := range append(c.Unmatched(), x.app.unworded(c)...) {
+		r.Warn(name, r.Command("config check"), "%s", text)
+	}
 	x.secrets(r)
+	x.upgradeCheck(r)
+	// The watcher's own check says more.
+	if _, watched := x.host.UserByName(install.WatchUser); !x.whole || !watched {
+		app := *x.app
+		app.configFile = x.config
+		if x.whole {
+			app.places = paths.User{}
+		}
+		if problem, hint := app.publishProblem(c); problem != "" {
+			r.Warn("publish", hint, "%s", problem)
+		}
+	}
 	if x.whole {
 		x.asService(ctx, r)
 		return
@@ -108,6 +118,9 @@ func (x examined) secrets(r *doctor.Report) {
 			found = append(found, "provider."+p.Name)
 		}
 	}
+	if strictoml.HasSecret(&x.settings.Heartbeat) {
+		found = append(found, "heartbeat")
+	}
 	if len(found) > 0 {
 		r.OK("secrets", "there for %s", strings.Join(found, ", "))
 	}
@@ -125,18 +138,37 @@ func (x examined) asService(ctx context.Context, r *doctor.Report) {
 		r.OK(name, "not tried: they name credentials that only the service has")
 		return
 	}
-	c := exec.CommandContext(ctx, x.binary, "config", "check", "--config", x.config)
+	switch problem, hint, err := unreadBy(ctx, u, x.binary, x.config, x.settings.Files); {
+	case problem != "":
+		r.Fail(name, hint, "%s", problem)
+	case err != nil:
+		r.Fail(name, shellLine("ls", "-l", x.binary), "%v", err)
+	default:
+		r.OK(name, "%s can read them", install.ServiceUser)
+	}
+}
+
+// unreadBy has the program check the settings as a user, and returns what that user
+// finds wrong and what to do. It fails where the user can't run the program.
+func unreadBy(ctx context.Context, u passwd.User, binary, config string, files []string) (problem, hint string, err error) {
+	c := exec.CommandContext(ctx, binary, "config", "check", "--config", config)
 	var out bytes.Buffer
 	c.Dir, c.Env, c.Stderr = "/", []string{hook.WorkerPath}, &out
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
-	if err := c.Run(); err != nil {
-		first, _, _ := strings.Cut(strings.TrimPrefix(out.String(), "sshnotify: error: "), "\n")
-		if first == "" {
-			first = err.Error()
-		}
-		dir := shellQuoted(filepath.Dir(x.config))
-		r.Fail(name, fmt.Sprintf("sudo chgrp -R %s %[2]s && sudo chmod -R g+rX,o-rwx %[2]s", install.ServiceUser, dir), "%s", event.Clean(first, 300))
-		return
+	err = c.Run()
+	said, ok := strings.CutPrefix(out.String(), "sshnotify: error: ")
+	if err == nil || !ok {
+		return "", "", err
 	}
-	r.OK(name, "%s can read them", install.ServiceUser)
+	problem, rest, _ := strings.Cut(said, "\n")
+	// Not all that lies there is the service's: the gate's secrets are root's.
+	where := shellQuoted(filepath.Dir(config))
+	for _, f := range files {
+		where += " " + shellQuoted(f)
+	}
+	hint = fmt.Sprintf("sudo chgrp %s %[2]s && sudo chmod g+rX,o-rwx %[2]s", u.Name, where)
+	if own, ok := strings.CutPrefix(rest, "sshnotify: hint: "); ok && (strings.HasPrefix(problem, "provider.") || strings.Contains(problem, "_file: ")) { // a file elsewhere
+		hint, _, _ = strings.Cut(own, "\n")
+	}
+	return event.Clean(problem, 300), hint, nil
 }

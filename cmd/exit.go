@@ -31,12 +31,6 @@ var exitMeaning = map[int]string{
 	exitSettings: "wrong settings, or a named settings file is missing",
 }
 
-// usageError is a command line that can't be meant.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
 // settingsError is a settings file that can't be used.
 type settingsError struct{ err error }
 
@@ -82,49 +76,65 @@ func exitCode(err error) int {
 }
 
 // hints is the one place where errors become advice.
-func hints(err error) []string {
+func (a *app) hints(err error) []string {
 	var (
 		hinted   *hintError
-		usage    *usageError
 		settings *settingsError
 	)
 	switch {
 	case errors.As(err, &hinted):
 		return hinted.hints
-	case errors.As(err, &usage):
-		return []string{"sshnotify --help lists the commands, and sshnotify COMMAND --help says what one takes"}
 	case errors.As(err, &settings):
 		return settingsHints(err)
-	case errors.Is(err, spool.ErrMissing):
-		return []string{"set the host up first, or name another folder with --spool"}
-	case errors.Is(err, fs.ErrPermission):
-		return []string{"run it as root, or as the user that sshnotify delivers as: sudo -u sshnotify sshnotify …"}
 	case errors.Is(err, syscall.EROFS):
 		return []string{"a service may write to its own folders only; more in a drop-in (systemctl edit sshnotify-watch): ReadWritePaths=DIR under [Service]"}
 	case errors.Is(err, syscall.ENOSPC):
 		return []string{"the disk is full: df -h shows which"}
+	case errors.Is(err, spool.ErrMissing):
+		return []string{a.setUp() + " makes that of the settings, --spool DIR names another"}
+	case errors.Is(err, fs.ErrPermission):
+		return []string{"run it as root, or as the user that sshnotify delivers as: sudo -u sshnotify sshnotify …"}
 	case errors.Is(err, deliver.ErrWaiting):
 		return []string{"sshnotify queue lists what waits, and why"}
 	}
 	return nil
 }
 
-// settingsHints leaves out what complain says beside each error. What is
-// missing may be the settings file, or one that a key of it names.
+// setUp is the command that sets up what this user's commands work on.
+func (a *app) setUp() string {
+	if a.uid == 0 {
+		return "sudo sshnotify install --system"
+	}
+	return "sshnotify install"
+}
+
+// settingsHints leaves out what complain says beside each error.
 func settingsHints(err error) (hints []string) {
 	if errors.Is(err, fs.ErrPermission) {
 		hints = append(hints, "run it as root, or as the user whose settings they are")
 	}
-	for _, e := range strictoml.Errors(err) {
-		switch {
-		case !errors.Is(e, fs.ErrNotExist):
-		case e.Key == "":
-			hints = append(hints, "write the file that is named, or leave --config out for the default place")
-		default:
-			hints = append(hints, "make the file that "+e.Key+" names")
-		}
+	if errors.Is(err, fs.ErrNotExist) && len(strictoml.Errors(err)) == 0 {
+		hints = append(hints, "make the file, or correct its path in the settings")
 	}
 	return hints
+}
+
+// settingHint is what to do about one thing that is wrong with the settings. What
+// is missing may be the settings file, or one that it names.
+func (a *app) settingHint(e *strictoml.Error) string {
+	switch {
+	case e.Hint == "" && errors.Is(e, fs.ErrPermission) && strings.HasSuffix(e.Key, "_file"):
+		return "have the service, and nobody else, read the FILE that " + e.Key + " names: sudo chgrp sshnotify FILE && sudo chmod 640 FILE"
+	case e.Hint != "" || !errors.Is(e, fs.ErrNotExist):
+		return e.Hint
+	case e.Key == "" && e.File == a.configFile:
+		return "make the file, or leave --config out: " + orNone(a.places.ConfigFile()) + " is the default"
+	case e.Key == "":
+		return "make the file, or take out what leads to it: ls -l " + shellQuoted(e.File)
+	case strings.HasSuffix(e.Key, "_file"):
+		return "put the secret into the file that " + e.Key + " names; the key without _file takes the secret itself"
+	}
+	return "make the file that " + e.Key + " names"
 }
 
 // complain tells a person what went wrong, and what to do about it.
@@ -136,14 +146,14 @@ func (a *app) complain(err error) {
 	if all := strictoml.Errors(err); len(all) > 0 {
 		for _, e := range all {
 			fmt.Fprintf(a.err, "sshnotify: error: %v\n", e)
-			if e.Hint != "" {
-				fmt.Fprintf(a.err, "sshnotify: hint: %s\n", e.Hint)
+			if hint := a.settingHint(e); hint != "" {
+				fmt.Fprintf(a.err, "sshnotify: hint: %s\n", hint)
 			}
 		}
 	} else {
 		fmt.Fprintf(a.err, "sshnotify: error: %v\n", err)
 	}
-	for _, h := range hints(err) {
+	for _, h := range a.hints(err) {
 		fmt.Fprintf(a.err, "sshnotify: hint: %s\n", h)
 	}
 }

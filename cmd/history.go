@@ -95,9 +95,16 @@ func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
 	for _, f := range filters {
 		lists = append(lists, db.List(ctx, f))
 	}
-	show := a.historyTable(set)
+	acknowledged, err := db.Acknowledged(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.nothingRemembered(set, o.json)
+	}
+	if err != nil {
+		return historyError(err)
+	}
+	show := a.historyTable(set, acknowledged)
 	if o.json {
-		show = a.historyLines(set)
+		show = a.historyLines(set, acknowledged)
 	}
 	n := 0
 	for e, err := range newestFirst(lists) {
@@ -138,18 +145,13 @@ func (o *historyList) filters(c config.Config) ([]history.Filter, error) {
 	if f.Until, err = moment(o.until, o.now(), c.Zone()); err != nil {
 		return nil, err
 	}
-	keys := c.People[o.key].Keys
+	keys := c.People.Keys()[o.key]
 	switch {
 	case len(keys) > 0:
 	case o.key == "" || strings.Contains(o.key, ":"):
 		keys = []string{o.key}
 	default:
-		err := &usageError{fmt.Errorf("%q is neither a fingerprint nor a person of the settings", o.key)}
-		hint := "ssh-keygen -lf FILE.pub shows a fingerprint: SHA256:…"
-		if len(c.People) > 0 {
-			hint = "the settings have " + strings.Join(slices.Sorted(maps.Keys(c.People)), ", ")
-		}
-		return nil, withHint(err, hint)
+		return nil, unknownKey(c, o.key)
 	}
 	var all []history.Filter
 	for _, k := range keys {
@@ -157,6 +159,15 @@ func (o *historyList) filters(c config.Config) ([]history.Filter, error) {
 		all = append(all, f)
 	}
 	return all, nil
+}
+
+// unknownKey is about a --key that names no key.
+func unknownKey(c config.Config, key string) error {
+	hint := "ssh-keygen -lf FILE.pub shows a fingerprint: SHA256:…"
+	if len(c.People) > 0 {
+		hint = "the settings have " + strings.Join(slices.Sorted(maps.Keys(c.People)), ", ")
+	}
+	return withHint(&usageError{fmt.Errorf("--key: %q is neither a fingerprint nor a person of the settings", key)}, hint)
 }
 
 // newestFirst makes one list of several, of which each has the newest first. It
@@ -271,7 +282,7 @@ func network(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, &usageError{fmt.Errorf("%q is neither an address nor a network", s)}
+		return p, withHint(&usageError{fmt.Errorf("--ip: %q is neither an address nor a network", s)}, "for example 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32")
 	}
 	return p.Masked(), nil
 }

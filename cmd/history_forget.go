@@ -43,7 +43,7 @@ look-ups are kept for enrich.cache_ttl.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify history forget --user alice
   sshnotify history forget --ip 203.0.113.0/24 --before 90d --yes`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := notEmpty(c, "user", "ip", "before"); err != nil {
 				return err

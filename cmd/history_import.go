@@ -20,6 +20,8 @@ import (
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/records"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 type historyImport struct {
@@ -28,6 +30,8 @@ type historyImport struct {
 	now     func() time.Time
 	account string // who runs it
 	machine string // the name that the hook gives this host
+	// patience is how long install plays the past.
+	patience time.Duration
 
 	importFlags
 }
@@ -39,7 +43,7 @@ type importFlags struct {
 
 // newHistoryImport is an import of what this machine has, by who runs us.
 func newHistoryImport(a *app) *historyImport {
-	o := historyImport{app: a, now: time.Now,
+	o := historyImport{app: a, now: time.Now, patience: lookBackFor,
 		records: records.Host{Root: "/", In: a.in, Silence: records.Silence, Most: records.MaxUnpacked, Zone: time.Local, Now: time.Now}}
 	if path, err := exec.LookPath("journalctl"); err == nil {
 		o.records.Journalctl = path
@@ -57,19 +61,19 @@ func newHistoryImportCmd(a *app) *cobra.Command {
 		Short: "Import earlier logins from wtmp, the journal and auth.log",
 		Long: long(`import adds earlier logins to the history, so that it knows on the first day who
 usually comes from where. Without a FILE it reads whatever exists of
-/var/log/wtmp, the journal, /var/log/auth.log and /var/log/secure, and of their
-rotated parts, gzipped or not. The kind of a FILE is recognized from its
-content: wtmp records, the output of journalctl -o json, or a syslog file; "-" is
-standard input.`,
+/var/log/wtmp, the journal, auth.log, secure and vsftpd.log in /var/log, and of
+their rotated parts, packed or not. The kind of a FILE is recognized from its
+content: wtmp records, the output of journalctl -o json, or a log of any form that
+sshnotify watch reads; "-" is standard input.`,
 			`Importing again adds nothing, and a login that is in several records is imported
 once. Logins older than history.keep are skipped; so are, in the history of an
 account, those of other users. Network and country come from the built-in
 database: no service is asked, and no message is sent. If interrupted, import
 keeps what it has so far; run it again to finish.`,
 			`Anybody on this host may write to auth.log in sshd's name, with logger(1), and so
-make an address look known. The journal knows who wrote, and only what sshd's own
-program wrote is believed; so without a FILE, auth.log and secure count only for
-the time before the journal begins. Where that reaches back far enough,
+make an address look known. The journal knows who wrote, and only what the daemon's
+own program wrote is believed; so without a FILE, logs count only for the time
+before the journal begins. Where that reaches back far enough,
 journalctl -o json _COMM=sshd + _COMM=sshd-session | sshnotify history import -
 takes it alone.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
@@ -101,17 +105,18 @@ const importCache = 32_000
 
 // imported says what became of one record, as --json prints it.
 type imported struct {
-	Record  string         `json:"record"`
-	Format  history.Source `json:"format,omitempty"`
-	Read    int            `json:"read"`
-	Logins  int            `json:"logins"`
-	New     *int           `json:"new,omitempty"`     // nil: nothing was to be remembered
-	Known   *int           `json:"known,omitempty"`   // before, or from another record
-	Bad     int            `json:"bad"`               // not understood
-	Outside int            `json:"outside"`           // logins that are too old, or of a time to come
-	Others  int            `json:"others"`            // logins of other users
-	Covered int            `json:"covered,omitempty"` // logins of a time for which the journal was read
-	Error   string         `json:"error,omitempty"`
+	Record       string         `json:"record"`
+	Format       history.Source `json:"format,omitempty"`
+	Read         int            `json:"read"`
+	Logins       int            `json:"logins"`
+	New          *int           `json:"new,omitempty"`   // nil: nothing was to be remembered
+	Known        *int           `json:"known,omitempty"` // before, or from another record
+	Bad          int            `json:"bad"`             // not understood
+	parse.Unread                // of these the lines of known daemons
+	Outside      int            `json:"outside"`           // logins that are too old, or of a time to come
+	Others       int            `json:"others"`            // logins of other users
+	Covered      int            `json:"covered,omitempty"` // logins of a time for which the journal was read
+	Error        string         `json:"error,omitempty"`
 }
 
 func (o *historyImport) run(ctx context.Context, args []string) error {
@@ -212,6 +217,9 @@ func (o *historyImport) all(ctx context.Context, c config.Config, db *history.DB
 		if errors.Is(rerr, records.ErrNoForm) && r.Named {
 			o.hint("--format says what it is: wtmp, journal or auth.log")
 		}
+		if packed, ok := errors.AsType[*source.PackedError](rerr); ok && r.Named {
+			o.hint(packed.Command + " " + shellQuoted(r.Name) + " | sshnotify history import -")
+		}
 		if r.Format == history.SourceJournal && !r.Named && rerr == nil && im.Read == 0 && o.account != "" {
 			o.hint("the system's journal is open to root and to the groups systemd-journal and adm only")
 		}
@@ -256,6 +264,7 @@ func (o *historyImport) one(ctx context.Context, c config.Config, db *history.DB
 		*im.New, *im.Known, err = db.Import(context.WithoutCancel(ctx), wanted)
 	}
 	im.Format, im.Read, im.Logins, im.Bad = r.Format, n.Logins+n.Other+n.Bad, n.Logins, n.Bad
+	im.Unread = n.Unread
 	return im, rerr, err
 }
 
@@ -320,6 +329,17 @@ func (o *historyImport) say(im imported, keep time.Duration) error {
 			fmt.Fprintf(&b, "; not read to its end: %s", im.Error)
 		}
 	}
+	forms, unread := parse.Forms(im.Unread)
+	for _, f := range forms[:min(len(forms), formsShown)] {
+		fmt.Fprintf(&b, "\n  unread, %s: %d", f.Form, f.N)
+		unread -= f.N
+	}
+	if unread > 0 {
+		fmt.Fprintf(&b, "\n  unread, of other forms: %d", unread)
+	}
 	_, err := fmt.Fprintln(o.app.out, b.String())
 	return err
 }
+
+// formsShown is how many forms of unread lines are told of a record.
+const formsShown = 5

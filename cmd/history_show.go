@@ -37,30 +37,44 @@ type pastLogin struct {
 	Traits   event.Traits    `json:"traits,omitzero"`
 	Severity *event.Severity `json:"severity,omitempty"` // of what was seen
 	Usual    bool            `json:"usual"`
+	Reasons  []string        `json:"reasons,omitempty"` // the keys of the verdict's
+	Digest   string          `json:"digest,omitempty"`  // the id of the digest that has it
 	Source   history.Source  `json:"source"`
+
+	Acknowledged *history.Acknowledgement `json:"acknowledged,omitempty"` // in a list of logins
+
+	class history.Class
 }
 
-func (a *app) historyLines(c config.Config) shower {
+func (a *app) historyLines(c config.Config, acknowledged map[string]history.Acknowledgement) shower {
 	owners := newOwners(c)
 	out := bufio.NewWriter(a.out)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	return shower{
 		add: func(e history.Entry) error {
-			e = plain(e)
-			p := pastLogin{
-				ID: e.ID, Time: e.Time, Host: e.Host, User: e.User, Service: e.Service,
-				Remote: event.Remote{IP: e.IP, Port: e.Port}, Auth: event.Auth{Method: e.Method, Fingerprint: e.Key},
-				Owner: ownerOf(owners, e), Network: event.Network{ASN: e.ASN, Name: e.ASName}, Place: e.Place, Traits: e.Traits,
-				Usual: e.Usual, Source: e.Source,
-			}
-			if judged(e) {
-				p.Severity = &e.Severity
+			p := pastLoginOf(owners, e)
+			if said, ok := acknowledged[e.ID]; ok {
+				p.Acknowledged = &said
 			}
 			return enc.Encode(p)
 		},
 		end: out.Flush,
 	}
+}
+
+func pastLoginOf(owners *sshauth.Owners, e history.Entry) pastLogin {
+	e = plain(e)
+	p := pastLogin{
+		ID: e.ID, Time: e.Time, Host: e.Host, User: e.User, Service: e.Service,
+		Remote: event.Remote{IP: e.IP, Port: e.Port}, Auth: event.Auth{Method: e.Method, Fingerprint: e.Key},
+		Owner: ownerOf(owners, e), Network: event.Network{ASN: e.ASN, Name: e.ASName}, Place: e.Place, Traits: e.Traits,
+		Usual: e.Usual, Reasons: e.Reasons, Digest: e.Digest, Source: e.Source, class: e.Class,
+	}
+	if judged(e) {
+		p.Severity = &e.Severity
+	}
+	return p
 }
 
 // Columns are laid out for so many logins at a time: a million need not all be
@@ -74,7 +88,7 @@ const (
 	maxNetworkCell = 32
 )
 
-func (a *app) historyTable(c config.Config) shower {
+func (a *app) historyTable(c config.Config, acknowledged map[string]history.Acknowledgement) shower {
 	owners, zone := newOwners(c), c.Zone()
 	out := bufio.NewWriter(a.out) // tabwriter writes each cell by itself
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -82,20 +96,23 @@ func (a *app) historyTable(c config.Config) shower {
 	return shower{
 		add: func(e history.Entry) error {
 			if n == 0 {
-				fmt.Fprintf(w, "TIME (%s)\tUSER\tHOST\tADDRESS\tNETWORK\tCOUNTRY\tAUTH\tSEVERITY\tSOURCE\n", zoneName(zone))
+				fmt.Fprintf(w, "REF\tTIME (%s)\tUSER\tHOST\tADDRESS\tNETWORK\tCOUNTRY\tAUTH\tSEVERITY\tSOURCE\n", zoneName(zone))
 			}
 			n++
 			e = plain(e)
 			cells := []string{
-				e.Time.In(zone).Format(time.DateTime), event.Clean(e.User, maxUserCell), event.Clean(e.Host, maxHostCell), "",
+				event.Ref(e.ID), e.Time.In(zone).Format(time.DateTime), event.Clean(e.User, maxUserCell), event.Clean(e.Host, maxHostCell), "",
 				event.Clean(networkText(event.Network{ASN: e.ASN, Name: e.ASName}), maxNetworkCell), e.Place.Country,
 				authText(e, ownerOf(owners, e)), "", string(e.Source),
 			}
 			if e.IP.IsValid() {
-				cells[3] = e.IP.String()
+				cells[4] = e.IP.String()
 			}
 			if judged(e) {
-				cells[7] = e.Severity.String()
+				cells[8] = e.Severity.String()
+			}
+			if _, ok := acknowledged[e.ID]; ok {
+				cells[8] = strings.TrimPrefix(cells[8]+", acknowledged", ", ")
 			}
 			for i := range cells {
 				if cells[i] == "" {

@@ -148,13 +148,13 @@ func TestHistoryTable(t *testing.T) {
 	all[3].Place, all[3].ASN, all[3].ASName = event.Place{}, 0, ""
 	p.remember(all...)
 	p.runs(exitDone, "history", "--since", "2026-11-16")
-	want := `TIME (Europe/Berlin)  USER   HOST             ADDRESS       NETWORK              COUNTRY  AUTH                      SEVERITY  SOURCE
-2026-11-21 13:00:00   alice  db1.example.com  203.0.113.7   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
-2026-11-20 13:00:00   root   db1.example.com  203.0.113.8   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
-2026-11-19 13:00:00   bob    web3             2001:db8::7   AS64500 EXAMPLE-NET  IE       publickey bob             medium    seen
-2026-11-18 13:00:00   alice  web3             198.51.100.1  -                    -        password                  medium    seen
-2026-11-17 13:00:00   alice  db1.example.com  203.0.113.7   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
-2026-11-16 13:00:00   carol  db1.example.com  192.0.2.1     AS64500 EXAMPLE-NET  IE       publickey SHA256:nobodys  medium    seen
+	want := `REF   TIME (Europe/Berlin)  USER   HOST             ADDRESS       NETWORK              COUNTRY  AUTH                      SEVERITY  SOURCE
+X30D  2026-11-21 13:00:00   alice  db1.example.com  203.0.113.7   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
+TQ8X  2026-11-20 13:00:00   root   db1.example.com  203.0.113.8   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
+SWFZ  2026-11-19 13:00:00   bob    web3             2001:db8::7   AS64500 EXAMPLE-NET  IE       publickey bob             medium    seen
+NNX6  2026-11-18 13:00:00   alice  web3             198.51.100.1  -                    -        password                  medium    seen
+BZ4Y  2026-11-17 13:00:00   alice  db1.example.com  203.0.113.7   AS64500 EXAMPLE-NET  IE       publickey alice           medium    seen
+29D3  2026-11-16 13:00:00   carol  db1.example.com  192.0.2.1     AS64500 EXAMPLE-NET  IE       publickey SHA256:nobodys  medium    seen
 `
 	if diff := cmp.Diff(want, p.out.String()); diff != "" {
 		t.Error(diff)
@@ -207,7 +207,7 @@ func TestHistoryIsWrong(t *testing.T) {
 		{"no time", "--since yesterday", filled, exitUsage, "30d"},
 		{"a negative limit", "--limit -1", filled, exitUsage, "--limit"},
 		{"a variable that is not set", "--user=", filled, exitUsage, "--user is empty"},
-		{"no such command", "forgt", filled, exitUsage, `did you mean "forget"`},
+		{"no such command", "forgt", filled, exitUsage, `did you mean "sshnotify history forget"`},
 		{"forget: everything", "forget --yes", filled, exitUsage, "--user"},
 		{"forget: a variable that is not set", "forget --user= --before 1d --yes", filled, exitUsage, "--user is empty"},
 		{"forget: nobody to ask", "forget --user alice", filled, exitUsage, "--yes"},

@@ -4,27 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 type installOptions struct {
 	changer
+	past    *historyImport // where this machine's earlier logins are
+	session login.Host     // in which this runs
+	// noWorker leaves what is acknowledged to the next worker to tell.
+	noWorker bool
 
+	hub         hubFlags
+	notify      string
 	webhookURL  string
 	webhookFile string
 	shells      []string
 	services    []string
 	watchLogs   bool
+	gate        bool
 	test        bool
 	noTest      bool
 	wait        time.Duration
@@ -32,7 +42,7 @@ type installOptions struct {
 }
 
 func newInstallCmd(a *app) *cobra.Command {
-	o := installOptions{changer: newChanger(a)}
+	o := installOptions{changer: newChanger(a), past: newHistoryImport(a), session: login.Live()}
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "Set up an account, or with --system the whole host",
@@ -42,10 +52,20 @@ left behind. With --system it sets up the whole host: the hook in PAM, a service
 with a user of its own, and the settings in /etc/sshnotify.`,
 			`It prints a line for each thing it changes, and sshnotify uninstall takes just
 that out again. Existing settings are kept, and installing twice is the same as
-once. On a terminal it asks for the webhook URL; otherwise it asks nothing.`,
+once. On a terminal it asks where alerts shall go, which logins shall be told (it
+shows what each answer would have meant for the last thirty days), whether to
+import earlier logins, and whether this session is yours, which acknowledges it;
+otherwise it asks nothing.`,
 			`With --system --watch it adds a second service, for sshnotify watch, with a user
 of its own that may read logs, and no network. Installing again without --watch
 keeps it; uninstall takes it out.`,
+			`With --system --gate it has sshd ask for a second step at login, and changes
+nothing else: see sshnotify gate. It refuses where somebody could not log in any
+more, and takes all of it back after five minutes in which nobody did.`,
+			`With --system --hub the host hands its events over to a hub, and needs no
+destination: it joins the hub with a token of "sshnotify fleet token". A host that
+has joined stays as it is. With --system --hub-listen the host is that hub, beside
+what it tells of itself.`,
 			`At the end it waits for a login from another window, and prints what it saw: for
 two minutes on a terminal, otherwise only with --wait.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
@@ -55,11 +75,13 @@ two minutes on a terminal, otherwise only with --wait.`,
 
   sudo sshnotify install --system
   sudo sshnotify install --system --services sshd,sudo --yes --webhook-url-file slack.url
-  sudo sshnotify install --system --watch`,
-		Args: cobra.NoArgs,
+  sudo sshnotify install --system --watch
+  sudo sshnotify install --system --gate
+  sudo sshnotify install --system --hub https://hub.example.com:8443 --token-file -`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
-				return &usageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
+				return &usageError{err}
 			}
 			return o.run(c.Context())
 		},
@@ -71,6 +93,12 @@ two minutes on a terminal, otherwise only with --wait.`,
 	f.StringSliceVar(&o.shells, "shell", nil, "bash, zsh or fish, may be repeated (default: the login shell)")
 	f.StringSliceVar(&o.services, "services", nil, "with --system: PAM services to report: sshd, sudo, su, login (default sshd)")
 	f.BoolVar(&o.watchLogs, "watch", false, "with --system: add a service that watches logs")
+	f.BoolVar(&o.gate, "gate", false, "with --system: ask for a second step at login, and nothing else; taken back unless somebody logs in")
+	f.StringVar(&o.notify, "notify", "", "which logins are told: auto, unusual or all, as in the settings (`MODE`)")
+	f.StringVar(&o.hub.url, "hub", "", "with --system: hand over to the hub at `URL`, and tell nothing here")
+	f.StringVar(&o.hub.tokenFile, "token-file", "", "with --hub: join it with the token in `FILE`, or on standard input if that is -")
+	f.StringVar(&o.hub.listen, "hub-listen", "", "with --system: be a hub, which hosts reach at this `ADDRESS`, such as 0.0.0.0:8443")
+	f.StringSliceVar(&o.hub.names, "hub-name", nil, "with --hub-listen: a `NAME` or address by which hosts call it, may be repeated (default: the host's name)")
 	f.BoolVar(&o.test, "test", false, "send a test message before anything is changed")
 	f.BoolVar(&o.noTest, "no-test", false, "send no test message")
 	f.DurationVar(&o.wait, "wait", 0, "wait this long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
@@ -89,16 +117,25 @@ func (o *installOptions) check(c *cobra.Command) error {
 			return fmt.Errorf("--%s and --%s are mutually exclusive", pair[0], pair[1])
 		}
 	}
-	for _, name := range []string{"webhook-url", "webhook-url-file", "root"} {
+	for _, name := range []string{"webhook-url", "webhook-url-file", "root", "hub", "token-file", "hub-listen"} {
 		if set(name) && c.Flag(name).Value.String() == "" {
 			return fmt.Errorf("--%s is empty", name)
 		}
+	}
+	if set("notify") && !slices.Contains(notifyModes(), o.notify) {
+		return fmt.Errorf("--notify: %q is not known: %s are", o.notify, strings.Join(notifyModes(), ", "))
+	}
+	if err := o.hub.check(set, o.system); err != nil {
+		return err
 	}
 	if set("services") && !o.system {
 		return errors.New("--services needs --system")
 	}
 	if o.watchLogs && !o.system {
 		return errors.New("--watch needs --system")
+	}
+	if o.gate && !o.system {
+		return errors.New("--gate needs --system")
 	}
 	if set("wait") && o.wait <= 0 {
 		return errors.New("--wait must be more than nothing, for example 2m")
@@ -117,6 +154,9 @@ func (o *installOptions) check(c *cobra.Command) error {
 }
 
 func (o *installOptions) run(ctx context.Context) error {
+	if o.gate {
+		return o.runGate(ctx)
+	}
 	s, err := o.find(o.shells)
 	if err != nil {
 		return o.hinted(err)
@@ -125,18 +165,29 @@ func (o *installOptions) run(ctx context.Context) error {
 		return s.broken
 	}
 	// What is in the way is said before anybody looks for a webhook.
-	if _, err := o.plan(ctx, s, outbound.NewSecret("https://hooks.slack.com/services/")); err != nil {
+	if _, err := o.plan(ctx, s, slackAt(outbound.NewSecret("https://hooks.slack.com/services/")), o.notify); err != nil {
 		return o.hinted(err)
 	}
+	if s.keeps, err = s.kept(time.Now()); err != nil {
+		o.warn(err.Error())
+	}
+	o.saidHub(s)
 	q := o.prompter()
-	url, err := o.webhook(ctx, s, q)
+	if err := o.readToken(ctx, s, q); err != nil {
+		return err
+	}
+	to, err := o.destination(ctx, s, q)
 	if err != nil {
 		return err
 	}
-	if err := o.tryOut(ctx, s, url, q); err != nil {
+	if err := o.tryOut(ctx, s, to, q); err != nil {
 		return err
 	}
-	p, err := o.plan(ctx, s, url)
+	notify, err := o.chooseNotify(ctx, s, q, to != nil)
+	if err != nil {
+		return err
+	}
+	p, err := o.plan(ctx, s, to, notify)
 	if err != nil {
 		return o.hinted(err)
 	}
@@ -151,48 +202,67 @@ func (o *installOptions) run(ctx context.Context) error {
 	start := time.Now()
 	doc, err := o.apply(ctx, s, p)
 	if err == nil {
+		if doc.Joined, err = o.joinHub(ctx, s); err != nil {
+			doc.Error = err.Error()
+		}
+	}
+	if err == nil {
 		o.finished(s, p)
-		o.offerImport(ctx, s, q)
+		if fresh := o.offerImport(ctx, s, q); !o.handsOver(s) && (fresh || !s.there || s.mute) {
+			o.offerAck(ctx, s, q)
+		}
 		doc.Seen, err = o.await(ctx, s, q, start)
 	}
 	return o.finish(doc, err)
 }
 
-// webhook returns the URL to set up, zero where settings are there already.
-func (o *installOptions) webhook(ctx context.Context, s *setup, q *prompter) (outbound.Secret, error) {
+// destination returns where alerts shall go, nil where settings are there already.
+func (o *installOptions) destination(ctx context.Context, s *setup, q *prompter) (*chosen, error) {
 	url, err := o.given()
 	if err != nil {
-		return url, err
+		return nil, err
 	}
 	switch {
+	case o.hub.url != "": // the hub has the destinations
+		return nil, nil
 	case s.there && !s.mute:
 		o.notUsed(s, url)
-		return outbound.Secret{}, nil
-	case !url.IsZero() || o.dryRun:
-		return url, nil
-	case q != nil:
-		return o.askWebhook(ctx, q, s.mute)
+		return nil, nil
+	case !url.IsZero(), o.dryRun && !s.mute:
+		return slackAt(url), nil
+	case q != nil && !o.dryRun:
+		return o.askDestination(ctx, q, s.mute)
 	case s.mute: // the system log has been chosen, or the next install asks
-		return url, nil
+		return nil, nil
 	}
-	return url, &usageError{withHint(errors.New("sshnotify install: no webhook URL, and nobody to ask"), whereWebhook)}
+	return nil, &usageError{withHint(errors.New("no webhook URL, and nobody to ask"), whereWebhook)}
 }
 
-// plan returns what is to be changed.
-func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret) (install.Plan, error) {
+// plan returns what is to be changed. notify is "" where that is to stay.
+func (o *installOptions) plan(ctx context.Context, s *setup, to *chosen, notify string) (install.Plan, error) {
 	var files []install.FileText
-	if !s.there || s.mute && !url.IsZero() {
-		// An earlier try may have left another URL, which no settings name.
-		files = []install.FileText{
-			{Path: s.webhookFile(), Content: []byte(url.Reveal() + "\n"), Secret: true, Replace: true},
-			{Path: s.config, Content: s.settingsText()},
-		}
-		if s.mute {
-			files[1] = install.FileText{Path: s.addedFile(), Content: s.addedText()}
-		}
+	if o.hub.url != "" && !s.there {
+		files = append(files, install.FileText{Path: s.config, Content: s.settingsText("", nil)})
 	}
+	if to != nil && (!s.there || s.mute) {
+		dir := filepath.Dir(s.config)
+		main := install.FileText{Path: s.config, Content: s.settingsText(notify, to)}
+		if s.mute {
+			main = install.FileText{Path: s.addedFile(to.typ), Content: s.addedText(to.text(dir))}
+		}
+		files = append(to.secrets(dir), main)
+	}
+	if s.there && notify != "" {
+		files = append(files, install.FileText{Path: s.addedFile("notify"), Content: s.addedText(notifyText(notify))})
+	}
+	files = append(append(files, o.hubFiles(s)...), s.keeps...)
 	if o.system {
-		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services, Watch: o.watchLogs}
+		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services, Watch: o.watchLogs, Publish: s.settings.Publish.Dir}
+		for _, l := range s.settings.Sources.OrUsual() {
+			if l.Type == source.FileType {
+				opt.Logs = append(opt.Logs, l.Settings.Reads())
+			}
+		}
 		if !s.image() && s.from != "" && install.Look(ctx, s.host).Packaged {
 			opt.BinaryFrom = "" // the package's program is the package's to replace
 		}
@@ -214,21 +284,23 @@ func (o *installOptions) plan(ctx context.Context, s *setup, url outbound.Secret
 }
 
 // settingsText is the settings file of a new set-up.
-func (s *setup) settingsText() []byte {
-	return []byte("# Written by sshnotify install, and yours from now on: sshnotify config check\n" +
+func (s *setup) settingsText(notify string, to *chosen) []byte {
+	text := "# Written by sshnotify install, and yours from now on: sshnotify config check\n" +
 		"# says whether a change is right.\n" +
 		"spool_dir = " + strconv.Quote(s.spool) + "\n" +
-		"state_dir = " + strconv.Quote(s.state) + "\n\n" + s.destinationText())
+		"state_dir = " + strconv.Quote(s.state) + "\n"
+	if to != nil { // else a hub judges and tells
+		text += notifyText(notify) + "\n" + to.text(filepath.Dir(s.config))
+	}
+	return []byte(text)
 }
 
-// addedText is the settings file that only adds where alerts go.
-func (s *setup) addedText() []byte {
-	return []byte("# Written by sshnotify install, and yours from now on; read after " + s.config + ".\n" + s.destinationText())
+// addedText is a settings file that only adds to those that are there.
+func (s *setup) addedText(text string) []byte {
+	return []byte("# Written by sshnotify install, and yours from now on; read after " + s.config + ".\n" + text)
 }
 
-func (s *setup) destinationText() string {
-	return "[destination.slack]\nwebhook_url_file = " + strconv.Quote(s.webhookFile()) + "\n"
-}
+func notifyText(mode string) string { return "notify = " + strconv.Quote(mode) + "\n" }
 
 // finished says what comes next.
 func (o *installOptions) finished(s *setup, p install.Plan) {
@@ -258,21 +330,22 @@ func (o *installOptions) finished(s *setup, p install.Plan) {
 }
 
 // offerImport has an empty memory filled from what the host has, where there is
-// somebody to ask, and says how it is done where there is not.
-func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter) {
-	if s.image() || o.json || s.there && !s.settings.History.Enabled {
-		return
+// somebody to ask, and says how it is done where there is not. It reports whether the
+// memory was empty.
+func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter) (empty bool) {
+	if s.image() || o.json || o.handsOver(s) || s.there && !s.settings.History.Enabled {
+		return false
 	}
-	if _, err := os.Lstat(databaseFile(s.state)); !errors.Is(err, fs.ErrNotExist) {
-		return // it remembers already
+	if remembers(ctx, s.state) {
+		return false
 	}
 	words := []string{"history", "import", "--config", s.config}
 	if q == nil {
 		o.say("to know who usually comes from where: sshnotify history import")
-		return
+		return true
 	}
 	if yes, err := q.yes(ctx, "Remember earlier logins, from wtmp, the journal and auth.log?", true); err != nil || !yes {
-		return
+		return true
 	}
 	// A process of its own: as root it becomes the service's user for good.
 	c := exec.CommandContext(ctx, s.binary, words...)
@@ -280,4 +353,5 @@ func (o *installOptions) offerImport(ctx context.Context, s *setup, q *prompter)
 	if err := c.Run(); err != nil {
 		o.warn("not all of the earlier logins are remembered", "sshnotify history import does the rest")
 	}
+	return true
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
@@ -29,6 +30,7 @@ type place struct {
 	in       string
 	out, err bytes.Buffer
 	ask      *prompter
+	session  login.Host   // of no connection, unless a test sets it
 	said     bytes.Buffer // the questions
 }
 
@@ -138,7 +140,7 @@ func (p *place) program(s *setter) {
 
 func (p *place) install(change func(*installOptions)) error {
 	a := p.app()
-	o := installOptions{changer: changer{setter: p.setter(a), ask: func() *prompter { return p.ask }}, shells: []string{"bash"}, noWait: true}
+	o := installOptions{changer: changer{setter: p.setter(a), ask: func() *prompter { return p.ask }}, past: p.past(a), session: p.session, noWorker: true, shells: []string{"bash"}, noWait: true}
 	o.system = p.root != ""
 	p.program(&o.setter)
 	if change != nil {
@@ -148,6 +150,13 @@ func (p *place) install(change func(*installOptions)) error {
 		o.shells = nil
 	}
 	return o.run(p.t.Context())
+}
+
+// past is what a host had before: nothing but what the place has in var/log.
+func (p *place) past(a *app) *historyImport {
+	h := newHistoryImport(a)
+	h.records.Root, h.records.Journalctl, h.account = p.home, "", "alice"
+	return h
 }
 
 func (p *place) uninstall(change func(*uninstallOptions)) error {
@@ -249,13 +258,13 @@ func TestInstallAsks(t *testing.T) {
 		asked    string
 		err      string
 	}{
-		"a URL and a test message":           {[]string{slack.URL(), ""}, 1, "Send a test message", ""},
-		"no test message":                    {[]string{slack.URL(), "n"}, 0, "Send a test message", ""},
-		"a wrong answer first":               {[]string{"ftp://x", slack.URL(), "n"}, 0, "must begin with https://", ""},
-		"three wrong answers":                {[]string{"a", "b", "c", "d"}, 0, "", "no webhook URL"},
-		"nobody answers any more":            {nil, 0, "", "the webhook URL"},
-		"the webhook is wrong, and no":       {[]string{slack.URL() + "x", "y", "n"}, 0, "It did not arrive", "nothing was changed"},
-		"the webhook is wrong, all the same": {[]string{slack.URL() + "x", "y", "y"}, 0, "It did not arrive", ""},
+		"a URL and a test message":           {[]string{"", slack.URL(), "", ""}, 1, "Send a test message", ""},
+		"no test message":                    {[]string{"1", slack.URL(), "n", ""}, 0, "Send a test message", ""},
+		"a wrong answer first":               {[]string{"slack", "ftp://x", slack.URL(), "n", ""}, 0, "must begin with https://", ""},
+		"three wrong answers":                {[]string{"", "a", "b", "c", "d"}, 0, "", "no webhook URL"},
+		"nobody answers any more":            {nil, 0, "Where shall alerts go?", "no answer"},
+		"the webhook is wrong, and no":       {[]string{"", slack.URL() + "x", "y", "n"}, 0, "It did not arrive", "nothing was changed"},
+		"the webhook is wrong, all the same": {[]string{"", slack.URL() + "x", "y", "y", ""}, 0, "It did not arrive", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newAccount(t)
@@ -300,10 +309,17 @@ func TestInstallUsage(t *testing.T) {
 		"a shell for the host":          {"install --system --shell bash", "are mutually exclusive"},
 		"a service for an account":      {"install --services sudo", "--services needs --system"},
 		"a watcher for an account":      {"install --watch", "--watch needs --system"},
+		"a hub for an account":          {"install --hub https://hub.example.com", "--hub needs --system"},
+		"to be a hub, and another's":    {"install --system --hub https://hub.example.com --hub-listen :1", "are mutually exclusive"},
+		"a hub and a webhook":           {"install --system --hub https://hub.example.com --webhook-url-file -", "are mutually exclusive"},
+		"a hub without TLS":             {"install --system --hub http://hub.example.com", "--hub: must be the hub's address: https"},
+		"a hub that is no address":      {"install --system --hub-listen 8443", "--hub-listen: must be an address and a port"},
+		"a token for no hub":            {"install --system --token-file -", "--token-file needs --hub"},
+		"a name of no hub":              {"install --system --hub-name x", "--hub-name needs --hub-listen"},
 		"an unknown shell":              {"install --shell tcsh", "is not known"},
 		"an unknown service":            {"install --system --services ftp", "is not known"},
 		"no time to wait":               {"install --wait 0s", "--wait must be"},
-		"an argument":                   {"uninstall now", "unknown command"},
+		"an argument":                   {"uninstall now", "unexpected argument"},
 		"doctor of a host's shell":      {"doctor --system --shell bash", "are mutually exclusive"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -386,6 +402,40 @@ func TestInstallTheHost(t *testing.T) {
 	}
 }
 
+// A hub is a host with an address for others in its settings. Twice is the same as
+// once, and it goes again.
+func TestInstallAHub(t *testing.T) {
+	p := newImage(t)
+	before := p.snapshot()
+	p.in = madeUpWebhook
+	hub := func(o *installOptions) {
+		o.webhookFile, o.noTest = "-", true
+		o.hub = hubFlags{listen: "0.0.0.0:8443", names: []string{"hub.example.com", "10.0.0.5"}}
+	}
+	if err := p.install(hub); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.read("etc/sshnotify/conf.d/hub.toml"); !strings.HasSuffix(got, "[hub]\nlisten = \"0.0.0.0:8443\"\nnames = [\"hub.example.com\", \"10.0.0.5\"]\n") {
+		t.Errorf("%s", got)
+	}
+	if got := p.read("etc/sshnotify/config.toml"); !strings.Contains(got, "[destination.slack]") {
+		t.Errorf("a hub has no destination:\n%s", got)
+	}
+	once := p.snapshot()
+	if err := p.install(hub); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(once, p.snapshot()); diff != "" {
+		t.Errorf("the second time changes something (-before +after):\n%s", diff)
+	}
+	if err := p.uninstall(func(o *uninstallOptions) { o.purge = true }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, p.snapshot()); diff != "" {
+		t.Errorf("after --purge (-before +after):\n%s", diff)
+	}
+}
+
 func TestInstallRefusesWithAHint(t *testing.T) {
 	for name, c := range map[string]struct {
 		files      map[string]string
@@ -404,8 +454,8 @@ func TestInstallRefusesWithAHint(t *testing.T) {
 			// Nobody is asked for a webhook that can't be used.
 			p.answers()
 			err := p.install(nil)
-			if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(strings.Join(hints(err), "\n"), c.hints) {
-				t.Errorf("error %v, hints %q", err, hints(err))
+			if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(strings.Join((&app{}).hints(err), "\n"), c.hints) {
+				t.Errorf("error %v, hints %q", err, (&app{}).hints(err))
 			}
 			if p.said.Len() > 0 || !cmp.Equal(before, p.snapshot()) {
 				t.Errorf("asked %q, or changed something", p.said.String())

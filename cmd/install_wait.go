@@ -39,7 +39,7 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 	o.say("log in from another window now; waiting for %v (Ctrl-C ends it)", limit)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	seen := o.watch(ctx, s, start)
+	seen := o.watch(ctx, s, start, true, func(string, string) bool { return true })
 	switch {
 	case seen == nil && ctx.Err() == context.Canceled:
 		return nil, nil // a person had enough
@@ -61,10 +61,10 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 	return seen, nil
 }
 
-// watch looks for the first login since start: in the spool as soon as it is
-// there, and among what was delivered. It returns what it has when ctx
-// ends.
-func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *sighting {
+// watch looks for the first login since start that counts: in the spool as soon as it is
+// there, and among what was delivered, and where that is wanted waits until it was
+// told. It returns what it has when ctx ends.
+func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, untilTold bool, counts func(service, user string) bool) *sighting {
 	var db *store.DB // there is none before the first worker
 	defer func() {
 		if db != nil {
@@ -80,14 +80,14 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *
 		}
 		o.say("seen: login of %s%s, ref %s", user, ip, event.Ref(id))
 	}
-	isNew := func(k event.Kind, at time.Time) bool {
-		return k == event.KindLogin && !at.Before(start.Truncate(time.Millisecond))
+	isNew := func(k event.Kind, at time.Time, service, user string) bool {
+		return k == event.KindLogin && !at.Before(start.Truncate(time.Millisecond)) && counts(service, user)
 	}
 	for {
 		if seen == nil {
 			_, _, all, _ := queue.open() // the next look may find it readable
 			for _, e := range all {
-				if seen == nil && isNew(e.Event.Kind, e.Event.Time) {
+				if seen == nil && isNew(e.Event.Kind, e.Event.Time, e.Event.Service, e.Event.User) {
 					ip := ""
 					if e.Event.Remote.IP.IsValid() {
 						ip = e.Event.Remote.IP.String()
@@ -106,7 +106,7 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *
 			delivered, _ = deliver.ReadDelivered(context.WithoutCancel(ctx), db, "", start.Truncate(time.Millisecond))
 		}
 		for _, t := range delivered {
-			if seen == nil && isNew(t.Kind, t.Time) {
+			if seen == nil && isNew(t.Kind, t.Time, t.Service, t.User) {
 				note(t.ID, t.User, t.IP, t.Time)
 			}
 			if seen != nil && t.ID == seen.ID && len(t.Sent) > 0 {
@@ -116,6 +116,9 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time) *
 				}
 				return seen
 			}
+		}
+		if seen != nil && !untilTold {
+			return seen
 		}
 		select {
 		case <-ctx.Done():

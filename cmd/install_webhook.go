@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -16,7 +15,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
-// maxSecret is far above the length of any webhook URL.
+// maxSecret is far above the length of any webhook URL, or token.
 const maxSecret = 8 << 10
 
 // askTimes is how often a wrong answer is asked about again.
@@ -34,7 +33,7 @@ func (o *installOptions) given() (outbound.Secret, error) {
 			"--webhook-url-file FILE, or - for standard input, keeps it out of both")
 	case o.webhookFile != "":
 		what = "--webhook-url-file"
-		b, err := o.readSecret()
+		b, err := o.readSecret(o.webhookFile)
 		if err != nil {
 			return outbound.Secret{}, fmt.Errorf("--webhook-url-file: %w", err)
 		}
@@ -50,18 +49,20 @@ func (o *installOptions) given() (outbound.Secret, error) {
 	return s, nil
 }
 
-func (o *installOptions) readSecret() ([]byte, error) {
-	if o.webhookFile == "-" {
-		return io.ReadAll(io.LimitReader(o.app.in, maxSecret))
+// readSecret reads the file that a flag names, "-" being standard input, and warns
+// where others can read it.
+func (c *changer) readSecret(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(io.LimitReader(c.app.in, maxSecret))
 	}
-	f, err := os.Open(o.webhookFile)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && info.Mode().IsRegular() && info.Mode()&0o004 != 0 {
-		o.warn("others can read "+o.webhookFile, "it is copied, and can go: rm "+o.webhookFile)
+		c.warn("others can read "+file, "it is copied, and can go: rm "+file)
 	}
 	return io.ReadAll(io.LimitReader(f, maxSecret))
 }
@@ -93,45 +94,23 @@ func (o *installOptions) strangeHost(s outbound.Secret) {
 	}
 }
 
-// askWebhook asks for the URL. Where none is needed, an empty answer gives
-// none.
-func (o *installOptions) askWebhook(ctx context.Context, q *prompter, mayBeNone bool) (outbound.Secret, error) {
-	fmt.Fprintln(q.out, "Alerts go to Slack by an incoming webhook: https://api.slack.com/apps makes one.")
-	question := "Webhook URL (not shown): "
-	if mayBeNone {
-		question = "Webhook URL (not shown; empty for the system log only): "
-	}
-	for range askTimes {
-		raw, err := q.secret(ctx, question)
-		if err != nil || mayBeNone && strings.TrimSpace(raw) == "" {
-			return outbound.Secret{}, err
-		}
-		s, err := checkWebhook(raw)
-		if err != nil {
-			fmt.Fprintf(q.out, "%v\n", err)
-			continue
-		}
-		o.strangeHost(s)
-		return s, nil
-	}
-	return outbound.Secret{}, &usageError{withHint(errors.New("no webhook URL"), whereWebhook)}
-}
-
 // tryOut sends a test message where that is wanted, before anything is changed.
-func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secret, q *prompter) error {
+func (o *installOptions) tryOut(ctx context.Context, s *setup, to *chosen, q *prompter) error {
 	c := s.settings
-	if !url.IsZero() {
-		c = config.Default()
-		c.Destinations = config.Destinations{{Name: channel.SlackType, Type: channel.SlackType, Settings: &channel.Slack{WebhookURL: url}}}
+	if to != nil {
+		var err error
+		if c, err = to.settings(); err != nil {
+			return err
+		}
 	}
 	asked := false
 	switch {
 	case o.noTest || o.dryRun || !o.test && q == nil:
 		return nil
-	case o.test && url.IsZero() && s.image():
+	case o.test && to == nil && s.image():
 		return &usageError{errors.New("--test: the settings of an image are not read; test where it runs: sshnotify test")}
 	case !o.test:
-		if url.IsZero() {
+		if to == nil {
 			return nil // it was set up before
 		}
 		yes, err := q.yes(ctx, "Send a test message now?", true)
@@ -151,7 +130,7 @@ func (o *installOptions) tryOut(ctx context.Context, s *setup, url outbound.Secr
 	if yes, err := q.yes(ctx, "Set it up all the same?", false); err != nil || yes {
 		return err
 	}
-	return withHint(errors.New("nothing was changed"), whereWebhook)
+	return withHint(errors.New("nothing was changed"), "sshnotify install asks again; docs/channels.md says what each destination needs")
 }
 
 // sendTests sends a sample to each destination of the settings.
@@ -160,14 +139,13 @@ func (o *installOptions) sendTests(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	alert, err := o.app.sample(c, "alice", netip.Addr{})
+	alert, err := o.app.testMessage(c)
 	if err != nil {
 		return err
 	}
-	alert.Test = true
 	for _, t := range targets {
 		start := time.Now()
-		if err := t.Dest.Send(ctx, alert); err != nil {
+		if _, err := t.Dest.Send(ctx, alert); err != nil {
 			return fmt.Errorf("%s: %w", t.Dest.Name(), err)
 		}
 		o.say("a test message was sent to %s (%v)", t.Dest.Name(), time.Since(start).Round(time.Millisecond))

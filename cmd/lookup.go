@@ -35,7 +35,7 @@ addresses are never looked up.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify lookup 203.0.113.7 2001:db8::7
   sshnotify lookup --json 203.0.113.7 | jq .risk`,
-		Args: cobra.MinimumNArgs(1),
+		Args: needsSome,
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print a JSON object per line, one for each address and provider")
@@ -60,9 +60,9 @@ type answer struct {
 func (o *lookupOptions) run(ctx context.Context, args []string) error {
 	var ips []netip.Addr
 	for _, arg := range args {
-		ip, err := netip.ParseAddr(arg)
+		ip, err := address("", arg)
 		if err != nil {
-			return &usageError{fmt.Errorf("%q is not an IP address", arg)}
+			return err
 		}
 		ips = append(ips, ip.Unmap().WithZone(""))
 	}

@@ -30,7 +30,7 @@ program.`, exits(exitDone, exitFailed, exitUsage)),
 		RunE: func(c *cobra.Command, args []string) error {
 			of, rest, err := c.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return &usageError{errors.New("man: no such command: " + strings.Join(args, " "))}
+				return &usageError{errors.New("no such command: " + strings.Join(args, " "))}
 			}
 			if dir == "" {
 				_, err := a.out.Write(manPage(of, version(), manDay()))
@@ -127,7 +127,7 @@ func manPage(c *cobra.Command, release, day string) []byte {
 	if !c.HasParent() {
 		b.WriteString(".SH FILES\n")
 		for _, f := range [][2]string{
-			{"/etc/sshnotify/config.toml", "the host's settings, then conf.d/*.toml beside it"},
+			{"/etc/sshnotify/config.toml", "the host's settings, then conf.d/*.toml beside it, then upgraded.toml"},
 			{"/var/spool/sshnotify", "the host's queue; /run/sshnotify when that is full or broken"},
 			{"/var/lib/sshnotify", "what the host's service remembers"},
 			{"~/.config/sshnotify/config.toml", "a user's settings ($XDG_CONFIG_HOME)"},

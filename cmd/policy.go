@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/digest"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/policy"
@@ -42,6 +42,8 @@ type policyOptions struct {
 	key  string
 	// method, service and host are the event's.
 	method, service, host string
+	ca, keyID             string
+	failures, attacked    int
 	json                  bool
 }
 
@@ -54,10 +56,13 @@ func newPolicyTestCmd(a *app) *cobra.Command {
 prints the severity, the destinations, each reason with the severity that it asks
 for, and which rule matched, with what kept the rules before it from matching.
 Nothing is sent or remembered. Look-ups count against the providers' quotas.`,
+			`The failures that came before a login are the watcher's to know: --failures and
+--attacked say how many there were.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify policy test --user root --ip 203.0.113.7
-  sshnotify policy test --user alice --ip 192.0.2.10 --at 2026-11-21T03:00 --key alice`,
-		Args: cobra.NoArgs,
+  sshnotify policy test --user alice --ip 192.0.2.10 --at 2026-11-21T03:00 --key alice
+  sshnotify policy test --user alice --method password --attacked 200`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
@@ -65,6 +70,10 @@ Nothing is sent or remembered. Look-ups count against the providers' quotas.`,
 	f.StringVar(&o.ip, "ip", "203.0.113.7", "`ADDRESS` that the login comes from")
 	f.StringVar(&o.at, "at", "", "`TIME` of the login: 15:04, or 2006-01-02T15:04, in the settings' time zone (default now)")
 	f.StringVar(&o.key, "key", "", "`KEY` used: a fingerprint, or a person of the settings")
+	f.StringVar(&o.ca, "ca", "", "`FINGERPRINT` of the authority that signed the key, of a certificate")
+	f.StringVar(&o.keyID, "key-id", "", "`NAME` in the certificate")
+	f.IntVar(&o.failures, "failures", 0, "`NUMBER` of failures for this user from the address before the login")
+	f.IntVar(&o.attacked, "attacked", 0, "`NUMBER` of failures for this user from other addresses")
 	f.StringVar(&o.method, "method", "", "how they authenticate: publickey, password, … (default publickey with --key)")
 	f.StringVar(&o.service, "service", "sshd", "PAM `SERVICE`")
 	f.StringVar(&o.host, "host", "", "`HOST` logged in to (default this one)")
@@ -80,7 +89,10 @@ type explained struct {
 	Memory       event.Memory `json:"memory"`
 	Owner        string       `json:"owner,omitempty"`
 	Quiet        string       `json:"quiet,omitempty"` // why it is not told at once
+	Why          string       `json:"why"`             // why it is, or is not
 	Destinations []string     `json:"destinations,omitempty"`
+	// Others are the destinations that do not get it, and why, or get it later.
+	Others []deliver.Routing `json:"others,omitempty"`
 }
 
 func (o *policyOptions) run(ctx context.Context) error {
@@ -99,6 +111,9 @@ func (o *policyOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+	if c, _, err = asBefore(db, c, false); err != nil {
+		fmt.Fprintf(a.err, "sshnotify: warning: %s: %v\n", unknownBefore, err)
+	}
 	set, err := workerSettings(c, stateDir, db)
 	if err != nil {
 		return err
@@ -108,8 +123,29 @@ func (o *policyOptions) run(ctx context.Context) error {
 		fmt.Fprintf(a.err, "sshnotify: warning: the memory of logins can't be read: %v\n", err)
 	}
 	x := explained{Explanation: policy.Explain(in, set.Policy), Event: e, Facts: in.Facts, Memory: in.Memory, Owner: in.Owner}
-	if x.Quiet = set.Quiet(in, x.Verdict); x.Quiet == "" {
-		x.Destinations = set.Routed(e, x.Verdict)
+	if ordinary, err := deliver.ReadOrdinary(ctx, db, e.Host); err == nil {
+		p, l := deliver.PairOf(e, in.Facts), digest.Limits{PerDay: set.OrdinaryPerDay, Window: set.Window}
+		in.OneByOne = !ordinary.Digest
+		in.Frequent = ordinary.Frequent(p)
+		in.Few, in.ManyNew = ordinary.Few(p, e.Time, l), ordinary.ManyNew(p, e.Time, l)
+	}
+	t := policy.Tell(in, x.Verdict, set.Policy)
+	if silences, err := deliver.ReadSilences(ctx, db); err == nil && t.When == policy.Now {
+		if i := slices.IndexFunc(silences, func(s event.Silence) bool { return policy.Silences(s, e, x.Verdict) }); i >= 0 {
+			t.When, t.Why = policy.Silenced, "the silence of "+silences[i].String()+": "+silences[i].Why
+		}
+	}
+	if x.Why = t.Why; t.When != policy.Now {
+		x.Quiet = t.Why
+	} else {
+		for _, r := range set.Routes(in, x.Verdict) {
+			if len(r.Misses) == 0 {
+				x.Destinations = append(x.Destinations, r.Name)
+			}
+			if len(r.Misses) > 0 || !r.Held.IsZero() {
+				x.Others = append(x.Others, r)
+			}
+		}
 	}
 	if o.json {
 		enc := json.NewEncoder(a.out)
@@ -140,17 +176,14 @@ func recallOnly(ctx context.Context, c config.Config, stateDir string, in policy
 }
 
 func (o *policyOptions) event(c config.Config) (event.Event, error) {
-	bad := func(format string, args ...any) (event.Event, error) {
-		return event.Event{}, &usageError{fmt.Errorf(format, args...)}
-	}
-	ip, err := netip.ParseAddr(o.ip)
+	ip, err := address("--ip", o.ip)
 	if err != nil {
-		return bad("--ip: %q is not an IP address", o.ip)
+		return event.Event{}, err
 	}
 	at := time.Now()
 	if o.at != "" {
 		if at, err = moment(o.at, at, c.Zone()); err != nil {
-			return bad("--at: %w", err)
+			return event.Event{}, &usageError{fmt.Errorf("--at: %w", err)}
 		}
 	}
 	alert, err := o.app.sample(c, o.user, ip)
@@ -162,17 +195,27 @@ func (o *policyOptions) event(c config.Config) (event.Event, error) {
 	if o.host != "" {
 		e.Host = o.host
 	}
+	if o.failures < 0 || o.attacked < 0 {
+		return event.Event{}, &usageError{errors.New("--failures and --attacked can't be negative")}
+	}
+	if o.failures > 0 || o.attacked > 0 {
+		e.Login.After = &event.Attack{FromAddress: o.failures, OwnFailures: o.failures, AgainstUser: o.attacked}
+	}
+	e.Login.Auth.CAFingerprint, e.Login.Auth.KeyID = o.ca, o.keyID
+	if o.key == "" && o.ca == "" && o.keyID == "" {
+		return e, nil
+	}
+	if o.method == "" {
+		e.Login.Auth.Method = "publickey"
+	}
 	if o.key == "" {
 		return e, nil
 	}
 	e.Login.Auth.Fingerprint = o.key
-	if keys := c.People[o.key].Keys; len(keys) > 0 {
+	if keys := c.People.Keys()[o.key]; len(keys) > 0 {
 		e.Login.Auth.Fingerprint = keys[0]
 	} else if !strings.HasPrefix(o.key, "SHA256:") {
-		return bad("--key: %q is neither a fingerprint (SHA256:…) nor a person with a key in the settings", o.key)
-	}
-	if o.method == "" {
-		e.Login.Auth.Method = "publickey"
+		return event.Event{}, unknownKey(c, o.key)
 	}
 	return e, nil
 }
@@ -192,15 +235,29 @@ func (o *policyOptions) show(x explained, set deliver.Settings) error {
 	row("severity", "%s", severityText(x.Verdict))
 	switch {
 	case x.Quiet != "":
-		row("told", "not at once: %s", x.Quiet)
+		row("told", "not at once")
 	case len(x.Destinations) == 0:
-		row("told", "to nobody: every destination's min_severity is higher")
+		row("told", "to nobody: no destination gets it")
 	default:
 		row("told", "to %s", strings.Join(x.Destinations, ", "))
 	}
-	row("memory", "%s", memoryText(x.Memory))
+	for _, r := range x.Others {
+		if len(r.Misses) > 0 {
+			row("not to", "%s: %s", r.Name, missesText(r.Misses))
+		} else {
+			row("held", "%s: quiet until %s", r.Name, r.Held.In(zone).Format("15:04 MST, Mon 2 Jan"))
+		}
+	}
+	row("because", "%s", x.Why)
+	row("memory", "%s", memoryText(x.Memory, zone))
+	if x.Memory.Known {
+		row("pair", "%s", pairText(x.Memory.Pair, zone))
+	}
 	if x.Owner != "" {
 		row("key of", "%s", x.Owner)
+	}
+	if x.Rule >= 0 && x.Rules[x.Rule].Reason != "" {
+		row("reason", "%s (rule %s)", x.Rules[x.Rule].Reason, ruleName(x.Rules[x.Rule].Name, x.Rule))
 	}
 	for _, r := range x.Reasons {
 		about := ""
@@ -229,16 +286,50 @@ func severityText(v event.Verdict) string {
 	return s
 }
 
-func memoryText(m event.Memory) string {
+// memoryText says what is remembered, and since when.
+func memoryText(m event.Memory, zone *time.Location) string {
+	day := func(t time.Time) string { return t.In(zone).Format("2 Jan 2006") }
+	seen := func(s event.Seen, what string) string {
+		if s.Count == 0 {
+			return "none " + what
+		}
+		return fmt.Sprintf("%s %s since %s", logins(s.Count), what, day(s.First))
+	}
 	switch {
 	case !m.Known:
 		return "none"
 	case m.Since.IsZero():
 		return "still learning: no login is remembered yet"
-	case m.Learning:
-		return fmt.Sprintf("still learning, since %s; %d logins of this user", m.Since.UTC().Format(time.DateOnly), m.User.Count)
 	}
-	return fmt.Sprintf("since %s; %d logins of this user, %d from this network", m.Since.UTC().Format(time.DateOnly), m.User.Count, m.Network.Count)
+	what := []string{"since " + day(m.Since), seen(m.User, "of this user"), seen(m.Network, "of them from this network")}
+	if m.Young {
+		what[0] = "still learning, " + what[0]
+	}
+	if m.User.Count == 0 {
+		what[2] = seen(m.HostNetwork, "of others from this network")
+	}
+	return strings.Join(what, "; ")
+}
+
+// pairText says how well this user, network and key are known together, and since
+// when.
+func pairText(p event.Pair, zone *time.Location) string {
+	day := func(t time.Time) string { return t.In(zone).Format("2 Jan 2006") }
+	switch {
+	case p.Usual():
+		return fmt.Sprintf("%s since %s", p.State, day(p.Since))
+	case p.Count > 0 && p.Days < 3:
+		return fmt.Sprintf("new: %s since %s, on %d of the three days that make it usual", logins(p.Count), day(p.First), p.Days)
+	case p.Count > 0 && p.Last.Sub(p.First) < 48*time.Hour:
+		return fmt.Sprintf("new: %s since %s, and not yet over 48 hours, which make it usual", logins(p.Count), day(p.First))
+	case p.Count > 0:
+		return fmt.Sprintf("new: %s since %s; a password, or a new key of a known user, is usual only when somebody acknowledges it", logins(p.Count), day(p.First))
+	case !p.Told.IsZero():
+		return fmt.Sprintf("told as %s, last on %s, and not acknowledged", p.ToldSeverity, day(p.Told))
+	case p.State != "":
+		return "judged as dangerous, and not acknowledged"
+	}
+	return "never seen: this user from this network with this key"
 }
 
 func ruleName(name string, i int) string {

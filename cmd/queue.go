@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/sshauth"
 )
@@ -53,14 +54,14 @@ An event that repeats one already delivered is held until the end of its window
 		Use: "list", Short: "List pending events and dead letters",
 		Long:    long("list is what queue does without a subcommand.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue list --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return o.list() },
 	}
 	show := &cobra.Command{
 		Use: "show ID", Short: "Show everything about an event",
 		Long:    long("show prints an event as it is stored, and its state at each destination.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue show 7K3F",
-		Args:    cobra.ExactArgs(1),
+		Args:    needsOne,
 		RunE:    func(_ *cobra.Command, args []string) error { return o.show(args[0]) },
 	}
 	retry := &cobra.Command{
@@ -79,8 +80,11 @@ running, it is asked to do so; otherwise one is started.`, exits(exitDone, exitF
 		Use: "drop ID…", Short: "Remove events without delivering them",
 		Long:    long("drop removes pending events, dead letters and unexpected files from the spool.\nThey are not delivered.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue drop 7K3F 9QXA",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    needsSome,
 		RunE:    func(c *cobra.Command, args []string) error { return o.request(c.Context(), deliver.OpDrop, args) },
+	}
+	for _, sub := range []*cobra.Command{show, retry, drop} {
+		sub.ValidArgsFunction = o.completeRefs
 	}
 	c.AddCommand(list, show, retry, drop)
 	return c
@@ -93,7 +97,7 @@ type entry struct {
 	Folder   spool.Folder `json:"folder"`
 	Ref      string       `json:"ref"` // as much of the id as is clear
 	Progress []string     `json:"progress,omitempty"`
-	Held     time.Time    `json:"held_until,omitzero"` // for its repeat window
+	Held     time.Time    `json:"held_until,omitzero"` // for its repeat window, quiet hours, or a budget of the day
 	Problem  string       `json:"problem,omitempty"`   // why it is no event, or can't be read
 	File     string       `json:"file,omitempty"`      // of what is no event: its name, cleaned
 	Content  string       `json:"content,omitempty"`   // the beginning of it, cleaned; for show
@@ -120,11 +124,7 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 		err = strangeErr
 	}
 	now := time.Now()
-	holds := deliver.Holds{}
-	if db, err := lookInto(o.app.stateDir(c)); err == nil {
-		holds = deliver.ReadHolds(context.Background(), db, s.Dir(), c.Group.Window, now)
-		db.Close()
-	}
+	held := heldUntil(c, s, o.app.stateDir(c), now)
 	var all []entry
 	for _, f := range append(files, strange...) {
 		if f.IsWorkers() {
@@ -133,7 +133,7 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 		e := entry{ID: f.ID(), Folder: f.Folder, file: f}
 		e.read(s)
 		if e.readable && f.Folder != spool.InFailed {
-			e.Held = holds.Until(e.Record)
+			e.Held = held(e.Record)
 		}
 		e.Progress = e.Record.Progress()
 		all = append(all, e)
@@ -141,6 +141,28 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 	slices.SortStableFunc(all, func(a, b entry) int { return a.Event.Time.Compare(b.Event.Time) })
 	giveRefs(all)
 	return c, s, all, err
+}
+
+// heldUntil returns until when a waiting record is held for its repeat window, for
+// quiet hours, or for a budget of the day; the zero time if it is not.
+func heldUntil(c config.Config, s *spool.Spool, stateDir string, now time.Time) func(deliver.Record) time.Time {
+	holds, quiet, day := deliver.Holds{}, map[string]policy.Quiet{}, deliver.Budgets{}
+	for _, d := range c.AlertDestinations() {
+		quiet[d.Name] = c.QuietOf(d)
+	}
+	if db, err := lookInto(stateDir); err == nil {
+		holds = deliver.ReadHolds(context.Background(), db, s.Dir(), c.Group.Window, now)
+		day = deliver.ReadBudgets(db, budgets(c), c.Zone())
+		db.Close()
+	}
+	return func(r deliver.Record) (until time.Time) {
+		for _, t := range []time.Time{holds.Until(r), deliver.QuietUntil(r, quiet, now), day.Until(r, now)} {
+			if t.After(until) {
+				until = t
+			}
+		}
+		return until
+	}
 }
 
 // read fills in what a file holds. Only the worker's own folders hold records:
@@ -261,7 +283,7 @@ func (e *entry) what() string {
 		return "can't be read: " + event.Clean(e.Problem, 80)
 	}
 	if title, text := message.Note(e.Event, nil); title != "" || text != "" {
-		return event.Clean("alert: "+cmp.Or(title, text), 60)
+		return event.Clean(string(e.Event.Kind)+": "+cmp.Or(title, text), 60)
 	}
 	s := string(e.Event.Kind) + " of " + e.Event.User
 	if ip := e.Event.Remote.IP; ip.IsValid() {

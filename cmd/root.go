@@ -6,7 +6,7 @@ package cmd
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/paths"
 )
@@ -29,18 +30,29 @@ type app struct {
 	uid      int
 	places   paths.User
 
+	broker fleet.Broker // none: this program is linked with none
+
 	configFile string // --config; empty: the default place
-	logLevel   slog.Level
+	logLevel   logLevel
 }
+
+// Option is something that one of the programs has and others have not.
+type Option func(*app)
+
+// WithBroker links a program with a way between hosts and hub beside HTTPS.
+func WithBroker(b fleet.Broker) Option { return func(a *app) { a.broker = b } }
 
 // Main runs the command line args (without the program's name) and gives the
 // exit code.
-func Main(args []string) int {
+func Main(args []string, with ...Option) int {
 	// The hook stands on the way of every login: it neither needs the other
 	// commands made, nor may any of them be in its way.
 	if len(args) > 0 && args[0] == "hook" && !wantsHelp(args) {
 		hook.Run(args[1:], hook.Self)
 		return exitDone
+	}
+	if code, ok := runGatePAM(&app{err: os.Stderr, uid: os.Geteuid(), places: paths.User{}}, args); ok {
+		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -49,6 +61,9 @@ func Main(args []string) int {
 		colour: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		uid:    os.Geteuid(),
 		places: paths.Of(os.Geteuid(), os.Getenv),
+	}
+	for _, option := range with {
+		option(a)
 	}
 	if err := hook.NotMixed(); err != nil {
 		err = withHint(err, "run it as one user, for example with sudo; in a line of PAM, pam_exec.so takes seteuid")
@@ -65,7 +80,16 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
+	if c != nil && c.Name() == pluginName && c.Parent() == root {
+		return a.pluginExit(err)
+	}
+	if usage := (*usageError)(nil); errors.As(err, &usage) {
+		err = named(c, err)
+		if hinted := (*hintError)(nil); !errors.As(err, &hinted) {
+			err = withHint(err, usageHint(c))
+		}
+	}
 	a.complain(err)
 	return exitCode(err)
 }
@@ -91,27 +115,21 @@ message, and retries until it is delivered.`,
 		Version:       version(),
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("sshnotify {{.Version}}\n")
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "settings `FILE` (default "+orNone(a.places.ConfigFile())+")")
-	root.PersistentFlags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "how much is logged to standard error: debug, info, warn or error")
-	root.PersistentFlags().Lookup("log-level").DefValue = "info"
+	root.PersistentFlags().Var(&a.logLevel, "log-level", "how much is logged to standard error: debug, info, warn or error")
 	root.AddCommand(
-		newHookCmd(), newDeliverCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a),
-		newLookupCmd(a), newQueueCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
-		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newPolicyCmd(a), newHistoryCmd(a), newWatchCmd(a),
+		newHookCmd(), newDeliverCmd(a), newHubCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a), newReplayCmd(a),
+		newLookupCmd(a), newQueueCmd(a), newShowCmd(a), newAckCmd(a), newSilenceCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
+		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newCheckCmd(a), newPolicyCmd(a), newHistoryCmd(a), newWatchCmd(a), newChannelsCmd(a), newAuthCmd(a), newGateCmd(a), newFleetCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.
 	for _, c := range allCommands(root) {
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {
 				if err := check(c, args); err != nil {
-					if _, ok := err.(*usageError); ok {
-						return err
-					}
-					return &usageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
+					return &usageError{err}
 				}
 				return nil
 			}
@@ -128,21 +146,6 @@ func allCommands(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// noCommand is the argument check of a command that has only subcommands.
-func noCommand(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
-	if c.SuggestionsMinimumDistance <= 0 {
-		c.SuggestionsMinimumDistance = 2 // cobra's own, which it sets later
-	}
-	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		err = fmt.Errorf("%w, did you mean %q?", err, s[0])
-	}
-	return &usageError{err}
-}
-
 // orNone keeps a help text readable where a user's home is not known.
 func orNone(path string) string {
 	if path == "" {
@@ -153,5 +156,5 @@ func orNone(path string) string {
 
 // logger logs to standard error, for people and service managers.
 func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: a.logLevel}))
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.Level(a.logLevel)}))
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -78,6 +79,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/login", nil, append(ours("internal/history"), "modernc.org/sqlite"), "a login must not wait for a memory"},
 		{"internal/syslog", nil, []string{"net/http", "log/syslog"}, "the hook uses it, and the standard library's can hang"},
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
+		{"internal/digest", []string{"os"}, append(ours("internal/store", "internal/deliver"), "net/http"), "it is pure functions of events and their times"},
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config", "internal/policy"), "it renders words, chooses none and sends nothing"},
@@ -117,6 +119,18 @@ func TestImportRules(t *testing.T) {
 			}
 		}
 	}
+	const nats = "github.com/nats-io/nats.go"
+	for path := range graph {
+		if only := module + "/cmd/sshnotify-nats"; path == only || !strings.HasPrefix(path, module+"/") || path == module+"/internal/fleet/jetstream" {
+			continue
+		}
+		if chain := way(graph, path, nats); chain != nil {
+			t.Errorf("%s reaches %s: only cmd/sshnotify-nats may, for it makes each start slower (%s)", path, nats, strings.Join(chain, " → "))
+		}
+	}
+	if way(graph, module+"/cmd/sshnotify-nats", nats) == nil {
+		t.Error("cmd/sshnotify-nats is not linked with " + nats)
+	}
 	if way(graph, module+"/cmd", "net/http") == nil { // or none of the above could fail
 		t.Error("cmd is not linked with net/http")
 	}
@@ -130,7 +144,7 @@ func TestCallRules(t *testing.T) {
 		uses []string // package.name
 		why  string
 	}{
-		{[]string{"internal/policy", "internal/message", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
+		{[]string{"internal/policy", "internal/digest", "internal/message", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
 			"the same event must give the same verdict and words, today and replayed"},
 		{[]string{"internal/channel"}, []string{"time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"},
 			"waiting is outbound's for an instant and the spool's for long"},
@@ -169,10 +183,9 @@ func TestCallRules(t *testing.T) {
 	}
 }
 
-// eachFile visits every Go file of ours; paths are relative to the module's.
-func eachFile(t *testing.T, visit func(path string, file *ast.File)) {
-	t.Helper()
-	n := 0
+// ourFiles are all Go files of ours, parsed once; paths are relative to the module's.
+var ourFiles = sync.OnceValues(func() (map[string]*ast.File, error) {
+	all := map[string]*ast.File{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -183,20 +196,27 @@ func eachFile(t *testing.T, visit func(path string, file *ast.File)) {
 		if !strings.HasSuffix(path, ".go") {
 			return nil
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
-		if err != nil {
-			return err
-		}
-		n++
 		rel, err := filepath.Rel("..", path)
-		visit(rel, file)
+		if err == nil {
+			all[rel], err = parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		}
 		return err
 	})
+	return all, err
+})
+
+// eachFile visits every file of ours.
+func eachFile(t *testing.T, visit func(path string, file *ast.File)) {
+	t.Helper()
+	all, err := ourFiles()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n < 100 {
-		t.Fatalf("only %d files were found", n)
+	if len(all) < 100 {
+		t.Fatalf("only %d files were found", len(all))
+	}
+	for path, file := range all {
+		visit(path, file)
 	}
 }
 

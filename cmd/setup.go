@@ -45,7 +45,8 @@ type setup struct {
 	// settings are what the file says. Those of an image are not read: the
 	// files that they name are not where they say.
 	settings config.Config
-	broken   error // why the settings can't be used
+	broken   error              // why the settings can't be used
+	keeps    []install.FileText // of them what an upgrade would change: see kept
 	// binary is the program that the hook runs, copied from from unless that
 	// is "".
 	binary, from string
@@ -63,13 +64,10 @@ func (s *setup) image() bool { return filepath.Clean(s.host.Root) != "/" }
 // onDisk is where a path of the host is on this machine.
 func (s *setup) onDisk(p string) string { return filepath.Join("/", s.host.Root, p) }
 
-// webhookFile is where install keeps the webhook URL.
-func (s *setup) webhookFile() string { return filepath.Join(filepath.Dir(s.config), "slack.url") }
-
-// addedFile is where install names the webhook beside settings that name no
-// destination and stay as they are: a package's next version brings its own.
-func (s *setup) addedFile() string {
-	return filepath.Join(filepath.Dir(s.config), "conf.d", "slack.toml")
+// addedFile is where install adds something to settings that stay as they are: a
+// package's next version brings its own.
+func (s *setup) addedFile(what string) string {
+	return filepath.Join(filepath.Dir(s.config), "conf.d", what+".toml")
 }
 
 // app returns the app of a command that is run with the set-up's settings, or
@@ -87,7 +85,7 @@ func (s *setup) app(a *app) *app {
 // read looks for settings, and takes the folders from them.
 func (s *setup) read(a *app, spool, state string) {
 	_, err := os.Lstat(s.onDisk(s.config))
-	more, _ := filepath.Glob(s.onDisk(filepath.Join(filepath.Dir(s.config), "conf.d", "*.toml")))
+	more := config.Added(s.onDisk(s.config))
 	// A conf.d alone is settings too, which Load says what is wrong with.
 	s.there = !errors.Is(err, fs.ErrNotExist) || len(more) > 0
 	switch {
@@ -97,7 +95,7 @@ func (s *setup) read(a *app, spool, state string) {
 		s.mute = len(more) == 0 && saysNothing(s.onDisk(s.config))
 	default:
 		s.settings, s.broken = s.app(a).settings()
-		s.mute = s.broken == nil && len(s.settings.Destinations) == 0
+		s.mute = s.broken == nil && len(s.settings.Destinations) == 0 && !s.settings.Hub.Host()
 	}
 	s.spool, s.state = cmp.Or(s.settings.SpoolDir, spool), cmp.Or(s.settings.StateDir, state)
 }

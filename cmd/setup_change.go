@@ -133,6 +133,7 @@ func (c *changer) showPlan(p install.Plan) error {
 type result struct {
 	install.Report
 	Queued []waiting `json:"queued,omitempty"` // events that went with the queue
+	Joined string    `json:"joined,omitempty"` // the name that the host has at the hub since
 	Seen   *sighting `json:"seen,omitempty"`
 	Error  string    `json:"error,omitempty"`
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/install"
-	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -24,6 +24,7 @@ type uninstallOptions struct {
 	// deliver makes one attempt at what waits in a set-up's spool.
 	deliver func(ctx context.Context, s *setup) error
 	purge   bool
+	gate    bool
 }
 
 func newUninstallCmd(a *app) *cobra.Command {
@@ -43,10 +44,16 @@ terminal to ask on, it changes nothing, and the exit status is 1.`,
 		Example: `  sshnotify uninstall --dry-run
   sshnotify uninstall --purge
   sudo sshnotify uninstall --system`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("root") && o.root == "" {
-				return &usageError{fmt.Errorf("%s: --root is empty", c.CommandPath())}
+				return &usageError{errors.New("--root is empty")}
+			}
+			if o.gate && !o.system {
+				return &usageError{errors.New("--gate needs --system")}
+			}
+			if o.gate {
+				return o.runGate(c.Context())
 			}
 			return o.run(c.Context())
 		},
@@ -54,6 +61,7 @@ terminal to ask on, it changes nothing, and the exit status is 1.`,
 	f := c.Flags()
 	o.addFlags(f, "remove it from the whole host")
 	f.BoolVar(&o.purge, "purge", false, "remove settings, history and queue too")
+	f.BoolVar(&o.gate, "gate", false, "with --system: take the second step out, and nothing else")
 	return c
 }
 
@@ -67,12 +75,21 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 	if err != nil {
 		return o.hinted(err)
 	}
+	first, err := o.gatePlan(ctx, s)
+	if err != nil {
+		return o.hinted(err)
+	}
+	whole := install.Plan{Changes: slices.Concat(first.Changes, p.Changes), Notes: slices.Concat(first.Notes, p.Notes)}
 	if o.dryRun {
-		return o.showPlan(p)
+		return o.showPlan(whole)
 	}
 	q := o.prompter()
-	if err := o.confirm(ctx, q, p); err != nil {
+	if err := o.confirm(ctx, q, whole); err != nil {
 		return err
+	}
+	step, err := o.apply(ctx, s, first)
+	if err != nil {
+		return o.finish(step, err)
 	}
 	o.sendWaiting(ctx, s)
 	left := o.nameLeft(s)
@@ -81,6 +98,7 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 		return o.hinted(err)
 	}
 	doc, err := o.apply(ctx, s, p)
+	doc.Done, doc.Notes = slices.Concat(step.Done, doc.Done), slices.Concat(step.Notes, doc.Notes)
 	if doc.Queued = lost; !o.purge {
 		doc.Queued = left
 	}
@@ -92,10 +110,20 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 		err = withHint(fmt.Errorf("%s: %w", s.spool, deliver.ErrWaiting),
 			"send them: "+shellLine("sshnotify", "deliver", "--flush", "--config", s.config, "--spool", s.spool),
 			"throw them away: "+shellLine("rm", "-r", "--", s.spool))
-	case p.Empty() && !o.json:
+	case whole.Empty() && !o.json:
 		o.say("nothing to do: it is not set up")
 	}
 	return o.finish(doc, err)
+}
+
+// gatePlan takes the second step out, before the program that it runs may go: PAM
+// would let nobody in. Settings that are wrong are no reason to stay.
+func (o *uninstallOptions) gatePlan(ctx context.Context, s *setup) (install.Plan, error) {
+	if !o.system || !install.GateInstalled(s.host) {
+		return install.Plan{}, nil
+	}
+	g, _, _ := gateOptionsOf(o.app, s)
+	return install.PlanGateUninstall(ctx, s.host, g, install.UndoOptions{Purge: o.purge})
 }
 
 func (o *uninstallOptions) plan(ctx context.Context, s *setup, dropQueue bool) (install.Plan, error) {
@@ -147,7 +175,7 @@ func (o *uninstallOptions) sendWaiting(ctx context.Context, s *setup) {
 		return
 	case n > 0:
 		o.say("what waits is sent first: %d", n)
-	case s.settings.Notify != config.NotifyUnusual:
+	case s.settings.Notify == policy.NotifyAll:
 		return // there is no digest to come
 	}
 	if err := o.deliver(ctx, s); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/paths"
@@ -47,7 +48,7 @@ func TestUninstallMindsTheQueue(t *testing.T) {
 	e := p.queued(event.KindLogin)
 	purge := func(o *uninstallOptions) { o.purge = true }
 	before := p.snapshot()
-	if err := p.uninstall(purge); err == nil || !strings.Contains(strings.Join(hints(err), "\n"), "--yes") {
+	if err := p.uninstall(purge); err == nil || !strings.Contains(strings.Join((&app{}).hints(err), "\n"), "--yes") {
 		t.Errorf("events are thrown away without a word: %v", err)
 	}
 	for _, want := range []string{"the network is down", event.Ref(e.ID) + "  login of alice"} {
@@ -117,9 +118,9 @@ func TestInstallWaitsForALogin(t *testing.T) {
 // stub is a destination that takes everything.
 type stub struct{}
 
-func (stub) Name() string                            { return "stub" }
-func (stub) Pace() time.Duration                     { return 0 }
-func (stub) Send(context.Context, event.Alert) error { return nil }
+func (stub) Name() string                                             { return "stub" }
+func (stub) Traits() channel.Traits                                   { return channel.Traits{} }
+func (stub) Send(context.Context, event.Alert) (event.Receipt, error) { return nil, nil }
 
 // deliverLog runs a worker at the account's spool.
 func deliverLog(t *testing.T, p *place) func() error {

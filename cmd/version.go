@@ -37,7 +37,7 @@ func newVersionCmd(a *app) *cobra.Command {
 the date of the built-in database. With --licenses it also prints who provides
 the data, and the modules that the program is linked with.`, exits(exitDone, exitUsage)),
 		Example: "  sshnotify version\n  sshnotify version --licenses",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintf(a.out, "sshnotify %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			if db, err := builtin.Open(); err == nil {

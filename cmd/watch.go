@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/login"
+	"github.com/sshnotify/sshnotify/internal/passwd"
 	"github.com/sshnotify/sshnotify/internal/paths"
 	"github.com/sshnotify/sshnotify/internal/publish"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -84,7 +86,7 @@ daemon's own program wrote them: with systemd, read the journal.`,
   # what sshnotify-watch.service runs, the first line as root
   sshnotify watch --config /etc/sshnotify/config.toml --write-settings /run/sshnotify-watch.json
   sshnotify watch --settings /run/sshnotify-watch.json --spool /var/spool/sshnotify`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			replay, explain := c.Flags().Changed("replay"), c.Flags().Changed("explain")
 			write := c.Flags().Changed("write-settings")
@@ -124,6 +126,10 @@ daemon's own program wrote them: with systemd, read the journal.`,
 // explainLine judges one line, without what came before.
 func (o *watchOptions) explainLine() error {
 	a := o.app
+	if strings.TrimSpace(o.explain) == "" {
+		return withHint(&usageError{errors.New("--explain got an empty line")},
+			`where there is no auth.log: sshnotify watch --explain "$(sudo journalctl -o json -n 1 _COMM=sshd + _COMM=sshd-session)"`)
+	}
 	c, err := o.settings()
 	if err != nil {
 		return err
@@ -132,11 +138,13 @@ func (o *watchOptions) explainLine() error {
 	if e, ok := new(source.Entries).Line(o.explain, l.Source); ok {
 		l = e
 	}
-	r := parse.Explain(l, parse.Options{Zone: c.Zone()})
+	r := parse.Explain(l, parse.Options{Zone: time.Local})
 	if o.json {
 		return json.NewEncoder(a.out).Encode(r.Explanation())
 	}
-	if r.Outcome == parse.None {
+	if r.Unread != "" {
+		fmt.Fprintf(a.out, "%s: its line, but not one that is read\n  %-8s %s\n", r.Parser, "form", r.Form())
+	} else if r.Outcome == parse.None {
 		fmt.Fprintln(a.out, "not recognized by any parser")
 		if l.Entry != nil && l.Entry.Claim != "" {
 			by := watch.Forger{UID: event.Clean(l.Entry.UID, 20), Exe: event.Clean(l.Entry.Exe, 200), Daemon: l.Entry.Claim}
@@ -199,7 +207,7 @@ func newPatterns(c config.Config) (*pattern.Engine, error) {
 	if len(c.Patterns) == 0 {
 		return nil, nil
 	}
-	e, err := pattern.New(c.Patterns, pattern.Options{Zone: c.Zone()})
+	e, err := pattern.New(c.Patterns, pattern.Options{Zone: c.Zone(), Logged: time.Local})
 	if err != nil {
 		return nil, &settingsError{err}
 	}
@@ -223,7 +231,7 @@ func (o *watchOptions) newWatcher(c config.Config) (*watch.Watcher, error) {
 			Place:    builtinPlace(),
 			Ignored:  func(user string) bool { return slices.Contains(c.Watch.Ignore.Users, user) },
 		},
-		Parser: parse.New(parse.Options{Zone: c.Zone()}), Patterns: patterns, Log: o.app.logger(),
+		Parser: parse.New(parse.Options{Zone: time.Local}), Patterns: patterns, Log: o.app.logger(),
 	}, nil
 }
 
@@ -283,11 +291,12 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 	w.UID = uidOf
 	w.Covered = newCovers(s.Dir(), log).covered
 	w.Account = func(uid int) string { name, _ := login.Host{Root: "/", UID: uid}.Account(); return name }
+	shown := watchFigures{dir: dir, named: len(c.Sources) > 0, log: log}
 	store := &watch.Store{Dir: dir, Log: log}
 	if w.Attacks, w.Pending, err = store.Load(attackOptions(c)); err != nil {
 		return false, &settingsError{err}
 	}
-	public := publish.New(c.Publish, dir, w.Place, isAccount, log)
+	public := publish.New(c.Publish, dir, w.Place, func() publish.Names { return ourNames(c, passwd.ReadFile("/etc/passwd")) }, log)
 	if public != nil {
 		w.Published = public.Ended
 		defer public.SaySkipped()
@@ -296,6 +305,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 		if public != nil {
 			public.Age(time.Now())
 		}
+		shown.write(w)
 		return store.Save(w)
 	}
 	if w.Patterns != nil {
@@ -321,6 +331,7 @@ func (o *watchOptions) watchWith(ctx context.Context, c config.Config, hup <-cha
 			err = errors.Join(err, src.Close())
 		}
 	}()
+	shown.sources = sources
 	notify(log, daemon.SdNotifyReady)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx, sources) }()
@@ -351,13 +362,9 @@ func uidOf(name string) (string, bool) {
 func (o *watchOptions) sources(c config.Config, dir string) ([]source.Source, error) {
 	log := o.app.logger()
 	if !o.stdin {
-		named := []source.Named(c.Sources)
-		if len(named) == 0 {
-			named = source.Live()
-		}
-		if len(named) == 0 {
-			return nil, withHint(&settingsError{errors.New("there is nothing to watch: no journal, and none of the usual logs")},
-				"name one: [source.NAME] with path")
+		named := c.Sources.OrUsual()
+		if !slices.ContainsFunc(named, func(s source.Named) bool { return s.There() }) {
+			log.Warn("there is nothing to watch yet: no journal, and none of the usual logs; name one in the settings: [source.NAME] with path")
 		}
 		return source.OpenAll(named, source.Options{StateDir: dir, Log: log, MachineID: paths.MachineID()})
 	}
@@ -368,15 +375,42 @@ func (o *watchOptions) sources(c config.Config, dir string) ([]source.Source, er
 	return []source.Source{s}, nil
 }
 
-// isAccount reports whether a name, in any case, is that of an account that this
-// host knows itself. Every host has root.
-func isAccount(name string) bool {
-	if name == "root" {
+// leastPerson is the least number of an account that is somebody's, as login.defs
+// has it: those below come with the system and its packages.
+const leastPerson = 1000
+
+// ourNames returns what no post may hold: this host's accounts but root, which every
+// host has, by the password file alone (a name service may be far away), the people of
+// the settings with their keys, and the names of the host.
+func ourNames(c config.Config, passwords string) publish.Names {
+	var n publish.Names
+	passwd.Find(passwords, func(u passwd.User) bool {
+		if u.UID >= leastPerson {
+			n.Parts = append(n.Parts, u.Name)
+		} else {
+			n.Words = append(n.Words, u.Name)
+		}
 		return false
+	})
+	for name, p := range c.People {
+		n.Parts = append(append(append(n.Parts, name), p.Accounts...), p.Phone, p.Slack, p.Email)
+		local, _, _ := strings.Cut(p.Email, "@")
+		n.Parts = append(n.Parts, local)
+		for _, k := range p.Keys {
+			n.Parts = append(n.Parts, strings.TrimPrefix(string(k), "SHA256:"))
+		}
 	}
-	// By the password file alone: a name service may be far away.
-	host := login.Live()
-	return host.HomeOf(name) != "" || host.HomeOf(strings.ToLower(name)) != ""
+	machine, _ := os.Hostname() // without one there is no name to keep back
+	for _, host := range []string{machine, c.Host} {
+		labels := strings.Split(host, ".")
+		n.Parts = append(n.Parts, host, labels[0])
+		if len(labels) > 2 {
+			n.Parts = append(n.Parts, labels[1:len(labels)-1]...) // of db1.example.com, example
+		}
+	}
+	isRoot := func(name string) bool { return strings.EqualFold(name, "root") }
+	n.Words, n.Parts = slices.DeleteFunc(n.Words, isRoot), slices.DeleteFunc(n.Parts, isRoot)
+	return n
 }
 
 // builtinPlace asks the built-in database; nil where it can't be read.
@@ -442,31 +476,51 @@ func (o *watchOptions) replayFile(ctx context.Context) error {
 		return err
 	}
 	src, err := o.openReplay()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = withHint(err, "ls /var/log shows what there is; of the journal: journalctl -o json | sshnotify watch --replay -")
+	}
 	if err != nil {
 		return err
 	}
 	defer src.Close()
 	shapes := newShapes()
+	taken := 0
+	take := func(batches [][]line.Line) error {
+		for _, lines := range batches {
+			if o.showUnparsed {
+				shapes.take(lines)
+			}
+			if err := w.Take(source.Numbered(lines, taken)); err != nil {
+				return err
+			}
+			taken += len(lines)
+		}
+		return nil
+	}
 	var entries source.Entries
+	zones := parse.NewZones(nil)
 	for {
 		b, err := src.Read(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return err
+			if err := take(zones.Rest()); err != nil {
+				return err
+			}
+			return replayError(o.replay, err)
 		}
 		for i, l := range b.Lines {
 			if e, ok := entries.Line(l.Text, l.Source); ok && !l.Cut {
 				b.Lines[i] = e
 			}
 		}
-		if o.showUnparsed {
-			shapes.take(b, c.Zone())
-		}
-		if err := w.Take(b); err != nil {
+		if err := take(zones.Take(b.Lines)); err != nil {
 			return err
 		}
+	}
+	if err := take(zones.Rest()); err != nil {
+		return err
 	}
 	if err := w.Finish(time.Now()); err != nil {
 		return err
@@ -485,7 +539,19 @@ func (o *watchOptions) openReplay() (source.Source, error) {
 		return source.OpenReader(o.app.in, source.Options{Once: true})
 	}
 	if _, err := os.Stat(o.replay); err != nil {
-		return nil, err
+		return nil, replayError(o.replay, err)
 	}
 	return source.OpenFile(source.Options{Path: o.replay, Once: true, Log: o.app.logger()})
+}
+
+// replayError adds what to do where a file has no lines of its own, or where a
+// host keeps none of the usual logs.
+func replayError(path string, err error) error {
+	if packed, ok := errors.AsType[*source.PackedError](err); ok {
+		return withHint(fmt.Errorf("%s: %w", path, err), packed.Command+" "+shellQuoted(path)+" | sshnotify watch --replay -")
+	}
+	if errors.Is(err, fs.ErrNotExist) && source.HasJournal() && slices.Contains(source.SystemLogs(), path) {
+		return withHint(err, "without a syslog daemon the journal has it: sudo journalctl -o json --since -7d | sshnotify watch --replay -")
+	}
+	return err
 }

@@ -53,11 +53,11 @@ func TestReplayOfAFlood(t *testing.T) {
 		if code := a.run(t.Context(), args); code != exitDone {
 			t.Fatal(code, said.String())
 		}
-		told := regexp.MustCompile(`(?:flood: |"addresses":\{"n":)(\d+)(?: addresses, |,"attempts":)(\d+)`).FindAllStringSubmatch(out.String(), -1)
+		told := regexp.MustCompile(`(?:flood: |"addresses":\{"n":)([\d,]+)(?: addresses, |,"attempts":)([\d,]+\d)`).FindAllStringSubmatch(out.String(), -1)
 		if len(told) != 1 {
 			t.Fatalf("told %d times:\n%s", len(told), out.String())
 		}
-		n, _ := strconv.Atoi(told[0][1])
+		n, _ := strconv.Atoi(strings.ReplaceAll(told[0][1], ",", ""))
 		if n < 1000 || n > addresses || told[0][2] != told[0][1] {
 			t.Errorf("%s", told[0][0])
 		}
@@ -76,7 +76,7 @@ func TestReplayOfAFlood(t *testing.T) {
 				t.Errorf("%s is not said:\n%s", w, out.String())
 			}
 		}
-		for _, w := range []string{"attempts are given up", fmt.Sprintf("flood: %d addresses, %d attempts", n, n)} {
+		for _, w := range []string{"attempts are given up", fmt.Sprintf("flood: %d,%03d addresses, %[1]d,%03[2]d attempts", n/1000, n%1000)} {
 			if strings.Count(said.String(), w) != 1 {
 				t.Errorf("%q is not logged once:\n%s", w, said.String())
 			}
@@ -97,10 +97,10 @@ func TestDoctorOfAFlood(t *testing.T) {
 		want  string // empty: nothing is said
 	}{
 		"none":              {attack.Flood{}, ""},
-		"today":             {flood(time.Hour, same), "17252 addresses, 138016 attempts were given up, from 2026-11-21 10:00:00 to 2026-11-21 11:00:00"},
+		"today":             {flood(time.Hour, same), "17,252 addresses, 138,016 attempts were given up, from 2026-11-21 10:00:00 to 2026-11-21 11:00:00"},
 		"long ago":          {flood(8*24*time.Hour, same), ""},
 		"of accounts":       {flood(time.Hour, func(f *attack.Flood) { f.Addresses, f.Accounts = attack.Lost{}, attack.Lost{N: 3, Attempts: 9} }), "3 accounts, 9 attempts were given up"},
-		"the clock is back": {flood(-time.Hour, same), "17252 addresses"},
+		"the clock is back": {flood(-time.Hour, same), "17,252 addresses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -109,7 +109,7 @@ func TestDoctorOfAFlood(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := doctor.Run(t.Context(), doctor.Target{Now: now}, []doctor.Check{watch.Check(dir, nil, false)})
+			r := doctor.Run(t.Context(), doctor.Target{Now: now}, []doctor.Check{watch.Check(dir, nil, false, nil)})
 			var got []doctor.Result
 			for _, r := range r.Results {
 				if r.Name == "flood" {

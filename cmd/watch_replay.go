@@ -16,9 +16,9 @@ import (
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
-	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
 // replayLine is an alert of a replay, for people.
@@ -77,6 +77,14 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 		}
 	}
 	row("not understood", unknown)
+	forms, unread := watch.Forms(slices.Collect(maps.Values(stats))...)
+	for _, f := range forms[:min(len(forms), shapesShown)] {
+		row("unread, "+f.Form, f.N)
+		unread -= f.N
+	}
+	if unread > 0 {
+		row("unread, of other forms", unread)
+	}
 	if forged > 0 {
 		row("in a daemon's name, not written by it", forged)
 	}
@@ -128,9 +136,9 @@ var varying = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`[0-9a-fA-F:.]*\d[0-9a-fA-F:.]*|"[^"]*"|'[^']*'`)
 })
 
-func (s *shapes) take(b source.Batch, zone *time.Location) {
-	for _, l := range b.Lines {
-		if parse.Explain(l, parse.Options{Zone: zone}).Outcome != parse.None {
+func (s *shapes) take(lines []line.Line) {
+	for _, l := range lines {
+		if parse.Explain(l, parse.Options{Zone: time.Local}).Outcome != parse.None {
 			continue
 		}
 		text := l.Text[:min(len(l.Text), 1000)]

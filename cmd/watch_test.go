@@ -5,17 +5,29 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gofrs/flock"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
-func TestIsAccount(t *testing.T) {
-	for name, want := range map[string]bool{"root": false, "daemon": true, "DAEMON": true, "no such user": false, "": false, "../etc": false} {
-		if got := isAccount(name); got != want {
-			t.Errorf("%q: %v", name, got)
+// What no post may hold are the names of accounts, people, keys and hosts.
+func TestOurNames(t *testing.T) {
+	var c config.Config
+	c.Host = "db1.example.com"
+	c.People = policy.People{"alice": {Accounts: []string{"deploy", "root"}, Keys: []policy.Key{"SHA256:xyz"}, Email: "al.smith@example.org", Phone: "+353861234567"}}
+	got := ourNames(c, "root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\nerin:x:1000:1000::/home/erin:/bin/sh\n")
+	for _, want := range []string{"erin", "alice", "deploy", "xyz", "al.smith@example.org", "al.smith", "+353861234567", "db1.example.com", "db1", "example"} {
+		if !slices.Contains(got.Parts, want) {
+			t.Errorf("%q is not kept back: %q", want, got.Parts)
 		}
+	}
+	if !slices.Equal(got.Words, []string{"daemon"}) || slices.Contains(got.Parts, "root") || slices.Contains(got.Parts, "com") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -3,15 +3,16 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/heartbeat"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/paths"
@@ -50,29 +51,17 @@ func (a *app) settingsWith(load func(string) (config.Config, error)) (config.Con
 // spoolDir returns the spool's folder: a flag beats the settings, which beat the
 // default.
 func (a *app) spoolDir(flag string, c config.Config) string {
-	return cmp.Or(absolute(flag), c.SpoolDir, a.defaults().SpoolDir())
+	return cmp.Or(paths.Absolute(flag), c.SpoolDir, a.defaults().SpoolDir())
 }
 
 // defaults are the places that go with the settings: whoever names the host's
 // file means the host's spool and state, its service above all, which is a
 // user like others.
 func (a *app) defaults() paths.User {
-	if host := (paths.User{}); absolute(a.configFile) == host.ConfigFile() {
+	if host := (paths.User{}); paths.Absolute(a.configFile) == host.ConfigFile() {
 		return host
 	}
 	return a.places
-}
-
-// absolute returns a path that means the same to a worker, which runs in /, and
-// by which what is remembered of a spool is found again.
-func absolute(path string) string {
-	if path == "" {
-		return ""
-	}
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 func (a *app) stateDir(c config.Config) string { return cmp.Or(c.StateDir, a.defaults().StateDir()) }
@@ -87,7 +76,7 @@ func newClient(c config.Config, timeout time.Duration) *outbound.Client {
 // destinations makes what the settings name, or the system log if they name
 // nothing.
 func destinations(c config.Config) (out []deliver.Target, err error) {
-	env := channel.Env{Client: newClient(c, sendTimeout), Log: syslog.New()}
+	env := channel.Env{Client: newClient(c, sendTimeout), RootCAs: c.Outbound.RootCAs, Log: syslog.New()}
 	all := c.Destinations
 	if len(c.AlertDestinations()) == 0 {
 		all = append(config.Destinations{{Name: channel.LogType, Settings: new(channel.Log)}}, all...)
@@ -95,11 +84,31 @@ func destinations(c config.Config) (out []deliver.Target, err error) {
 	for _, d := range all {
 		made, err := d.Settings.Open(d.Name, env)
 		if err != nil {
-			return nil, &settingsError{fmt.Errorf("destination.%s: %w", d.Name, err)}
+			bad := &settingsError{fmt.Errorf("destination.%s: %w", d.Name, err)}
+			if e, ok := errors.AsType[*channel.Error](err); ok && e.Hint != "" {
+				return nil, withHint(bad, e.Hint)
+			}
+			return nil, bad
 		}
-		out = append(out, deliver.Target{Dest: made, MinSeverity: d.MinSeverity})
+		out = append(out, deliver.Target{Dest: made, Route: d.Route, Quiet: c.QuietOf(d), Remind: d.Remind, Fallback: d.Fallback, Templates: d.Templates})
 	}
 	return out, nil
+}
+
+// budgets returns how many messages a day those destinations may be sent that have a
+// budget. Where one can't be opened there is none: whoever works by it says so.
+func budgets(c config.Config) map[string]int {
+	perDay := map[string]int{}
+	targets, err := destinations(c)
+	if err != nil {
+		return nil
+	}
+	for _, t := range targets {
+		if n := t.Dest.Traits().PerDay; n > 0 {
+			perDay[t.Dest.Name()] = n
+		}
+	}
+	return perDay
 }
 
 // workerSettings turns the settings file into what the worker needs, but for the
@@ -114,26 +123,28 @@ func workerSettings(c config.Config, stateDir string, db *store.DB) (deliver.Set
 		return deliver.Settings{}, err
 	}
 	return deliver.Settings{
-		Targets:       targets,
-		Public:        c.Publish.Destinations,
-		Enrich:        func(ctx context.Context, ip netip.Addr) event.Facts { return lookups.Lookup(ctx, ip) },
-		EnrichTimeout: c.Enrich.Timeout,
-		Policy:        c.Policy(),
-		Host:          c.Host,
-		Labels:        c.Labels,
-		Owner:         newOwners(c).Of,
-		KnownKeys:     len(c.People.Keys()) > 0,
-		NotifyLogout:  c.Login.NotifyLogout,
-		Ignore:        c.Login.Ignore.Has,
-		Unusual:       c.Notify == config.NotifyUnusual,
-		DigestAt:      c.Digest.Time(),
-		Window:        c.Group.Window,
-		Zone:          c.Zone(),
-		Runbook:       c.Links.Runbook,
+		Targets:        targets,
+		Public:         c.Publish.Destinations,
+		Enrich:         func(ctx context.Context, ip netip.Addr) event.Facts { return lookups.Lookup(ctx, ip) },
+		EnrichTimeout:  c.Enrich.Timeout,
+		Policy:         c.Policy(),
+		Host:           c.Host,
+		Labels:         c.Labels,
+		Owner:          newOwners(c).Of,
+		KnownKeys:      len(c.People.Keys()) > 0,
+		NotifyLogout:   c.Login.NotifyLogout,
+		OrdinaryPerDay: c.PerDay,
+		DigestAt:       c.Digest.Time(),
+		Window:         c.Group.Window,
+		Zone:           c.Zone(),
+		Clock12:        c.Clock12(),
+		Runbook:        c.Links.Runbook,
+		Heartbeat:      heartbeat.New(c.Heartbeat, newClient(c, 0)),
+		AllWell:        deliver.AllWell{Every: c.Heartbeat.Message, Only: c.Heartbeat.Destination},
 	}, nil
 }
 
-// newOwners returns whose keys the settings and the accounts' own files name.
+// newOwners returns whose keys the settings name, and the file of this account's own.
 func newOwners(c config.Config) *sshauth.Owners {
-	return sshauth.NewOwners(c.People.Keys(), login.Live().HomeOf)
+	return sshauth.NewOwners(c.People.Keys(), login.Live().OwnHome)
 }

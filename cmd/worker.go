@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -39,17 +40,8 @@ func giveState(spoolDir, stateDir string, uid, gid int) error {
 // becomeOwner makes a process of root's the owner of the spool's cur/, so that
 // no file of root's locks the service out. Other processes stay who they are.
 func (a *app) becomeOwner(spoolDir, stateDir string) error {
-	if a.uid != 0 {
-		return nil
-	}
-	uid, gid, err := spool.Open(spool.For(spoolDir, a.uid)).Owner()
-	if err != nil {
-		return err
-	}
-	if uid == 0 {
-		return nil
-	}
-	if err := giveState(spoolDir, stateDir, uid, gid); err != nil {
+	uid, gid, err := a.giveOwner(spoolDir, stateDir)
+	if err != nil || uid == 0 || a.uid != 0 {
 		return err
 	}
 	if err := syscall.Setgroups([]int{gid}); err != nil {
@@ -63,4 +55,42 @@ func (a *app) becomeOwner(spoolDir, stateDir string) error {
 	}
 	a.uid = uid
 	return nil
+}
+
+// giveOwner gives the state folder to the owner of the spool's cur/, and returns
+// who that is; 0 where there is nothing to become.
+func (a *app) giveOwner(spoolDir, stateDir string) (uid, gid int, err error) {
+	if a.uid != 0 {
+		return 0, 0, nil
+	}
+	if uid, gid, err = spool.Open(spool.For(spoolDir, a.uid)).Owner(); err != nil || uid == 0 {
+		return 0, 0, err
+	}
+	return uid, gid, giveState(spoolDir, stateDir, uid, gid)
+}
+
+// asOwner runs a function as becomeOwner would, and is root again after it.
+func (a *app) asOwner(spoolDir, stateDir string, run func() error) (err error) {
+	uid, gid, err := a.giveOwner(spoolDir, stateDir)
+	if err != nil && !errors.Is(err, spool.ErrMissing) {
+		return err
+	}
+	if uid == 0 {
+		return run()
+	}
+	if err := syscall.Setgroups([]int{gid}); err != nil {
+		return err
+	}
+	if err := syscall.Setegid(gid); err != nil {
+		return err
+	}
+	if err := syscall.Seteuid(uid); err != nil {
+		return err
+	}
+	a.uid = uid
+	defer func() {
+		err = errors.Join(err, syscall.Seteuid(0), syscall.Setegid(0), syscall.Setgroups([]int{0}))
+		a.uid = 0
+	}()
+	return run()
 }

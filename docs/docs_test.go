@@ -4,14 +4,21 @@ package docs
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"html"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sshnotify/sshnotify/internal/channel"
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/message"
+	"github.com/sshnotify/sshnotify/internal/outbound"
 )
 
 var update = flag.Bool("update", false, "redraw the messages")
@@ -54,6 +61,165 @@ func TestDrawings(t *testing.T) {
 		}
 		return fmt.Sprintf("<!-- drawing %s -->\n```text\n%s```\n", name, text)
 	}))
+}
+
+// The values of templates are those that there are, and the example is right.
+func TestTemplates(t *testing.T) {
+	page, err := os.ReadFile("templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := "| value | stands for |\n|---|---|\n"
+	for _, v := range message.Values() {
+		table += fmt.Sprintf("| `{%s}` | %s |\n", v.Name, v.Means)
+	}
+	check(t, "templates.md", regexp.MustCompile("<!-- values -->\n(?:\n(?:\\|.*\n)+)?").ReplaceAllString(string(page), "<!-- values -->\n\n"+table))
+
+	url := filepath.Join(t.TempDir(), "slack.url")
+	settings := filepath.Join(t.TempDir(), "config.toml")
+	example := regexp.MustCompile("(?s)```toml\n(.*?)```").FindSubmatch(page)
+	if example == nil {
+		t.Fatal("no example")
+	}
+	for name, text := range map[string]string{url: "https://hooks.slack.com/services/T0/B0/x", settings: strings.ReplaceAll(string(example[1]), "/etc/sshnotify/slack.url", url)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err := config.Load(settings); err != nil || len(c.Destinations[0].Templates) != 2 {
+		t.Errorf("%+v: %v", c.Destinations, err)
+	}
+}
+
+// Each <!-- channel NAME --> of channels.md is followed by what the registry says
+// of that type, and each type has one.
+func TestChannels(t *testing.T) {
+	page, err := os.ReadFile("channels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]channel.Type{}
+	for _, typ := range channel.Types() {
+		types[typ.Name] = typ
+	}
+	marks := regexp.MustCompile("<!-- channel ([a-z0-9-]+) -->\n(?:\nTo .*\n(?:\n(?:\\|.*\n)+)?)?")
+	check(t, "channels.md", marks.ReplaceAllStringFunc(string(page), func(s string) string {
+		name := marks.FindStringSubmatch(s)[1]
+		typ, ok := types[name]
+		if !ok {
+			t.Errorf("there is no channel %s, or it stands there twice", name)
+			return s
+		}
+		delete(types, name)
+		text := fmt.Sprintf("<!-- channel %s -->\n\nTo %s. Limits: %s. Retry: `%s`.\n", name, typ.About, typ.Limits, typ.Retry)
+		if keys := typ.Keys(); len(keys) > 0 {
+			text += "\n| key | | meaning |\n|---|---|---|\n"
+			for _, k := range keys {
+				need := ""
+				if k.Required {
+					need = "required"
+				}
+				if k.Secret {
+					need = strings.TrimPrefix(need+", secret", ", ")
+				}
+				text += fmt.Sprintf("| `%s` | %s | %s |\n", k.Name, need, k.Meaning)
+			}
+		}
+		return text
+	}))
+	for name := range types {
+		t.Errorf("channels.md has no section with <!-- channel %s -->", name)
+	}
+}
+
+// examples/channels.toml has the settings that channels.md shows, a table each, and
+// all of them load and open.
+func TestExampleChannels(t *testing.T) {
+	page, err := os.ReadFile("channels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "# Destinations of each type, as docs/channels.md shows them, which says how to set each\n" +
+		"# up. Copy what you need into the settings; go test ./docs -update writes this file.\n"
+	section := regexp.MustCompile("<!-- channel ([a-z0-9-]+) -->\n\n(To .*?) Limits: ")
+	block := regexp.MustCompile("(?s)```toml\n(\\[destination\\.([a-z0-9-]+)\\]\n.*?)```")
+	shown := map[string]bool{}
+	sections := section.FindAllSubmatchIndex(page, -1)
+	for i, m := range sections {
+		typ, end := string(page[m[2]:m[3]]), len(page)
+		if i+1 < len(sections) {
+			end = sections[i+1][0]
+		}
+		text += "\n# " + string(page[m[4]:m[5]]) + "\n"
+		blocks := block.FindAllStringSubmatch(string(page[m[0]:end]), -1)
+		if len(blocks) == 0 {
+			t.Errorf("channels.md shows no settings of %s", typ)
+		}
+		for j, b := range blocks {
+			table, name := b[1], b[2]
+			if shown[name] { // another way, under a name of its own
+				table = strings.Replace(table, "[destination."+name+"]\n", fmt.Sprintf("[destination.%s-%d]\ntype = %q\n", name, j+1, typ), 1)
+			}
+			shown[name] = true
+			if j > 0 {
+				text += "\n"
+			}
+			text += table
+		}
+	}
+	check(t, "../examples/channels.toml", text)
+
+	// Its files are a folder's here.
+	dir := t.TempDir() + "/"
+	here := strings.ReplaceAll(text, "/etc/sshnotify/", dir)
+	for _, path := range regexp.MustCompile(`(?m)file = "(.*?)"`).FindAllStringSubmatch(here, -1) {
+		if !strings.HasPrefix(path[1], dir) {
+			t.Fatalf("%s is not of /etc/sshnotify: it would be written on this machine", path[1])
+		}
+		content := "https://hooks.example.com/services/T0/B0/x?key=x&token=x&sig=x"
+		switch name := strings.TrimPrefix(path[1], dir); name {
+		case "slack.token":
+			content = "xoxb-example"
+		case "x.token":
+			content = "token secret"
+		case "siem.secret":
+			content = "whsec_ZXhhbXBsZWV4YW1wbGVleGFtcGxlZXhhbXBsZQ=="
+		case "pagerduty.key":
+			content = strings.Repeat("0", 32)
+		case "pushover.token":
+			content = strings.Repeat("0", 30)
+		case "ntfy.token":
+			content = "tk_example"
+		case "telegram.token":
+			content = "123456:example"
+		case "loghost.pem":
+			s := httptest.NewTLSServer(nil)
+			content = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+			s.Close()
+		case "pushbullet.toml":
+			b, err := os.ReadFile("../examples/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content = string(b)
+		}
+		if err := os.WriteFile(path[1], []byte(content+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := dir + "channels.toml"
+	if err := os.WriteFile(file, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range c.Destinations {
+		if _, err := d.Settings.Open(d.Name, channel.Env{Client: outbound.New(outbound.Options{})}); err != nil {
+			t.Errorf("%s: %v", d.Name, err)
+		}
+	}
 }
 
 // message.svg draws the golden message high, as Slack would show it.

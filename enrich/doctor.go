@@ -17,6 +17,14 @@ type Examined interface {
 	Examine(ctx context.Context, r *doctor.Report, name string)
 }
 
+// Checker is what providers implement that read a file of the owner's. A file that
+// is not there, or not what it should be, keeps nothing from starting: it may
+// come later.
+type Checker interface {
+	// Check looks at the file now, and returns what is wrong with it.
+	Check() error
+}
+
 // Examine adds how a provider stood at its last look-up to a report of doctor's.
 // A provider that fails makes facts unknown, and no alert late by more than its
 // time-out.

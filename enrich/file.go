@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/placeholder"
 	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
@@ -49,18 +50,7 @@ type Limits struct {
 	PerMonth  int `toml:"per_month" check:"min=0,max=1000000"`
 }
 
-func serviceNames() []string {
-	files, err := shipped.ReadDir("services")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, f := range files {
-		out = append(out, strings.TrimSuffix(f.Name(), ".toml"))
-	}
-	slices.Sort(out)
-	return out
-}
+func serviceNames() []string { return service.Names(shipped) }
 
 // shippedService reads one of the files that sshnotify comes with.
 func shippedService(name string) (*ServiceFile, error) {
@@ -226,7 +216,7 @@ func (f *lookupForm) Validate(at strictoml.At) {
 		requests[i] = &f.Requests[i].Request
 	}
 	f.Check(at, service.Vocabulary{
-		Values: []string{placeholderIP}, Means: []service.Means{meansUnseen, meansUnknown}, Trusted: []service.Means{meansUnseen, meansUnknown}, Limit: maxRequests,
+		Values: []string{placeholderIP}, Means: append(service.Everybody(), meansUnseen, meansUnknown), Trusted: []service.Means{meansUnseen, meansUnknown}, Limit: maxRequests,
 	}, requests)
 	f.replies(at, "reply", f.Replies)
 	for i := range f.Requests {
@@ -329,7 +319,7 @@ func (r *requestForm) validate(at strictoml.At, key string) {
 		key := fmt.Sprintf("%s.reason.%d", key, i)
 		parsed := sentence{}
 		var err error
-		if parsed.texts, parsed.paths, err = service.Split(s); err != nil {
+		if parsed.texts, parsed.paths, err = placeholder.Split(s); err != nil {
 			at.Fail(key, "%v", err)
 		}
 		for _, p := range parsed.paths {
@@ -382,8 +372,12 @@ func (s *scoreForm) validate(at strictoml.At, key string) {
 		}
 		s.Words = lower
 	}
-	if ways != 1 && at.OK() {
-		at.Fail(key, "a scale is one of range, steps and words")
+	switch {
+	case !at.OK():
+	case ways == 0:
+		at.Fail(key, "what the value means is missing: range, steps or words").Hint = "range = [0, 100], where the value is a score of 0 to 100 itself"
+	case ways > 1:
+		at.Fail(key, "range, steps and words are mutually exclusive").Hint = "leave all but one of them out"
 	}
 	if s.Other != nil && s.Words == nil {
 		at.Fail(key+".other", "it belongs to words")

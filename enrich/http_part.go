@@ -262,7 +262,7 @@ func noAnswer(part string, err error) *ProviderError {
 			e.Problem, e.effect = problemCancelled, effectNone
 		case outbound.Timeout:
 			e.Problem = problemTimeout
-		case outbound.TLS:
+		case outbound.TLS, outbound.Clock:
 			e.Problem = problemTLS
 		case outbound.Invalid:
 			e.Problem, e.effect = "not asked", effectNone

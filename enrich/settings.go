@@ -117,7 +117,7 @@ func (s *keyedSettings) Open(env Env) (Provider, error) { return s.open(env, s.A
 
 // describedSettings are those of a service with a file of the owner's.
 type describedSettings struct {
-	File string `toml:"file,required" check:"path"`
+	File string `toml:"file,required" check:"file"`
 	keyedSettings
 }
 

@@ -91,23 +91,42 @@ func PlanUser(ctx context.Context, h Host, o UserOptions) (Plan, error) {
 	for _, old := range h.oldHooks(acc.startPlaces()) {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("%s: line %d %s: a login would be told twice", old.File, old.Row, old.What))
 	}
+	if h.sshd(ctx).ExposeAuthInfo == "no" {
+		plan.Notes = append(plan.Notes, noKeys+"; to have them, "+askForKeys)
+	}
 	plan.Notes = append(plan.Notes, "not seen from here: logins that start no shell (ssh -N, sftp through internal-sftp), "+
 		"and what the account's own user switches off; sshnotify install --system sees them all")
 	return plan, nil
+}
+
+// PlanUserFiles plans to put settings files beside those of an account, and nothing
+// else that PlanUser does. Of the options only Home, State and Files are looked at.
+func PlanUserFiles(ctx context.Context, h Host, o UserOptions) (Plan, error) {
+	acc, p, err := h.planAccount(ctx, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	return p.walk(acc.settings())
+}
+
+// planAccount begins a plan for an account of which only its folders matter.
+func (h Host) planAccount(ctx context.Context, o UserOptions) (account, *planner, error) {
+	acc, err := h.account(o)
+	if err != nil {
+		return acc, nil, err
+	}
+	if err := checkPath("state folder", acc.State); err != nil {
+		return acc, nil, err
+	}
+	p, err := newPlanner(ctx, h, Findings{}, path.Join(acc.State, recordName))
+	return acc, p, err
 }
 
 // PlanUserUninstall plans to take out of one account what PlanUser put in. The
 // options are those of PlanUser; only Home, ConfigHome, ZDotDir, State, Spool
 // and Resend are looked at.
 func PlanUserUninstall(ctx context.Context, h Host, o UserOptions, undo UndoOptions) (Plan, error) {
-	acc, err := h.account(o)
-	if err != nil {
-		return Plan{}, err
-	}
-	if err := checkPath("state folder", acc.State); err != nil {
-		return Plan{}, err
-	}
-	p, err := newPlanner(ctx, h, Findings{}, path.Join(acc.State, recordName))
+	acc, p, err := h.planAccount(ctx, o)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -136,11 +155,21 @@ func AccountChecks(h Host, o UserOptions) []doctor.Check {
 		}
 		c := &checker{ctx: ctx, h: h, Report: r}
 		c.checkAll(acc.artifacts())
+		if h.sshd(ctx).ExposeAuthInfo == "no" {
+			c.Warn("keys", askForKeys, "%s", noKeys)
+		}
 		for _, o := range h.oldHooks(append(acc.startPlaces(), hostStartFiles...)) {
 			c.Warn("other hooks", "", "%s: line %d %s: a login is told twice", o.File, o.Row, o.What)
 		}
 	}}}
 }
+
+// What an account's messages lack, and who can change it (sshd_config(5),
+// ExposeAuthInfo): PAM is told by itself, a shell is not.
+const (
+	noKeys     = "messages can't say which key logged in, nor whether it is new: sshd does not tell the shell"
+	askForKeys = "ask the administrator for this line in /etc/ssh/sshd_config: ExposeAuthInfo yes"
+)
 
 // againUser is the command that puts an account's set-up right.
 const againUser = "sshnotify install"
@@ -148,19 +177,24 @@ const againUser = "sshnotify install"
 // artifacts is the table of all that is put into an account, in the order in
 // which that is done.
 func (a account) artifacts() []artifact {
-	table := []artifact{recordFolder{folder{a.State, 0o700, Owner{}, "state"}}}
+	settings := a.settings()
 	own := ownFolders{a.State}
 	if a.Spool != "" {
 		own = ownFolders{a.State, a.Spool}
 	}
-	table = append(table, own,
-		program{path: a.Binary, from: a.BinaryFrom},
-		settingsFiles{files: a.Files, dirMode: 0o700, mode: 0o600},
-		shellHooks{a})
+	table := []artifact{settings[0], own, program{path: a.Binary, from: a.BinaryFrom}, settings[1], shellHooks{a}}
 	if a.Resend {
 		table = append(table, resend{a})
 	}
 	return table
+}
+
+// settings are the folder of the record, and the settings files.
+func (a account) settings() []artifact {
+	return []artifact{
+		recordFolder{folder{a.State, 0o700, Owner{}, "state"}},
+		settingsFiles{files: a.Files, dirMode: 0o700, mode: 0o600},
+	}
 }
 
 // ownFolders are the state folder and the spool of an account.

@@ -387,3 +387,27 @@ func TestCheckUserFindsWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// A shell learns the key from sshd only where the administrator has it so, which
+// an account is told when it is set up, and by doctor.
+func TestAccountSaysThatKeysAreNotTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		config string
+		said   bool
+	}{
+		"as it comes":       {"UsePAM yes\n", true},
+		"switched on":       {"ExposeAuthInfo yes\n", false},
+		"it can't be known": {"", false},
+	} {
+		w := newHome(t, "/bin/bash", nil)
+		w.write("/etc/ssh/sshd_config", c.config)
+		p := must(PlanUser(t.Context(), w.Host, homeOptions()))(t)
+		r := doctor.Run(t.Context(), doctor.Target{}, AccountChecks(w.Host, homeOptions()))
+		if said := strings.Contains(strings.Join(p.Notes, "\n"), "ExposeAuthInfo yes"); said != c.said {
+			t.Errorf("%s: notes %q", name, p.Notes)
+		}
+		if got := find(r.Results, "keys"); (got.Name != "") != c.said {
+			t.Errorf("%s: check %+v", name, got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -68,10 +69,14 @@ func (h Host) read(p string) (file, error) {
 		return f, h.plain(err)
 	}
 	defer r.Close()
-	f.data, err = io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
+	var b bytes.Buffer
+	if st, err := r.Stat(); err == nil { // a program has megabytes, which are not to be moved while they come
+		b.Grow(int(min(max(st.Size(), 0), maxFile)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(io.LimitReader(r, maxFile+1)); err != nil {
 		return f, h.plain(err)
 	}
+	f.data = b.Bytes()
 	if len(f.data) > maxFile {
 		return f, fmt.Errorf("%s: larger than %d MiB", f.path, maxFile>>20)
 	}

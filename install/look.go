@@ -26,6 +26,9 @@ type SSHD struct {
 	UsePAM string `json:"use_pam"`
 	// Service is the name by which PAM knows it.
 	Service string `json:"service"`
+	// ExposeAuthInfo is "yes", "no", or "" where it is not known: whether a shell
+	// is told which key logged in.
+	ExposeAuthInfo string `json:"expose_auth_info,omitempty"`
 	// From says how it is known: "sshd -T", or the settings file.
 	From string `json:"from,omitempty"`
 }

@@ -20,7 +20,7 @@ func TestLook(t *testing.T) {
 		{
 			"Debian 12", "debian12", map[string]string{"/run/systemd/system/": "", "/usr/sbin/sshd": ""},
 			map[string]string{"/usr/sbin/sshd -T": "usepam yes\npamservicename sshd\n"},
-			Findings{Distribution: "Debian GNU/Linux 12 (bookworm)", PAM: DebianPAM, Init: "systemd", Running: true, SSHD: SSHD{"yes", "sshd", "/usr/sbin/sshd -T"}},
+			Findings{Distribution: "Debian GNU/Linux 12 (bookworm)", PAM: DebianPAM, Init: "systemd", Running: true, SSHD: SSHD{UsePAM: "yes", Service: "sshd", From: "/usr/sbin/sshd -T"}},
 		},
 		{
 			"Fedora 42 with a hook of the tutorial's kind and one of ours", "fedora42",
@@ -36,7 +36,7 @@ func TestLook(t *testing.T) {
 			}, nil,
 			Findings{
 				Distribution: "Fedora Linux 42 (Server Edition)", PAM: Authselect, Init: "systemd", Running: true, SELinux: "enforcing",
-				SSHD:  SSHD{"yes", "sshd", "/etc/ssh/sshd_config"},
+				SSHD:  SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no", From: "/etc/ssh/sshd_config"},
 				Hooks: []HookLine{{"/etc/pam.d/vsftpd", 2}},
 				OldHooks: []OldHook{
 					{"/etc/profile.d/a", 1, "posts to a Slack webhook"},
@@ -46,11 +46,11 @@ func TestLook(t *testing.T) {
 		},
 		{
 			"Arch", "arch", nil, nil,
-			Findings{Distribution: "Arch Linux", PAM: PlainPAM, Init: "systemd", SSHD: SSHD{"yes", "sshd", "/etc/ssh/sshd_config"}},
+			Findings{Distribution: "Arch Linux", PAM: PlainPAM, Init: "systemd", SSHD: SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no", From: "/etc/ssh/sshd_config"}},
 		},
 		{
 			"Alpine", "alpine", map[string]string{"/run/openrc/": ""}, nil,
-			Findings{Distribution: "Alpine Linux v3.22", PAM: PlainPAM, Init: "openrc", Running: true, SSHD: SSHD{"yes", "sshd", "/etc/ssh/sshd_config"}},
+			Findings{Distribution: "Alpine Linux v3.22", PAM: PlainPAM, Init: "openrc", Running: true, SSHD: SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no", From: "/etc/ssh/sshd_config"}},
 		},
 		{
 			"NixOS", "", map[string]string{"/etc/pam.d/sshd": "-> /nix/store/x-sshd.pam", "/nix/store/x-sshd.pam": ""}, nil,
@@ -84,20 +84,21 @@ func TestSSHDSettings(t *testing.T) {
 		files map[string]string
 		want  SSHD
 	}{
-		{"the first value counts", map[string]string{"/etc/ssh/sshd_config": "usepam yes\nUsePAM no\n"}, SSHD{UsePAM: "yes", Service: "sshd"}},
-		{"a comment does not", map[string]string{"/etc/ssh/sshd_config": "#UsePAM no\nUsePAM\tyes\n"}, SSHD{UsePAM: "yes", Service: "sshd"}},
-		{"with an equals sign", map[string]string{"/etc/ssh/sshd_config": "UsePAM=no\n"}, SSHD{UsePAM: "no", Service: "sshd"}},
-		{"nothing behind Match", map[string]string{"/etc/ssh/sshd_config": "Match User x\nUsePAM no\n"}, SSHD{Service: "sshd"}},
+		{"the first value counts", map[string]string{"/etc/ssh/sshd_config": "usepam yes\nUsePAM no\n"}, SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no"}},
+		{"a comment does not", map[string]string{"/etc/ssh/sshd_config": "#UsePAM no\nUsePAM\tyes\n"}, SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no"}},
+		{"with an equals sign", map[string]string{"/etc/ssh/sshd_config": "UsePAM=no\n"}, SSHD{UsePAM: "no", Service: "sshd", ExposeAuthInfo: "no"}},
+		{"keys are told to shells", map[string]string{"/etc/ssh/sshd_config": "ExposeAuthInfo yes\nUsePAM yes\nExposeAuthInfo no\n"}, SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "yes"}},
+		{"nothing behind Match", map[string]string{"/etc/ssh/sshd_config": "Match User x\nUsePAM no\n"}, SSHD{Service: "sshd", ExposeAuthInfo: "no"}},
 		{
 			"included in name order", map[string]string{
 				"/etc/ssh/sshd_config":          "Include sshd_config.d/*.conf\nUsePAM no\n",
 				"/etc/ssh/sshd_config.d/b":      "UsePAM no\n",
 				"/etc/ssh/sshd_config.d/2.conf": "UsePAM no\n",
 				"/etc/ssh/sshd_config.d/1.conf": "UsePAM yes\nPAMServiceName \"ssh-in\"\n",
-			}, SSHD{UsePAM: "yes", Service: "ssh-in"},
+			}, SSHD{UsePAM: "yes", Service: "ssh-in", ExposeAuthInfo: "no"},
 		},
-		{"a service name that is a path", map[string]string{"/etc/ssh/sshd_config": "PAMServiceName ../x\n"}, SSHD{Service: "sshd"}},
-		{"includes itself", map[string]string{"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config\nUsePAM yes\n"}, SSHD{UsePAM: "yes", Service: "sshd"}},
+		{"a service name that is a path", map[string]string{"/etc/ssh/sshd_config": "PAMServiceName ../x\n"}, SSHD{Service: "sshd", ExposeAuthInfo: "no"}},
+		{"includes itself", map[string]string{"/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config\nUsePAM yes\n"}, SSHD{UsePAM: "yes", Service: "sshd", ExposeAuthInfo: "no"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.want.From = "/etc/ssh/sshd_config"

@@ -105,16 +105,18 @@ func (k Hook) line(typ, control string) string {
 // own below the distribution's for programs that nobody calls.
 const smallSuffix = "/sshnotify/hook"
 
-// smallHook returns the small program that was installed with a program: of
+func (h Host) smallHook(binary string) string { return h.small(binary, smallSuffix) }
+
+// small returns a small program that was installed with a program: of
 // PREFIX/bin/sshnotify it is PREFIX/libexec/sshnotify/hook, or PREFIX/lib/… where
-// that is the habit; empty where root's hook must not run it.
-func (h Host) smallHook(binary string) string {
+// that is the habit; empty where PAM must not run it as root.
+func (h Host) small(binary, suffix string) string {
 	bin := path.Dir(binary)
 	if path.Base(bin) != "bin" {
 		return ""
 	}
 	for _, dir := range []string{"libexec", "lib"} {
-		if p := path.Join(path.Dir(bin), dir) + smallSuffix; h.trusted(p) == nil {
+		if p := path.Join(path.Dir(bin), dir) + suffix; h.trusted(p) == nil {
 			return p
 		}
 	}

@@ -33,7 +33,7 @@ const (
 type item struct {
 	Kind kind   `json:"kind"`
 	Path string `json:"path,omitempty"`
-	Name string `json:"name,omitempty"` // of a user or module
+	Name string `json:"name,omitempty"` // of a user or module, or what a folder is for
 	// Created: it was not there before.
 	Created bool `json:"created,omitempty"`
 	// SHA256 of a whole file as it was put in: one that has another is its

@@ -2,6 +2,7 @@ package install
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -195,7 +196,7 @@ type systemdService struct {
 
 func (a systemdService) plan(p *planner) error {
 	if a.refresh {
-		if p.renewed && p.h.watchInstalled() && p.active(a.name) {
+		if p.renewed && p.h.WatchInstalled() && p.active(a.name) {
 			p.run("the "+a.what+" takes up what is new", nil, "systemctl", "try-restart", a.name)
 		}
 		return nil
@@ -295,9 +296,26 @@ func (p *planner) starts(unit string) bool {
 	})
 }
 
-// watchInstalled reports whether install put the watcher's service in, or
+// WatchInstalled reports whether install put the watcher's service in, or
 // somebody enabled a package's.
-func (h Host) watchInstalled() bool { return h.exists(watchUnitPath) || h.exists(watchUnitWants) }
+func (h Host) WatchInstalled() bool { return h.exists(watchUnitPath) || h.exists(watchUnitWants) }
+
+// Reload has the host's service read its settings again, where it runs.
+func Reload(ctx context.Context, h Host) error {
+	if h.Run == nil {
+		return nil
+	}
+	for _, c := range []struct{ is, reload []string }{
+		{[]string{"systemctl", "is-active", "--quiet", unitName}, []string{"systemctl", "reload", unitName}},
+		{[]string{"rc-service", "sshnotify", "status"}, []string{"rc-service", "sshnotify", "reload"}},
+	} {
+		if _, err := h.ask(ctx, c.is...); err == nil {
+			_, err := h.ask(ctx, c.reload...)
+			return err
+		}
+	}
+	return nil
+}
 
 // openrcService is the service on hosts with OpenRC.
 type openrcService struct{ file wholeFile }

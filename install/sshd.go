@@ -38,6 +38,9 @@ func (h Host) sshd(ctx context.Context) SSHD {
 			s.Service = got.Service
 		}
 		s.UsePAM, s.From = got.UsePAM, "/etc/ssh/sshd_config"
+		if s.ExposeAuthInfo = got.ExposeAuthInfo; s.ExposeAuthInfo == "" && h.text(s.From) != "" {
+			s.ExposeAuthInfo = "no" // the default
+		}
 	}
 	return s
 }
@@ -48,6 +51,8 @@ func (s *SSHD) set(line string) {
 	switch strings.ToLower(key) {
 	case "usepam":
 		s.UsePAM = strings.ToLower(value)
+	case "exposeauthinfo":
+		s.ExposeAuthInfo = strings.ToLower(value)
 	case "pamservicename":
 		// It is a file's name.
 		if value != "" && !strings.Contains(value, "/") {
@@ -77,6 +82,10 @@ func (h Host) readSSHD(p string, s *SSHD, depth int) {
 			}
 		case "usepam":
 			if s.UsePAM == "" {
+				s.set(line)
+			}
+		case "exposeauthinfo":
+			if s.ExposeAuthInfo == "" {
 				s.set(line)
 			}
 		case "pamservicename":

@@ -23,6 +23,11 @@ type SystemOptions struct {
 	// Watch puts the watcher in, as a service of its own, where systemd runs
 	// services. One that is there stays without it, too.
 	Watch bool
+	// Publish is the folder of [publish], which is opened to the watcher where there
+	// is one. Empty: the settings name none.
+	Publish string
+	// Logs are those that the watcher reads; that it may not is a note of the plan.
+	Logs []string
 	// LoadPolicy loads the SELinux module where SELinux is on.
 	LoadPolicy bool
 }
@@ -69,6 +74,24 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 	return p.walk(hostArtifacts(h, f, p.rec, o, services))
 }
 
+// PlanSystemFiles plans to put settings files beside those of the host, and nothing
+// else that PlanSystem does: for what upgrades a program alone.
+func PlanSystemFiles(ctx context.Context, h Host, places Places, files []FileText) (Plan, error) {
+	places = places.filled()
+	if err := places.check(); err != nil {
+		return Plan{}, err
+	}
+	if h.live() && h.UID != 0 {
+		return Plan{}, &HostError{Reason: "only root can change the whole host", Do: "sudo sshnotify config upgrade --system"}
+	}
+	p, err := newPlanner(ctx, h, Findings{}, places.recordPath())
+	if err != nil {
+		return Plan{}, err
+	}
+	_, known := h.UserByName(ServiceUser)
+	return p.walk(hostSettings(places, files, !known))
+}
+
 // PlanSystemUninstall plans to take out of the host what PlanSystem put in.
 func PlanSystemUninstall(ctx context.Context, h Host, places Places, o UndoOptions) (Plan, error) {
 	places = places.filled()
@@ -92,8 +115,9 @@ func PlanSystemUninstall(ctx context.Context, h Host, places Places, o UndoOptio
 }
 
 // HostChecks returns the checks of all that PlanSystem puts in, and of what
-// could keep it from working. They read no settings.
-func HostChecks(h Host, places Places) []doctor.Check {
+// could keep it from working. They read no settings: publish is as in
+// SystemOptions.
+func HostChecks(h Host, places Places, publish string) []doctor.Check {
 	places = places.filled()
 	return []doctor.Check{{Needs: doctor.NeedsHost, Run: func(ctx context.Context, r *doctor.Report) {
 		c := &checker{ctx: ctx, h: h, f: Look(ctx, h), Report: r}
@@ -102,7 +126,7 @@ func HostChecks(h Host, places Places) []doctor.Check {
 		if err != nil {
 			c.Fail("hook", again, "%v", err)
 		}
-		o := SystemOptions{Places: places, Watch: c.f.Init == "systemd" && h.watchInstalled()}
+		o := SystemOptions{Places: places, Watch: c.f.Init == "systemd" && h.WatchInstalled(), Publish: publish}
 		c.checkAll(hostArtifacts(h, c.f, c.rec, o, services))
 	}}}
 }
@@ -121,18 +145,15 @@ func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []p
 	// In an image with systemd the first boot adds users and makes folders.
 	absent := h.Run == nil && !f.ServiceUser
 	_, watcher := h.UserByName(WatchUser)
-	owner, dirMode, fileMode := readByService, fs.FileMode(0o750), fs.FileMode(0o640)
-	if absent {
-		owner, dirMode, fileMode = ownedByRoot, 0o700, 0o600
-	}
+	settings := hostSettings(places, o.Files, absent)
 	moved := places != (Places{}).filled()
 	table := []artifact{
 		systemUser{
 			ServiceUser, "service", rootsFile(sysusersPath, places.Sysusers(), "the service's user"), f.Packaged, places.State,
 		},
-		recordFolder{folder{path.Dir(places.Config), dirMode, owner, "settings"}},
+		settings[0],
 		program{places.Binary, o.BinaryFrom, true},
-		settingsFiles{o.Files, dirMode, fileMode, owner, places.Config},
+		settings[1],
 		folders{name: "folders", again: again, dirs: hostFolders(places), absent: absent},
 	}
 	unit := systemdService{
@@ -169,6 +190,12 @@ func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []p
 				absent: h.Run == nil && !(watcher && f.ServiceUser), reload: unitName,
 			})
 	}
+	if f.Init == "systemd" && (o.Watch || h.WatchInstalled()) {
+		table = append(table, watchedLogs{o.Logs})
+		if o.Publish != "" {
+			table = append(table, publishFolder{o.Publish})
+		}
+	}
 	return append(table, watch,
 		selinuxModule{rootsFile(path.Join(path.Dir(places.Config), "sshnotify.cil"), places.SELinux(), "source of the SELinux module"), places.Spool, o.LoadPolicy},
 		pamHooks{services})
@@ -179,7 +206,7 @@ func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []p
 func hostFolders(places Places) []folder {
 	out := []folder{
 		{places.Spool, 0o751, readByService, "the queue of events"},
-		{places.State, 0o700, ownedByService, "history and cache"},
+		{places.State, 0o711, ownedByService, "history and cache"},
 		{RunDir, 0o750, readByService, "where hooks write when the queue's disk is full"},
 	}
 	for _, root := range []string{places.Spool, RunDir} {
@@ -213,12 +240,14 @@ func watchFolders(places Places, running bool) []folder {
 // those put in now and those put in before, to the service's group at boot.
 func (r record) ownersAtBoot(files []FileText) string {
 	var paths []string
-	for _, f := range files {
-		paths = append(paths, f.Path)
-	}
 	for _, it := range r.Items {
-		if it.Kind == kindFile && it.Purge && !slices.Contains(paths, it.Path) {
+		if it.Kind == kindFile && it.Purge {
 			paths = append(paths, it.Path)
+		}
+	}
+	for _, f := range files {
+		if !slices.Contains(paths, f.Path) {
+			paths = append(paths, f.Path)
 		}
 	}
 	text := ""
@@ -243,6 +272,9 @@ func (f Findings) watchable(places Places) error {
 // purgeHost takes out what only a purge does: folders with all that is in them,
 // and the users.
 func (u *uninstaller) purgeHost(places Places) error {
+	if err := u.purgePages(); err != nil {
+		return err
+	}
 	for _, d := range []string{places.Spool, RunDir, places.State, WatchState, WatchRunDir, watchSettings} {
 		if err := u.purge(d, "queue, history and cache"); err != nil {
 			return err
@@ -255,6 +287,19 @@ func (u *uninstaller) purgeHost(places Places) error {
 	u.userOut(WatchUser, "the watcher's user")
 	u.userOut(ServiceUser, "the service's user")
 	return nil
+}
+
+// hostSettings are the folder of the host's settings with the record in it, and
+// the files. Where the service's user is absent, they are root's alone.
+func hostSettings(places Places, files []FileText, absent bool) []artifact {
+	owner, dirMode, fileMode := readByService, fs.FileMode(0o750), fs.FileMode(0o640)
+	if absent {
+		owner, dirMode, fileMode = ownedByRoot, 0o700, 0o600
+	}
+	return []artifact{
+		recordFolder{folder{path.Dir(places.Config), dirMode, owner, "settings"}},
+		settingsFiles{files, dirMode, fileMode, owner, places.Config},
+	}
 }
 
 // recordPath is beside the settings: the service can write its state folder,

@@ -443,7 +443,7 @@ func TestInstallCopiesTheProgram(t *testing.T) {
 
 // checkHost returns what doctor finds of a host.
 func checkHost(t *testing.T, h Host, places Places) []doctor.Result {
-	return doctor.Run(t.Context(), doctor.Target{Host: true, Now: time.Now()}, HostChecks(h, places)).Results
+	return doctor.Run(t.Context(), doctor.Target{Host: true, Now: time.Now()}, HostChecks(h, places, "")).Results
 }
 
 // checkAccount returns what doctor finds of an account.

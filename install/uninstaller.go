@@ -55,7 +55,7 @@ func (u *uninstaller) walk(table []artifact, purge func() error, command string)
 	if err := u.files(); err != nil {
 		return Plan{}, err
 	}
-	if u.f.Running && u.f.Init == "systemd" && (u.gone[unitPath] || u.gone[watchUnitPath]) {
+	if u.f.Running && u.f.Init == "systemd" && (u.gone[unitPath] || u.gone[watchUnitPath] || u.gone[publishDropIn]) {
 		u.run("systemd forgets the unit", nil, "systemctl", "daemon-reload")
 	}
 	u.recordHere()

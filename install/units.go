@@ -61,6 +61,9 @@ func (p Places) filled() Places {
 	return Places{or(p.Binary, DefaultBinary), or(p.Config, DefaultConfig), or(p.Spool, DefaultSpool), or(p.State, DefaultState)}
 }
 
+// pathLetters mean nothing in the files that name a path.
+const pathLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+@-"
+
 // check keeps to characters that mean nothing in unit files, in tmpfiles.d, in
 // an init script and in pam.d.
 func (p Places) check() error {
@@ -70,7 +73,7 @@ func (p Places) check() error {
 		if err := checkPath(x.what, x.path); err != nil {
 			return err
 		}
-		if strings.Trim(x.path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+@-") != "" {
+		if strings.Trim(x.path, pathLetters) != "" {
 			return fmt.Errorf("%s %q: a path for the whole host has letters, digits and ./_+@- only", x.what, x.path)
 		}
 		// Folders get an owner and a mode, and go on purge: not /etc or /var.
@@ -89,7 +92,7 @@ func (p Places) fill(text string) string {
 	pairs := append(p.pairs(), DefaultState, p.State)
 	if p.State != DefaultState {
 		// StateDirectory= knows no other place than /var/lib.
-		pairs = append(pairs, "StateDirectory=sshnotify\nStateDirectoryMode=0700\n", "", state, state+p.State+" ")
+		pairs = append(pairs, "StateDirectory=sshnotify\n# Whoever monitors the host reads figures.json there; the other files are 0600.\nStateDirectoryMode=0711\n", "", state, state+p.State+" ")
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }

@@ -26,3 +26,9 @@ func copyAttributes(from, to string) {
 		}
 	}
 }
+
+// hasAccessList reports whether more than owners and mode say who may use a file.
+func hasAccessList(name string) bool {
+	_, err := unix.Getxattr(name, "system.posix_acl_access", nil)
+	return err == nil
+}

@@ -1,6 +1,7 @@
 package slackmsg
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -53,8 +54,12 @@ func remembered(user, network, address, others int) event.Memory {
 		}
 		return event.Seen{Count: n, First: since, Last: noon.Add(-48 * time.Hour)}
 	}
+	pair := event.Pair{}
+	if network > 0 {
+		pair = event.Pair{State: event.PairUsual, Since: since.Add(48 * time.Hour), First: since, Last: noon.Add(-48 * time.Hour), Days: 3, Count: network}
+	}
 	return event.Memory{
-		Known: true, Since: since, Host: seen(90), User: seen(user), UserHost: seen(user), Key: seen(user),
+		Known: true, Since: since, Pair: pair, Host: seen(90), User: seen(user), UserHost: seen(user), Key: seen(user),
 		Network: seen(network), Country: seen(user), Address: seen(address), Networks: others, HourShare: 0.5,
 	}
 }
@@ -95,6 +100,35 @@ func dayDigest(of event.Kind, rows ...event.Row) event.Alert {
 	return a
 }
 
+// day is a host's daily digest with a bit of everything.
+func day() event.Alert {
+	a := dayDigest(event.KindDigest, row("deploy", 300, "198.51.100.1"), row("alice", 23, "203.0.113.7", "203.0.113.8"), event.Row{Host: "web1.example.com", Kind: event.KindLogin, Count: 8, More: 5})
+	a.Event.Host, a.Event.Labels = "web1.example.com", nil
+	d := a.Event.Digest
+	for i := range d.Rows {
+		d.Rows[i].Host = a.Event.Host
+	}
+	d.Unanswered = []event.Unanswered{{
+		Ref: "7K3F2QX0ZM4Y8V1T5R9W6P3N0B", User: "erin", From: "Germany (Stiftung Erneuerbare Freiheit)", Severity: event.High,
+		Reasons: []string{"Tor exit (Tor Project)", "first login from Germany"}, Since: noon.Add(-29 * time.Hour), Count: 3,
+	}}
+	d.Counted = []event.Row{{User: "backup", Host: "web1.example.com", Kind: event.KindLogin, Count: 24, IPs: []netip.Addr{ip("192.0.2.9")}, Reason: "left out by a rule", Refs: []string{"9QXA20ZM4Y8V1T5R9W6P3N0B7K"}}}
+	d.Failures = &event.Failures{
+		Attempts: 3023, Addresses: 250, Accounts: 41,
+		Names:        event.Tally{Most: []event.Count{{Name: "root", N: 2000}, {Name: "admin", N: 614}}, Rest: 409},
+		Countries:    event.Tally{Most: []event.Count{{Name: "CN", N: 1400}, {Name: "NL", N: 900}}, Rest: 723},
+		Networks:     event.Tally{Most: []event.Count{{Name: "EXAMPLE-NET", N: 800}}, Rest: 2223},
+		NewAddresses: 31, NewNames: []string{"oracle", "ubnt"},
+		Worst: []event.Row{{Host: "web1.example.com", Kind: event.KindAttempt, Count: 214, Attacker: &event.Attacker{
+			Network: netip.MustParsePrefix("203.0.113.7/32"), ISP: "EXAMPLE-NET", Country: "IE", Names: event.Tally{Most: []event.Count{{Name: "root", N: 214}}},
+		}}},
+	}
+	d.Promoted = []event.PairRow{{User: "bob", From: "EXAMPLE-MOBILE", Key: keyAlice, Days: 3}}
+	d.Learned = []event.PairRow{{User: "carol", From: "EXAMPLE-NET", Key: "password", Ref: "2MRT20ZM4Y8V1T5R9W6P3N0B7K"}}
+	d.Modes = []event.ModeChange{{To: event.ModeDigest, User: "ci", From: "EXAMPLE-CLOUD", Count: 144}}
+	return a
+}
+
 func digest(v event.Verdict, rows ...event.Row) event.Alert {
 	return event.Alert{
 		ID: "D1G320ZM4Y8V1T5R9W6P3N0B7K", Verdict: v, Rows: rows,
@@ -121,13 +155,41 @@ func witness(service, user, by string, n int) event.Alert {
 	})
 }
 
+// onHosts makes an alert one of events on so many hosts.
+func onHosts(a event.Alert, n int, users ...string) event.Alert {
+	a.Count, a.Hosts, a.More, a.Last = n, n, true, noon.Add(time.Minute)
+	a.Event.Labels = nil
+	for i := range min(n, 40) {
+		a.Accounts = append(a.Accounts, event.Account{User: users[i%len(users)], Host: fmt.Sprintf("web%d.example.com", i+1)})
+	}
+	return a
+}
+
 var greyVerdict = event.Verdict{Severity: event.Low, Knowledge: event.Unknown}
 
 // alerts is an alert of each sort that there is.
 func alerts() map[string]event.Alert {
 	dublin := time.FixedZone("GMT", 0)
 	return map[string]event.Alert{
-		"low":    aliceLogin(),
+		"low": aliceLogin(),
+		"many-hosts": func() event.Alert {
+			a := onHosts(aliceLogin(), 39, "alice")
+			a.Verdict.Reasons = []string{"new on 39 hosts"}
+			return a
+		}(),
+		"many-hosts-high": func() event.Alert {
+			a := onHosts(aliceLogin(risk(72, "HIGH", "Listed as a brute force source")), 39, "root", "deploy")
+			a.Person, a.Verdict.Reasons = "", append(a.Verdict.Reasons, "new on 39 hosts", "first login with this key (2 of 39 hosts)")
+			return a
+		}(),
+		"many-hosts-alert": onHosts(noted(event.KindAlert, event.Medium, "disk is full", "/var has 1 % left"), 12, ""),
+		"many-hosts-digest": func() event.Alert {
+			deploy, alice := row("deploy", 300, "198.51.100.1"), row("alice", 3, "203.0.113.7")
+			deploy.Host, deploy.Hosts, deploy.MoreHosts = "", []string{"web1.example.com", "web2.example.com", "web3.example.com"}, 297
+			a := digest(event.Verdict{Severity: event.Low, Knowledge: event.Usual}, deploy, alice)
+			a.Hosts = 300
+			return a
+		}(),
 		"medium": aliceLogin(risk(50, "MEDIUM", "Open proxy")),
 		"high": aliceLogin(risk(72, "HIGH", "Listed as a brute force source"), func(a *event.Alert) {
 			a.Event.User, a.Person = "root", ""
@@ -148,16 +210,32 @@ func alerts() map[string]event.Alert {
 			a.Facts.Name = "office"
 			a.Memory = remembered(41, 30, 12, 2)
 		}),
+		"usual-first": aliceLogin(func(a *event.Alert) {
+			a.Facts.Risk, a.NewBar = nil, true
+			a.Memory = remembered(41, 30, 12, 2)
+		}),
 		"never-from-this-network": aliceLogin(func(a *event.Alert) {
 			a.Facts.Risk = nil
 			a.Facts.Traits = event.Traits{Hosting: "a list"}
 			a.Memory = remembered(41, 0, 0, 2)
-			a.Memory.Learning = true
+			a.Memory.Young = true
 		}),
 		"first-from-tor": aliceLogin(func(a *event.Alert) {
 			a.Facts.Traits = event.Traits{Hosting: "a list", Tor: "Tor Project"}
 			a.Memory = remembered(41, 0, 0, 2)
 		}),
+		"day": day(),
+		"day-of-attacks": func() event.Alert {
+			a := day()
+			a.Event.Digest = &event.Digest{Of: event.KindAttempt, Attacks: 1, Failures: a.Event.Digest.Failures}
+			a.Verdict, a.Rows = policy.Judge(policy.Input{Event: a.Event}, policy.Settings{}), nil
+			return a
+		}(),
+		"day-of-an-upgraded-host": func() event.Alert {
+			a := dayDigest(event.KindDigest)
+			a.Event.Digest.Offer = "/etc/sshnotify/upgraded.toml"
+			return a
+		}(),
 		"daily-digest": dayDigest(event.KindLogin, row("alice", 30, "203.0.113.7"), row("bob", 1, "198.51.100.9")),
 		"published": func() event.Alert {
 			a := noted(event.KindAttack, event.Low, "Attacks by SSH from 203.0.113.7", "214 attempts on 20 Nov 2026, EXAMPLE-NET (IE)")
@@ -213,8 +291,9 @@ func alerts() map[string]event.Alert {
 		}),
 		"other-service": aliceLogin(func(a *event.Alert) { a.Event.Service = "cockpit" }),
 		"repeat": aliceLogin(func(a *event.Alert) {
-			a.Count, a.Last = 12, noon.Add(10*time.Minute)
+			a.Count, a.More, a.Last = 12, true, noon.Add(10*time.Minute)
 			a.Event.Host, a.Event.Time = "web3.example.com", a.Last
+			a.Refs = []string{"9QXA20ZM4Y8V1T5R9W6P3N0B7K", "2MRT20ZM4Y8V1T5R9W6P3N0B7K"}
 		}),
 		"repeat-high": aliceLogin(risk(72, "HIGH", "Listed as a brute force source"), func(a *event.Alert) {
 			a.Count, a.Last = 12, noon.Add(10*time.Minute)
@@ -234,6 +313,24 @@ func alerts() map[string]event.Alert {
 			event.Row{User: "alice", Host: "web3.example.com", Kind: event.KindLogout, Count: 2},
 			event.Row{Host: "web3.example.com", Kind: event.KindAlert, Count: 1, Reason: "disk full"}),
 		"logout": aliceLogout(),
+		"got-in": aliceLogin(risk(90, "HIGH", "Botnet"), func(a *event.Alert) {
+			a.Event.Kind, a.Event.User, a.Event.Host, a.Event.Via, a.Person = event.KindAttack, "admin", "web1.example.com", event.ViaWatch, ""
+			a.Event.Attack = &event.Attack{
+				Note: event.Note{Severity: event.Critical}, Phase: event.PhaseSuccess, Auth: a.Event.Login.Auth,
+				FromAddress: 214, AgainstUser: 9, First: noon.Add(-3 * time.Hour), Names: event.Tally{Most: []event.Count{{Name: "root", N: 205}, {Name: "admin", N: 9}}},
+			}
+		}),
+		"match": func() event.Alert {
+			a := noted(event.KindMatch, event.Medium, "alice may not use sudo", "alice NOT in sudoers: TTY=pts/0 ; COMMAND=/bin/sh")
+			a.Event.Match, a.Event.Via = &event.Match{Pattern: "sudo-refused", Note: *a.Event.Alert}, event.ViaWatch
+			a.Verdict = policy.Judge(policy.Input{Event: a.Event}, policy.DefaultSettings())
+			return a
+		}(),
+		"alert-clock-12h": func() event.Alert {
+			a := noted(event.KindAlert, event.High, "Backup failed", "no space left on /srv")
+			a.Clock12, a.Event.User = true, "root"
+			return a
+		}(),
 		"logout-of-high": func() event.Alert {
 			a := aliceLogout()
 			a.Verdict = aliceLogin(risk(72, "HIGH", "Listed as a brute force source")).Verdict
@@ -248,8 +345,23 @@ func alerts() map[string]event.Alert {
 			return a
 		}(),
 		"attack": func() event.Alert {
-			a := noted(event.KindAttack, event.Medium, "Password guessing", "214 failures in 10 min from 2 addresses")
-			a.Event.Remote.IP = ip("203.0.113.7")
+			a := noted(event.KindAttack, event.Medium, "", "")
+			a.Event.Remote.IP, a.Facts, a.Event.Via = ip("203.0.113.7"), aliceLogin(risk(90, "HIGH", "Botnet")).Facts, event.ViaWatch
+			a.Event.Attack = &event.Attack{
+				Note: a.Event.Attack.Note, Phase: event.PhaseBegun, By: "address", Attempts: 214, First: noon.Add(-10 * time.Minute), Last: noon,
+				Names: event.Tally{Most: []event.Count{{Name: "root", N: 205}, {Name: "admin", N: 9}}},
+			}
+			a.Verdict = policy.Judge(policy.Input{Event: a.Event, Facts: a.Facts}, policy.DefaultSettings())
+			return a
+		}(),
+		"attack-on-account": func() event.Alert {
+			a := noted(event.KindAttack, event.Medium, "", "")
+			a.Event.User, a.Event.Via = "alice", event.ViaWatch
+			a.Event.Attack = &event.Attack{
+				Note: a.Event.Attack.Note, Phase: event.PhaseEnded, By: "user", Attempts: 1214, First: noon.Add(-26 * time.Hour), Last: noon,
+				Addresses: event.Tally{Most: []event.Count{{Name: "203.0.113.7", N: 1000}, {Name: "198.51.100.9", N: 14}}, Rest: 200},
+			}
+			a.Verdict = policy.Judge(policy.Input{Event: a.Event}, policy.DefaultSettings())
 			return a
 		}(),
 		"test": func() event.Alert {
@@ -258,9 +370,6 @@ func alerts() map[string]event.Alert {
 			return a
 		}(),
 		"late": aliceLogin(func(a *event.Alert) { a.Late = 3*time.Hour + 10*time.Minute }),
-		"with-others": aliceLogin(func(a *event.Alert) {
-			a.Repeats = []event.Row{row("alice", 12), row("bob", 3)}
-		}),
 		"zone": aliceLogin(func(a *event.Alert) { a.Zone = dublin }),
 	}
 }

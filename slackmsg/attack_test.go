@@ -81,7 +81,7 @@ func everywhere(s string) []event.Alert {
 		f.Network = event.Network{ASN: 1<<32 - 1, Name: s, Description: s}
 		f.Place = event.Place{City: s, Region: s, Country: s}
 		a.Verdict = event.Verdict{Severity: event.High, Knowledge: event.Knowledge(s), Reasons: []string{s, s, s}}
-		a.Repeats = []event.Row{{User: s, Host: s, Kind: event.Kind(s), Count: 3, Reason: s}}
+		a.Refs = []string{s, s, s}
 		return a
 	}
 	login := fill(aliceLogin())
@@ -107,7 +107,16 @@ func everywhere(s string) []event.Alert {
 	for i := range list.Rows {
 		list.Rows[i].User, list.Rows[i].Host, list.Rows[i].Reason, list.Rows[i].Kind = s, s, s, event.Kind(s)
 	}
-	return []event.Alert{login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
+	whole := day()
+	filled := *whole.Event.Digest
+	filled.Unanswered = []event.Unanswered{{Ref: s, User: s, From: s, Severity: event.High, Reasons: []string{s, s}, Since: noon, Count: 2}}
+	filled.Rows, filled.Counted = list.Rows, list.Rows
+	names := event.Tally{Most: []event.Count{{Name: s, N: 2}}}
+	filled.Failures = &event.Failures{Attempts: 3, Addresses: 1, Names: names, Networks: names, Countries: names, NewNames: []string{s}, NewNetworks: []string{s}, Worst: list.Rows}
+	filled.Promoted = []event.PairRow{{User: s, From: s, Key: s, Ref: s, Days: 3}}
+	filled.Learned, filled.Modes = filled.Promoted, []event.ModeChange{{To: event.Mode(s), User: s, From: s, Count: 30}}
+	whole.Event.Host, whole.Event.Digest, whole.Rows = s, &filled, filled.Rows
+	return []event.Alert{whole, login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
 }
 
 func TestAttack(t *testing.T) {

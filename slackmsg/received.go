@@ -13,7 +13,7 @@ import (
 
 var (
 	fromEntities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-	labelMarks   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|· )(\*[^*]+\*)`) })
+	labelMarks   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|· |• )(\*[^*]+\*)`) })
 	linkMarks    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^|>]+)\|([^>]+)>`) })
 )
 

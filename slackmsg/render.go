@@ -81,6 +81,8 @@ func (f form) cells(cells []cell, l message.Line) []cell {
 				around = "`"
 			}
 			fixed(around+s.Text+around, false)
+		case message.Markup:
+			fixed(s.Text, f != asEscaped)
 		case message.Bold:
 			mark := ""
 			if f == asMrkdwn {

@@ -59,9 +59,9 @@ func Build(m message.Message) Payload {
 	att := slack.Attachment{
 		Color:      message.Colour(m.Verdict),
 		Title:      title,
-		Text:       body(m, bodyLimit(m), asMrkdwn),
+		Text:       body(m, m.BodySize(maxText, maxDigest), asMrkdwn),
 		MarkdownIn: []string{"text"},
-		Fallback:   stack(title, body(m, min(bodyLimit(m), maxFallback-utf8.RuneCountInString(title)-1), asEscaped)),
+		Fallback:   stack(title, body(m, min(m.BodySize(maxText, maxDigest), maxFallback-utf8.RuneCountInString(title)-1), asEscaped)),
 		Footer:     render(m.Footer.Fit(asEscaped.count(), maxFooter), asEscaped),
 	}
 	if !m.Time.IsZero() {
@@ -76,20 +76,12 @@ func Plain(m message.Message) Payload {
 	first := render(m.Headline.Fit(asText.count(), maxHeadline), asText) + "\n" + render(m.Title.Fit(asEscaped.count(), maxTitle), asText)
 	last := render(m.Footer.Fit(asEscaped.count(), maxFooter), asText)
 	room := maxPlain - utf8.RuneCountInString(first) - utf8.RuneCountInString(last) - 2
-	return payload(stack(first, body(m, min(bodyLimit(m), room), asText), last))
+	return payload(stack(first, body(m, min(m.BodySize(maxText, maxDigest), room), asText), last))
 }
 
 // stack puts what is not empty into lines of its own.
 func stack(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
-}
-
-// bodyLimit is the most characters of an attachment's text.
-func bodyLimit(m message.Message) int {
-	if len(m.Rows) > 0 {
-		return maxDigest
-	}
-	return maxText
 }
 
 // body renders reasons and lines, at most limit characters of them. Without its

@@ -33,15 +33,16 @@ func TestHeadline(t *testing.T) {
 		alert event.Alert
 		want  string
 	}{
-		{"new", bulgaria, "HIGH root → db1 (prod, db): first time from Bulgaria"},
-		{"low", all["low"], "alice → db1 (prod, db): from 203.0.113.7, risk 12 (LOW)"},
-		{"unknown", all["unknown"], "alice → db1 (prod, db): from 203.0.113.7, risk unknown"},
-		{"no provider", all["no-provider"], "alice → db1 (prod, db): from 203.0.113.7"},
-		{"private", all["private"], "alice → db1 (prod, db): from 10.0.0.7"},
-		{"unverified", all["unverified"], "alice → db1 (prod, db): from 203.0.113.7 (unverified), risk 12 (LOW)"},
+		{"new", bulgaria, "HIGH root → db1 from Ireland (Example Networks): first time from Bulgaria, 02:15"},
+		{"low", all["low"], "alice → db1 (prod, db) from Ireland (Example Networks): risk 12 (LOW)"},
+		{"unknown", all["unknown"], "alice → db1 (prod, db) from 203.0.113.7: risk unknown"},
+		{"no provider", all["no-provider"], "alice → db1 (prod, db) from 203.0.113.7"},
+		{"private", all["private"], "alice → db1 (prod, db) from 10.0.0.7 (private network)"},
+		{"unverified", all["unverified"], "alice → db1 from Ireland (unverified) (Example Networks): risk 12 (LOW)"},
 		{"forged: the true address, not the forged one", all["mismatch"], "HIGH alice → db1 (prod, db): SSH_CONNECTION was forged, sshd saw 203.0.113.7"},
-		{"after an attack", all["critical-after-attack"], "CRITICAL admin → web1 (prod, db): got in after 214 failures"},
-		{"repeat", all["repeat"], "alice → web3: 12 more logins in 10 min"},
+		{"after an attack", all["critical-after-attack"], "CRITICAL admin → web1 (prod, db) from 203.0.113.7: got in after 214 failures"},
+		{"after an attack that only the watcher saw", all["got-in"], "CRITICAL admin → web1 (prod, db) from 203.0.113.7: got in after 214 failures"},
+		{"repeat", all["repeat"], "alice → web3 ×12 in 10 min from Ireland (Example Networks): risk 12 (LOW)"},
 		{"burst", all["digest"], "312 logins to web3 in 4 min: deploy ×300, alice ×8, bob ×4"},
 		{"burst on several hosts", all["digest-high"], "HIGH 6 logins to 2 hosts in 4 min: alice ×3, root ×2, carol ×1"},
 		{"burst of many sorts", all["digest-mixed"], "6 events on web3 in 4 min: alice ×5, alerts ×1"},
@@ -51,15 +52,23 @@ func TestHeadline(t *testing.T) {
 		{"alert", all["alert"], "HIGH db1 (prod, db): Backup failed"},
 		{"alert without a title", all["alert-with-address"], "db1 (prod, db): somebody knocked"},
 		{"test", all["test"], "Test message from sshnotify on host db1 (prod, db)"},
-		{"no address", all["no-address"], "alice → db1 (prod, db): from an unknown address"},
-		{"labels give way to an address", with("ipv6", func(a *event.Alert) { a.Event.Remote.IP = ip("2001:db8:1111:2222:3333:4444:5555:6666") }),
-			"alice → db1: from 2001:db8:1111:2222:3333:4444:5555:6666, risk 12 (LOW)"},
+		{"no address", all["no-address"], "alice → db1 (prod, db) from an unknown address"},
+		{"labels give way to an address", with("ipv6", func(a *event.Alert) {
+			a.Event.Remote.IP, a.Facts.Place = ip("2001:db8:1111:2222:3333:4444:5555:6666"), event.Place{}
+		}),
+			"alice → db1 from 2001:db8:1111:2222:3333:4444:5555:6666: risk 12 (LOW)"},
 		{"names give way to an address and its risk", with("ipv6", func(a *event.Alert) {
-			a.Event.Remote.IP = ip("2001:db8:1111:2222:3333:4444:5555:6666")
+			a.Event.Remote.IP, a.Facts.Place = ip("2001:db8:1111:2222:3333:4444:5555:6666"), event.Place{}
 			a.Event.User, a.Event.Host = "administrator", "database-primary.example.com"
-		}), "adminis… → databas…: from 2001:db8:1111:2222:3333:4444:5555:6666, risk 12 (LOW)"},
-		{"no name, no host", with("no-provider", func(a *event.Alert) { a.Event.User, a.Event.Host = "", "" }), "unknown user → unknown host (prod, db): from 203.0.113.7"},
-		{"a host that is an address", with("no-provider", func(a *event.Alert) { a.Event.Host, a.Event.Labels = "192.0.2.1", nil }), "alice → 192.0.2.1: from 203.0.113.7"},
+		}), "adminis… → databas… from 2001:db8:1111:2222:3333:4444:5555:6666: risk 12 (LOW)"},
+		{"a stranger in the night", with("high", func(a *event.Alert) {
+			a.Event.User, a.Event.Host, a.Event.Labels, a.Event.Time, a.First, a.Last = "erin", "web1.example.com", nil, noon.Add(51*time.Minute), noon.Add(51*time.Minute), noon.Add(51*time.Minute)
+			a.Facts.Place, a.Facts.Network.Description = event.Place{Country: "DE"}, "Stiftung Erneuerbare Freiheit"
+			a.Verdict.Reasons = []string{"first time"}
+		}), "HIGH erin → web1 from Germany (Stiftung Erneuerbare Freiheit): first time, 03:06"},
+		{"who wrote an alert did not log in", all["alert-clock-12h"], "HIGH db1 (prod, db): Backup failed"},
+		{"no name, no host", with("no-provider", func(a *event.Alert) { a.Event.User, a.Event.Host = "", "" }), "unknown user → unknown host (prod, db) from 203.0.113.7"},
+		{"a host that is an address", with("no-provider", func(a *event.Alert) { a.Event.Host, a.Event.Labels = "192.0.2.1", nil }), "alice → 192.0.2.1 from 203.0.113.7"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,12 +93,13 @@ func TestFooter(t *testing.T) {
 		}
 	}
 	a := aliceLogin()
+	a.Late = 3 * time.Hour
 	for i := range 500 {
-		a.Repeats = append(a.Repeats, row(fmt.Sprintf("user%03d", i), 2))
+		a.Refs = append(a.Refs, fmt.Sprintf("REF%d0000", i%10))
 	}
-	f := build(a).Attachments[0].Footer
-	if !strings.HasPrefix(f, "ref 7K3F · with 1000 more: user000 ×2, ") || !strings.HasSuffix(f, ", …") || utf8.RuneCountInString(f) > 300 || utf8.RuneCountInString(f) < 270 {
-		t.Errorf("footer of %d: %q", utf8.RuneCountInString(f), f)
+	refs := strings.Repeat("REF0, REF1, REF2, REF3, REF4, REF5, REF6, REF7, REF8, REF9, ", 2) + "REF0, REF1, REF2, REF3, REF4"
+	if f, want := build(a).Attachments[0].Footer, "refs "+refs+" and 475 more · told 3 h late"; f != want {
+		t.Errorf("footer %q, want %q", f, want)
 	}
 }
 
@@ -118,6 +128,27 @@ func TestReasons(t *testing.T) {
 	}
 	if n := utf8.RuneCountInString(text); n > 700 || n < 640 {
 		t.Errorf("%d characters", n)
+	}
+}
+
+// However much there was, a day is at most 30 lines and 3,000 characters, and
+// says what it leaves out.
+func TestADayIsBounded(t *testing.T) {
+	a := day()
+	d := *a.Event.Digest
+	for i := range 40 {
+		name := fmt.Sprintf("%s%d", strings.Repeat("&", 60), i)
+		d.Unanswered = append(d.Unanswered, event.Unanswered{Ref: "7K3F", User: name, From: name, Severity: event.High, Reasons: []string{name, name, name}, Since: noon})
+		d.Promoted = append(d.Promoted, event.PairRow{User: name, From: name, Key: name})
+		d.Rows = append(d.Rows, row(name, i, "203.0.113.7"))
+	}
+	a.Event.Digest, a.Rows = &d, d.Rows
+	text := build(a).Attachments[0].Text
+	if lines, n := strings.Count(text, "\n")+1, utf8.RuneCountInString(text); lines > 30 || n > 3000 || !strings.Contains(text, "• and 37 more") {
+		t.Errorf("%d lines, %d characters: %s", lines, n, text)
+	}
+	if h := message.New(a).Short(); !strings.HasPrefix(h, "web1, 21 Nov: 41 logins wait for an answer; ") {
+		t.Errorf("headline %q", h)
 	}
 }
 
@@ -156,8 +187,8 @@ func TestDigestCountsAll(t *testing.T) {
 			text := build(a).Attachments[0].Text
 			lines := strings.Split(text, "\n")
 			sum := 0
-			for _, m := range regexp.MustCompile(`(?m)(?:: |^and )(\d+) logins?`).FindAllStringSubmatch(text, -1) {
-				n, _ := strconv.Atoi(m[1])
+			for _, m := range regexp.MustCompile(`(?m)(?:: |^and )([\d,]+) logins?`).FindAllStringSubmatch(text, -1) {
+				n, _ := strconv.Atoi(strings.ReplaceAll(m[1], ",", ""))
 				sum += n
 			}
 			if want := tt.users * (tt.users + 1) / 2; sum != want {
@@ -176,7 +207,7 @@ func TestDigestCountsAll(t *testing.T) {
 func TestTitleOfADigestOverMidnight(t *testing.T) {
 	a := digest(greyVerdict, row("alice", 2))
 	a.First = noon.Add(-3 * time.Hour)
-	want := "2 logins to &gt;web3.example.com&lt; from 11:15:04 PM (UTC), 20 Nov 2026 to 02:19:04 AM (UTC), 21 Nov 2026"
+	want := "2 logins to &gt;web3.example.com&lt; from 23:15:04, 20 Nov to 02:19:04 (UTC), 21 Nov 2026"
 	if got := build(a).Attachments[0].Title; got != want {
 		t.Errorf("title %q, want %q", got, want)
 	}
@@ -186,7 +217,7 @@ func TestTitleOfADigestOverMidnight(t *testing.T) {
 func TestTitleKeepsTheTime(t *testing.T) {
 	for s := range map[string]bool{strings.Repeat("x", 300): true, strings.Repeat("<", 300): true} {
 		a := aliceLogin(func(a *event.Alert) { a.Event.User, a.Event.Host, a.Event.Service = s, s, s })
-		if got := build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 AM (UTC), 21 Nov 2026") || utf8.RuneCountInString(got) > 250 {
+		if got := build(a).Attachments[0].Title; !strings.HasSuffix(got, "&lt; at 02:15:04 (UTC), 21 Nov 2026") || utf8.RuneCountInString(got) > 250 {
 			t.Errorf("title of %d: %q", utf8.RuneCountInString(got), got)
 		}
 	}

@@ -19,13 +19,13 @@ import (
 
 var (
 	entity     = regexp.MustCompile(`&(amp|lt|gt);`)
-	ourLabel   = regexp.MustCompile(`\*(Why:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|What to do:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
+	ourLabel   = regexp.MustCompile(`\*(Why:|Hosts:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|Waits for an answer:|Counted, not told:|Ordinary logins:|Failed logins:|Usual from now on:|Learned unasked:|How logins are told:|IP:|ISP:|Network:|What to do:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
 	ourLink    = regexp.MustCompile(`<https?://[^<>|\s]+\|runbook>`)
 	codeSpan   = regexp.MustCompile("`([^`]*)`")
 	italics    = regexp.MustCompile(`(^|[^\pL\pN_])_|_($|[^\pL\pN_])`)
 	emoji      = regexp.MustCompile(`^:[^\s:∶]+:`)
 	numeric    = regexp.MustCompile(`^:(\d|\d\d|\d{5,}|[02-9]\d\d|1[1-9]\d|10[1-9]|[02-9]\d{3}|1[013-9]\d\d|12[0-24-9]\d|123[0-35-9]):$`)
-	clockTime  = regexp.MustCompile(`\d\d:\d\d:\d\d [AP]M`)
+	clockTime  = regexp.MustCompile(`\d\d:\d\d(:\d\d)?( [AP]M)?`)
 	quotation  = regexp.MustCompile(`(?m)^\s*&gt;`)
 	notVisible = func(r rune) bool {
 		return r != '\n' && r != ' ' && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Zs) || r == '\u3164' || r == '\u2800')
@@ -175,7 +175,10 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 	}
 	text, _ := att["text"].(string)
 	limit, lines := 700, 5
-	if len(a.Rows) > 0 {
+	switch {
+	case a.Event.Digest != nil && (a.Event.Digest.Of == event.KindDigest || a.Event.Digest.Failures != nil):
+		limit, lines = 3000, 30
+	case len(a.Rows) > 0:
 		limit, lines = 3800, len(a.Rows)+2
 	}
 	if n := strings.Count(text, "\n") + 1; n > lines {

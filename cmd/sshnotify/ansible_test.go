@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -59,6 +60,72 @@ func TestExampleAnsibleRole(t *testing.T) {
 		role := map[string]string{"db1.example.com": "db", "web1.example.com": "web"}[host]
 		if want := "host = \"" + host + "\"\nlabels = {env = \"prod\", role = \"" + role + "\"}\n"; string(b) != want {
 			t.Errorf("%s: %q, want %q", host, b, want)
+		}
+	}
+}
+
+// A host of the role joins the hub with a token that was made there, which nobody
+// sees; the hub itself is one.
+func TestExampleAnsibleRoleJoins(t *testing.T) {
+	e2e(t)
+	t.Parallel()
+	playbook, err := exec.LookPath("ansible-playbook")
+	if err != nil {
+		lacking(t, "ansible-playbook")
+	}
+	roles, err := filepath.Abs(filepath.Join(examples, "ansible/roles"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		// In the place of sshnotify: it says how it was called, and with what.
+		"bin/sshnotify": `#!/bin/sh
+echo "$*" >>` + dir + `/calls
+case $1 in
+fleet) echo sshn1.MadeUpSecret; echo use it >&2 ;;
+*) cat >>` + dir + `/calls; echo '{"changed":[],"joined":"web1"}' ;;
+esac
+`,
+		"inventory.ini": "[ssh_servers]\nweb1.example.com sshnotify_labels='{\"env\": \"prod\"}'\n[sshnotify_hub]\nhub.example.com sshnotify_hub_listen=0.0.0.0:8443\n[all:vars]\nansible_connection=local\n",
+		"play.yml": `- hosts: all
+  gather_facts: false
+  environment: {PATH: "` + dir + `/bin:{{ lookup('env', 'PATH') }}"}
+  tasks:
+    - ansible.builtin.include_role: {name: sshnotify, tasks_from: token.yml}
+      when: inventory_hostname in groups['ssh_servers']
+    - ansible.builtin.include_role: {name: sshnotify, tasks_from: install.yml}
+`,
+	} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := exec.Command(playbook, "-vvv", "--forks", "1", "-i", "inventory.ini", "play.yml")
+	c.Dir = dir
+	c.Env = append(os.Environ(), "HOME="+dir, "LC_ALL=C.UTF-8", "ANSIBLE_ROLES_PATH="+roles)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "MadeUpSecret") {
+		t.Errorf("the token is shown:\n%s", out)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"fleet token --for 10m --name web1 --label=env=prod\n",
+		"install --system --yes --json --services sshd --hub https://hub.example.com:8443 --token-file -\nsshn1.MadeUpSecret\n",
+		"install --system --yes --json --services sshd --hub-listen 0.0.0.0:8443 --hub-name hub.example.com\n",
+	} {
+		if strings.Count(string(b), want) != 1 {
+			t.Errorf("%q is missing in\n%s", want, b)
 		}
 	}
 }

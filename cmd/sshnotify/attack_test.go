@@ -294,7 +294,7 @@ func TestActiveSees(t *testing.T) {
 			t.Errorf("nothing is seen in %q", s)
 		}
 	}
-	for _, s := range []string{"*Why:* a; b", "*Connected from IP:* 2001:db8::7", "at 02:15:04 AM (UTC)", "x &lt;y&gt; &amp;", "deploy_bot: 3 logins"} {
+	for _, s := range []string{"*Why:* a; b", "*Connected from IP:* 2001:db8::7", "at 02:15:04 (UTC)", "x &lt;y&gt; &amp;", "deploy_bot: 3 logins"} {
 		if bad := active(s, true); len(bad) > 0 {
 			t.Errorf("%q is seen in %q", bad, s)
 		}

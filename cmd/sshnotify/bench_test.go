@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
@@ -168,6 +169,50 @@ func BenchmarkLogin(b *testing.B) {
 	if slow := took["tutorial"]; slow != nil {
 		b.ReportMetric((median(slow)-base)/extra, "tutorial/hook+worker")
 	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkQueue compares, in one run and by turns, what a login waits for with
+// nothing in the queue, just below its limit, and at the limit: medians, and the
+// slowest of all, in milliseconds. No worker runs, so that the hooks alone keep
+// the limit.
+//
+//	go test -run '^$' -bench Queue -benchtime 300x ./cmd/sshnotify
+func BenchmarkQueue(b *testing.B) {
+	well, dir := benchSite(b, false)
+	env := pamEnv("open_session", "alice", netip.MustParseAddr("203.0.113.7"))
+	queues := []struct {
+		name    string
+		waiting int
+		spool   string
+	}{{"empty", 0, ""}, {"below", spool.Limit - 5000, ""}, {"full", spool.Limit, ""}}
+	for i := range queues {
+		q := &queues[i]
+		_, q.spool = well.fresh(b, dir)
+		for n := range q.waiting {
+			if err := os.WriteFile(filepath.Join(q.spool, "new", fmt.Sprintf("%026d.json", n)), make([]byte, 600), 0o600); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if over := spool.For(q.spool, os.Geteuid()).Overflow; over != "" {
+			b.Cleanup(func() { os.RemoveAll(over) })
+		}
+	}
+	time.Sleep(2 * time.Second) // a change in the last second is not trusted
+	took := make(map[string][]time.Duration)
+	logins := 0
+	for b.Loop() {
+		for _, q := range queues {
+			logins++
+			env := append(slices.Clone(env), fmt.Sprintf("SSH_CONNECTION=203.0.113.7 %d 192.0.2.5 22", logins))
+			took[q.name] = append(took[q.name], timed(b, env, smallHook, "--spool", q.spool, "--no-worker"))
+		}
+	}
+	for _, q := range queues {
+		b.ReportMetric(median(took[q.name]), q.name+"-ms")
+		b.ReportMetric(float64(slices.Max(took[q.name]).Microseconds())/1000, q.name+"-max-ms")
+	}
+	b.ReportMetric(median(took["full"])/median(took["empty"]), "full/empty")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -106,7 +106,7 @@ func (y *tally) check(t *testing.T, n, copies int) {
 // crowd queues logins from many processes, each a shell that runs the hook for
 // every number that it reads.
 type crowd struct {
-	t     *testing.T
+	t     testing.TB
 	feeds []io.WriteCloser
 	cmds  []*exec.Cmd
 	next  int

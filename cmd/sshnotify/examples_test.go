@@ -45,10 +45,13 @@ func TestExampleSettings(t *testing.T) {
 	}
 	// A comment has a blank after #, a setting has none.
 	all := regexp.MustCompile(`(?m)^#([^ \n-])`).ReplaceAllString(text, "$1")
-	for _, secret := range []string{"slack.url", "oncall.url", "public.url", "abuseipdb.key", "threatjammer.key", "ours.key", "ours.toml"} {
+	for _, secret := range []string{"slack.url", "oncall.url", "public.url", "slack.token", "abuseipdb.key", "threatjammer.key", "ours.key", "ours.toml", "mail.password", "heartbeat.url", "heartbeat-fail.url"} {
 		content := "https://hooks.example.com/services/T0/B0/x\n"
-		if secret == "ours.toml" {
+		switch secret {
+		case "ours.toml":
 			content = readExample(t, secret)
+		case "slack.token":
+			content = "xoxb-example\n"
 		}
 		if err := os.WriteFile(filepath.Join(s.dir, secret), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -56,7 +59,92 @@ func TestExampleSettings(t *testing.T) {
 	}
 	all = strings.ReplaceAll(all, "/etc/sshnotify/", s.dir+"/")
 	all = regexp.MustCompile(`(?m)^ca_file = .*`).ReplaceAllString(all, "")
+	// Keys of the heartbeat that go with other values than the defaults.
+	all = strings.NewReplacer(`protocol = "healthchecks"`, `protocol = "get"`, `message = "none"`, `message = "daily"`).Replace(all)
+	// A machine is a host, or the hub, and has one way there.
+	all = regexp.MustCompile(`(?ms)^\[hub\]\n.*?^\[outbound\]`).ReplaceAllString(all, "[outbound]")
+	// Files of look-ups must be there.
+	customers := filepath.Join(s.dir, "customers.txt")
+	if err := os.WriteFile(customers, []byte("203.0.113.0/24\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mmdb, err := filepath.Abs("../../enrich/builtin/builtin.mmdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = strings.ReplaceAll(all, "/var/lib/GeoIP/GeoLite2-City.mmdb", mmdb)
 	check("everything", all)
+}
+
+// The settings that docs/channels.md shows for services on the web send a sample
+// to their stand-ins, and doctor finds nothing wrong with them. A key of
+// another is told as what it is.
+func TestExampleChannels(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/channels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := filepath.Abs(filepath.Join(examples, "pushbullet.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, shown := standin.Services(), map[string]bool{}
+	for _, block := range regexp.MustCompile("(?s)```toml\n(\\[destination\\.([a-z]+)\\]\n.*?)```").FindAllStringSubmatch(string(page), -1) {
+		text, name := block[1], block[2]
+		typ := name
+		if m := regexp.MustCompile(`(?m)^type = "(.*)"`).FindStringSubmatch(text); m != nil && m[1] != "http" {
+			typ = m[1]
+		}
+		answer, ok := services[typ]
+		if !ok {
+			continue
+		}
+		shown[typ] = true
+		t.Run(name, func(t *testing.T) {
+			far := httptest.NewServer(answer)
+			defer far.Close()
+			s := newSwiftSite(t, standin.SlackOptions{}, "")
+			write := func(name, text string) string {
+				path := filepath.Join(s.dir, name)
+				if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return path
+			}
+			text = strings.ReplaceAll(text, "/etc/sshnotify/pushbullet.toml", file)
+			key := standin.Token(typ)
+			wrong := strings.ReplaceAll(key, "swordfish", "swordfisk")
+			if typ == "webhook" {
+				wrong = "whsec_c3dvcmRmaXNoc3dvcmRmaXNoc3dvcmRmaXNo"
+			}
+			text = regexp.MustCompile(`(?m)^(webhook_url_file) = .*`).ReplaceAllString(text, fmt.Sprintf("$1 = %q", write("url", far.URL+"/hook?sig=x&key=x&token=x")))
+			text = regexp.MustCompile(`(?m)^(\w+_file) = "/etc.*`).ReplaceAllString(text, fmt.Sprintf("$1 = %q", write("key", key)))
+			if !strings.Contains(text, "webhook_url_file") {
+				text = regexp.MustCompile(`(?m)^url = .*\n`).ReplaceAllString(text, "")
+				text = strings.Replace(text, "]\n", fmt.Sprintf("]\nurl = %q\n", far.URL), 1)
+			}
+			s.configure(fmt.Sprintf("state_dir = %q\nspool_dir = %q\n", filepath.Join(s.dir, "state"), s.spool) + text)
+			if r := s.run(nil, "test", "--config", s.settings, name); r.code != 0 || !strings.HasPrefix(r.out, name+": ok (") {
+				t.Errorf("%+v with\n%s", r, text)
+			}
+			if r := s.run(nil, "doctor", "--online", "--config", s.settings); !strings.Contains(r.out, "✓ online "+name) {
+				t.Errorf("%+v", r)
+			}
+			if strings.Contains(text, "_file") && !strings.Contains(text, "webhook_url_file") {
+				write("key", wrong)
+				if r := s.run(nil, "test", "--config", s.settings, name); r.code != 1 || !strings.Contains(r.out, "HTTP 40") || !strings.Contains(r.stderr, "sshnotify: hint: ") || strings.Contains(r.out+r.stderr, wrong) {
+					t.Errorf("%+v", r)
+				}
+			}
+		})
+	}
+	delete(services, "slack-bot") // a destination of type slack with a token
+	for typ := range services {
+		if !shown[typ] {
+			t.Errorf("docs/channels.md shows no settings of %s", typ)
+		}
+	}
 }
 
 // examples/ours.toml asks a service and reads its answer as its comment says.

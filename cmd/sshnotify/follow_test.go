@@ -21,7 +21,7 @@ import (
 // what that says of itself (sd_notify(3)).
 type manager struct {
 	*process
-	t  *testing.T
+	t  testing.TB
 	mu sync.Mutex
 	// said are the datagrams in order.
 	said []string

@@ -85,7 +85,7 @@ type call struct {
 
 // process is a run of the program.
 type process struct {
-	t        *testing.T
+	t        testing.TB
 	cmd      *exec.Cmd
 	out, err text
 	ended    chan struct{} // closed when it is over
@@ -242,13 +242,18 @@ func (s *site) forgetPace() {
 }
 
 // peakMiB reads the VmHWM of proc(5); 0 if the process has ended.
-func peakMiB(pid int) float64 {
+func peakMiB(pid int) float64 { return statusMiB(pid, "VmHWM:") }
+
+// residentMiB reads the VmRSS of proc(5); 0 if the process has ended.
+func residentMiB(pid int) float64 { return statusMiB(pid, "VmRSS:") }
+
+func statusMiB(pid int, field string) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(status)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == field {
 			kib, _ := strconv.Atoi(f[1])
 			return float64(kib) / 1024
 		}

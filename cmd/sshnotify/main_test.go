@@ -17,10 +17,10 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// binary is the real program, and smallHook the small one that does what its hook
-// command does, both built once for all tests of this package, as a release is:
+// binary is the real program, smallHook the small one that does what its hook
+// command does, and smallGate the one that says who is known, all built once for all tests of this package, as a release is:
 // static, without cgo.
-var binary, smallHook string
+var binary, smallHook, smallGate string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -36,8 +36,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	binary, smallHook = filepath.Join(dir, "sshnotify"), filepath.Join(dir, "sshnotify-hook")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, ".", "../sshnotify-hook")
+	binary, smallHook, smallGate = filepath.Join(dir, "sshnotify"), filepath.Join(dir, "sshnotify-hook"), filepath.Join(dir, "sshnotify-gate")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, ".", "../sshnotify-hook", "../sshnotify-gate")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -61,7 +61,7 @@ func endToEnd() bool { return os.Getenv("SSHNOTIFY_E2E") != "" }
 func required() bool { return os.Getenv("SSHNOTIFY_E2E") == "required" }
 
 // e2e skips an end-to-end test unless they are switched on.
-func e2e(t *testing.T) {
+func e2e(t testing.TB) {
 	t.Helper()
 	if !endToEnd() {
 		t.Skip("an end-to-end test: set SSHNOTIFY_E2E=1")
@@ -79,7 +79,7 @@ func sample(t *testing.T, row string, everyday ...string) {
 
 // lacking skips a test that needs what this machine lacks, or fails it where
 // that is required.
-func lacking(t *testing.T, what string) {
+func lacking(t testing.TB, what string) {
 	t.Helper()
 	if required() {
 		t.Fatalf("SSHNOTIFY_E2E=required, and this machine has no %s", what)
@@ -90,7 +90,7 @@ func lacking(t *testing.T, what string) {
 // site is an installation of the real program for one test: a spool, settings
 // and a stand-in for Slack.
 type site struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	spool    string
 	state    string
@@ -115,13 +115,13 @@ func eachHook(t *testing.T, test func(t *testing.T, small bool)) {
 const forgetful = "\n[history]\nenabled = false\n"
 
 // newSite makes one in a temporary folder. more is added to the settings.
-func newSite(t *testing.T, o standin.SlackOptions, more string) *site {
+func newSite(t testing.TB, o standin.SlackOptions, more string) *site {
 	t.Helper()
 	return siteIn(t, t.TempDir(), o, more)
 }
 
 // siteIn is newSite in a folder of the caller's.
-func siteIn(t *testing.T, dir string, o standin.SlackOptions, more string) *site {
+func siteIn(t testing.TB, dir string, o standin.SlackOptions, more string) *site {
 	t.Helper()
 	slack, err := standin.StartSlack(o)
 	if err != nil {

@@ -110,7 +110,7 @@ func checkUnknown(t *testing.T, provider string) {
 	if !unknownRisk.MatchString(a.Text) {
 		t.Errorf("text %q says no reason why the risk is unknown", a.Text)
 	}
-	if !strings.HasSuffix(m.Payload.Text, "from 198.51.100.20, risk unknown") {
+	if !strings.HasSuffix(m.Payload.Text, "from 198.51.100.20: risk unknown") {
 		t.Errorf("headline %q", m.Payload.Text)
 	}
 }

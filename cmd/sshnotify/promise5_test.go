@@ -58,7 +58,9 @@ func (l *leaks) tree(dir string, but ...string) {
 		if err != nil {
 			return err
 		}
-		if info.Mode().Perm()&0o007 != 0 {
+		// What monitoring reads holds figures, and is everybody's.
+		figures := strings.HasSuffix(path, "/figures.json") || strings.HasSuffix(path, "/sshnotify.prom")
+		if info.Mode().Perm()&0o007 != 0 && !(figures && info.Mode().Perm() == 0o644) {
 			l.t.Errorf("others may read %s: %v", path, info.Mode())
 		}
 		b, err := os.ReadFile(path)

@@ -15,7 +15,7 @@ import (
 // /run of its own, which holds the overflow of spools, and a system log that
 // the test reads.
 type sandbox struct {
-	t   *testing.T
+	t   testing.TB
 	run string // its /run
 	log *net.UnixConn
 
@@ -31,7 +31,7 @@ func namespace() []string {
 	return []string{"unshare", "-r", "-m"}
 }
 
-func newSandbox(t *testing.T) *sandbox {
+func newSandbox(t testing.TB) *sandbox {
 	t.Helper()
 	try := append(namespace(), "mount", "-t", "tmpfs", "none", "/mnt")
 	if err := exec.Command(try[0], try[1:]...).Run(); err != nil {

@@ -33,11 +33,16 @@ const scripts = "../../testdata/script"
 // home, with an empty spool in $WORK/spool. Beside testscript's own commands
 // they have:
 //
-//	slack [STATUS BODY]         start a stand-in that answers so; $SLACK_URL
+//	slack [STATUS BODY|hang]    start a stand-in that answers so, or never; $SLACK_URL
+//	smtp [VERB ANSWER]          start a stand-in that takes mail, and answers so to a command; $SMTP
+//	mails N                     wait for N mails, N in all, and write mails.txt
 //	mend                        from now on it takes messages
+//	x                           start a stand-in for X; $X_URL and the app's $X_KEY, $X_SECRET, a $X_PIN
+//	posts N                     N posts are on X; write posts.txt
 //	threatjammer [STATUS BODY]  the same for Threat Jammer; $TJ_URL, $TJ_KEY
 //	settings FILE…              put $VARIABLES into settings, and close them to others
 //	login USER IP [KIND]        run the hook as sshd and pam_exec do, without a worker
+//	requests N                  wait for N requests to the stand-in for Slack
 //	messages N                  wait for N messages, N in all, and write messages.txt
 //	fails CODE PROGRAM ARG…     run a program, which must exit with CODE
 //	idle                        wait until no worker is at the spool
@@ -68,8 +73,8 @@ func TestScripts(t *testing.T) {
 				return setUpScript(e)
 			},
 			Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-				"slack": scriptSlack, "mend": scriptMend, "threatjammer": scriptThreatJammer, "settings": scriptSettings,
-				"login": scriptLogin, "messages": scriptMessages, "fails": scriptFails, "idle": scriptIdle,
+				"slack": scriptSlack, "smtp": scriptSMTP, "mails": scriptMails, "x": scriptX, "posts": scriptPosts, "mend": scriptMend, "threatjammer": scriptThreatJammer, "settings": scriptSettings,
+				"login": scriptLogin, "messages": scriptMessages, "requests": scriptRequests, "fails": scriptFails, "idle": scriptIdle,
 			},
 		})
 	})
@@ -81,7 +86,7 @@ func TestScripts(t *testing.T) {
 // checkScripts insists that every script there is ran, and bears the name of
 // what it is about.
 func checkScripts(t *testing.T, ran map[string]bool) {
-	topics := []string{"hook", "deliver", "alert", "queue", "config", "lookup", "preview", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "policy", "memory", "watch", "help", "usage", "attack"}
+	topics := []string{"hook", "deliver", "alert", "queue", "show", "config", "lookup", "preview", "replay", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "ack", "silence", "policy", "memory", "watch", "help", "usage", "attack", "channels", "channel", "auth", "check", "fleet"}
 	n := 0
 	err := filepath.WalkDir(filepath.Dir(scripts), func(path string, d fs.DirEntry, err error) error {
 		name, isScript := strings.CutSuffix(filepath.Base(path), ".txtar")
@@ -111,6 +116,8 @@ func checkScripts(t *testing.T, ran map[string]bool) {
 type stage struct {
 	site  *site
 	slack *standin.Slack
+	smtp  *standin.SMTP
+	x     *standin.X
 	well  *atomic.Bool // the stand-ins do as the real ones
 }
 
@@ -144,8 +151,16 @@ func (g *stage) behave(ts *testscript.TestScript, args []string) standin.Behave 
 	if len(args) == 0 {
 		return nil
 	}
+	if slices.Equal(args, []string{"hang"}) {
+		return func(int, *http.Request) *standin.Answer {
+			if g.well.Load() {
+				return nil
+			}
+			return &standin.Answer{Hang: true}
+		}
+	}
 	if len(args) != 2 {
-		ts.Fatalf("usage: [STATUS BODY]")
+		ts.Fatalf("usage: [STATUS BODY|hang]")
 	}
 	status, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -168,6 +183,71 @@ func scriptSlack(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(g.slack.Close)
 	ts.Setenv("SLACK_URL", g.slack.URL())
+}
+
+func scriptSMTP(ts *testscript.TestScript, neg bool, args []string) {
+	g := stageOf(ts)
+	var err error
+	g.smtp, err = standin.StartSMTP(standin.SMTPOptions{Behave: func(verb, _ string) string {
+		if len(args) == 2 && verb == args[0] && !g.well.Load() {
+			return args[1]
+		}
+		return ""
+	}})
+	ts.Check(err)
+	ts.Defer(g.smtp.Close)
+	ts.Setenv("SMTP", g.smtp.Addr())
+}
+
+// scriptMails writes mails as a mail program shows them: the headers decoded, and
+// the text.
+func scriptMails(ts *testscript.TestScript, neg bool, args []string) {
+	g := stageOf(ts)
+	if g.smtp == nil || len(args) != 1 {
+		ts.Fatalf("usage: mails N, after smtp")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ts.Check(g.smtp.Wait(ctx, want))
+	var b strings.Builder
+	for _, m := range g.smtp.Mails() {
+		read, err := standin.ReadMail(m.Data)
+		ts.Check(err)
+		fmt.Fprintf(&b, "for: %s\n%s\n", m.To, read.Show())
+	}
+	for _, f := range g.smtp.Faults() {
+		ts.Fatalf("the server was given what it need not take: %s", f)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("mails.txt"), []byte(b.String()), 0o600))
+	if n := len(g.smtp.Mails()); n != want {
+		ts.Fatalf("%d mails, want %d:\n%s", n, want, b.String())
+	}
+}
+
+func scriptX(ts *testscript.TestScript, neg bool, args []string) {
+	x, err := standin.StartX()
+	ts.Check(err)
+	ts.Defer(x.Close)
+	stageOf(ts).x = x
+	ts.Setenv("X_URL", x.URL())
+	ts.Setenv("X_TOKEN", standin.XToken+" "+standin.XTokenSecret)
+	ts.Setenv("X_KEY", standin.XConsumerKey)
+	ts.Setenv("X_SECRET", standin.XConsumerSecret)
+	ts.Setenv("X_PIN", standin.XPIN)
+}
+
+func scriptPosts(ts *testscript.TestScript, neg bool, args []string) {
+	g := stageOf(ts)
+	if g.x == nil || len(args) != 1 {
+		ts.Fatalf("usage: posts N, after x")
+	}
+	all := g.x.Texts()
+	ts.Check(os.WriteFile(ts.MkAbs("posts.txt"), []byte(strings.Join(all, "\n")+"\n"), 0o600))
+	if strconv.Itoa(len(all)) != args[0] {
+		ts.Fatalf("%d posts on X, want %s: %q", len(all), args[0], all)
+	}
 }
 
 func scriptMend(ts *testscript.TestScript, neg bool, args []string) { stageOf(ts).well.Store(true) }
@@ -246,6 +326,18 @@ func scriptMessages(ts *testscript.TestScript, neg bool, args []string) {
 	if len(all) != want {
 		ts.Fatalf("%d messages in Slack, want %d:\n%s", len(all), want, b.String())
 	}
+}
+
+func scriptRequests(ts *testscript.TestScript, neg bool, args []string) {
+	g := stageOf(ts)
+	if g.slack == nil || len(args) != 1 {
+		ts.Fatalf("usage: requests N, after slack")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ts.Check(g.slack.WaitRequests(ctx, want))
 }
 
 func scriptFails(ts *testscript.TestScript, neg bool, args []string) {

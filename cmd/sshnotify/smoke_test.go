@@ -11,7 +11,7 @@ import (
 func TestDemoShowsTheMessage(t *testing.T) {
 	s := newSite(t, standin.SlackOptions{}, "")
 	r := s.run(nil, "demo")
-	if r.code != 0 || !strings.Contains(r.out, "HIGH alice → db1 (prod, db)") || !strings.Contains(r.out, "Connected from IP: 203.0.113.7") {
+	if r.code != 0 || !strings.Contains(r.out, "HIGH alice → db1 from Ireland") || !strings.Contains(r.out, "Connected from IP: 203.0.113.7") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.stderr)
 	}
 }
@@ -24,7 +24,7 @@ func TestHookToSlack(t *testing.T) {
 		t.Errorf("the hook must be silent and exit 0: %+v", r)
 	}
 	m := s.wait(1)[0]
-	if want := "alice → db1: from 203.0.113.7"; m.Payload.Text != want {
+	if want := "alice → db1 from 203.0.113.7"; m.Payload.Text != want {
 		t.Errorf("headline %q, want %q", m.Payload.Text, want)
 	}
 }

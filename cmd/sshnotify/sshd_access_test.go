@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -29,13 +30,15 @@ type told struct{ Text, Title, Colour, Body string }
 func tellsOf(m standin.Message) told {
 	a := m.Payload.Attachments[0]
 	title, _, _ := strings.Cut(html.UnescapeString(a.Title), " at ")
-	return told{m.Payload.Text, title, a.Color, a.Text}
+	// A worse one says the time, too.
+	text := regexp.MustCompile(`, \d\d:\d\d$`).ReplaceAllString(m.Payload.Text, "")
+	return told{text, title, a.Color, a.Text}
 }
 
 // usual is the message of a login about whose address nothing is known.
 func (l *lab) usual(auth string) told {
 	return told{
-		Text:   l.user + " → db1: from " + l.client,
+		Text:   l.user + " → db1 from " + l.client + " (loopback)",
 		Title:  "New " + l.service + " login of >" + l.user + "< to >db1.example.com<",
 		Colour: "#9aa0a6",
 		Body:   "*Connected from IP:* " + l.client + " · *IP Location:* loopback\n*Authenticated with:* " + auth,

@@ -94,7 +94,7 @@ func TestSshdWithAPoisonedEnvironment(t *testing.T) {
 		{"the hook stands after pam_env", func(hook string) []string { return []string{readEnv, hook} }, forged, forgedTold},
 	} {
 		t.Run(tt.situation, func(t *testing.T) {
-			s := newSite(t, strict, "")
+			s := newSite(t, strict, "[login]\nnotify_logout = \"alerted\"\n")
 			l.pam(tt.stack(l.hook(s, "--no-worker"))...)
 			in, out := l.logged(s)
 			if diff := cmp.Diff(tt.login, factsOf(in), cmp.Comparer(sameAddr)); diff != "" {
@@ -144,7 +144,7 @@ func TestSshdWithUseDNS(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	want := l.usualKey()
-	want.Text += " (unverified)"
+	want.Text = strings.Replace(want.Text, " (loopback)", " (unverified) (loopback)", 1)
 	want.Body = strings.Replace(want.Body, l.client, l.client+" (unverified)", 1)
 	if diff := cmp.Diff(want, tellsOf(s.wait(1)[0])); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)

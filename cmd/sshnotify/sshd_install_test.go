@@ -63,7 +63,7 @@ func TestSshdAfterInstall(t *testing.T) {
 			l.atHome("slack.url", slack.URL()+"\n")
 			before := l.homeFiles()
 
-			install := []string{binary, "install", "--yes", "--no-test", "--no-wait", "--webhook-url-file", filepath.Join(l.home, "slack.url")}
+			install := []string{binary, "install", "--yes", "--no-test", "--no-wait", "--notify", "all", "--webhook-url-file", filepath.Join(l.home, "slack.url")}
 			said := l.as(install...)
 			if !strings.Contains(said, "to undo: sshnotify uninstall") {
 				t.Errorf("install says: %s", said)

@@ -34,7 +34,7 @@ var usersMu sync.Mutex
 // and users that only it knows. It is a copy of the machine's under another
 // name, because the name is what sshd asks PAM for.
 type lab struct {
-	t              *testing.T
+	t              testing.TB
 	dir            string // everybody may look into it
 	service        string // of PAM, and the name of the copy
 	user           string
@@ -44,7 +44,9 @@ type lab struct {
 	client, server string // the addresses of the two ends
 	port           int
 	within         []string // runs the sshd in namespaces of its own
+	usr            string   // the /usr that it and its sessions see in place of this machine's; empty: this machine's
 	ownNet         bool     // a network is among these
+	asks           bool     // by PAM: keyboard-interactive
 	enter          []string // runs a client in the same network
 	sshd           *exec.Cmd
 	ended          chan struct{} // closed when the sshd is gone
@@ -55,7 +57,7 @@ type lab struct {
 
 // newLab makes one with a user who has a key and a password. Say what PAM does
 // with pam, and start it with serve.
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	e2e(t)
 	if runtime.GOOS != "linux" {
@@ -248,7 +250,7 @@ func (l *lab) serve(more ...string) {
 	}, "\n"))
 }
 
-func freePort(t *testing.T, ip string) int {
+func freePort(t testing.TB, ip string) int {
 	t.Helper()
 	n, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
@@ -262,18 +264,28 @@ func freePort(t *testing.T, ip string) int {
 // port since it was found free.
 func (l *lab) start(more []string) bool {
 	l.t.Helper()
+	if l.usr != "" { // which names itself to PAM (9.8), and holds against an address what tests do (9.8)
+		more = append([]string{"PAMServiceName " + l.service, "PerSourcePenalties no"}, more...)
+	}
+	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, "LogLevel ") }) {
+		more = append([]string{"LogLevel VERBOSE"}, more...)
+	}
 	l.write("sshd_config", 0o644, strings.Join(append([]string{
 		"ListenAddress " + l.server, "Port " + strconv.Itoa(l.port), "HostKey " + filepath.Join(l.dir, "host"), "PidFile none",
 		"UsePAM yes", "StrictModes no", "AuthorizedKeysFile " + filepath.Join(l.dir, "keys", "%u"), "AllowUsers sshn*",
-		"PasswordAuthentication yes", "KbdInteractiveAuthentication no", "PrintMotd no", "PrintLastLog no",
-		"LogLevel VERBOSE", "Subsystem sftp " + sftpServer, "",
+		"PasswordAuthentication yes", "KbdInteractiveAuthentication " + map[bool]string{true: "yes", false: "no"}[l.asks], "PrintMotd no", "PrintLastLog no",
+		"Subsystem sftp " + sftpServer, "",
 	}, more...), "\n"))
 	log, err := os.Create(filepath.Join(l.dir, "sshd.log"))
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer log.Close()
-	args := append(append(l.ownProc(), l.within...), filepath.Join(l.dir, l.service), "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config"))
+	program := filepath.Join(l.dir, l.service)
+	if l.usr != "" {
+		program = sshdPath
+	}
+	args := slices.Concat(l.ownProc(), l.within, l.ownUsr(), []string{program, "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config")})
 	c := exec.Command(args[0], args[1:]...)
 	c.Stderr = log
 	if err := c.Start(); err != nil {
@@ -310,6 +322,34 @@ func (l *lab) ownProc() []string {
 		}
 	}
 	return nil
+}
+
+// ownUsr gives the lab's sshd another Debian's programs, libraries and modules of
+// PAM. Users, services of PAM and folders stay this machine's.
+func (l *lab) ownUsr() []string {
+	if l.usr == "" {
+		return nil
+	}
+	return []string{"unshare", "--mount", "sh", "-c", `mount --bind "$0" /usr && exec "$@"`, l.usr}
+}
+
+// eachSSHD runs a test with this machine's OpenSSH, and with a newer one whose /usr
+// SSHNOTIFY_SSHD_USR names: from 10.3 on, what PAM says is shown at once, and from
+// 9.8 on, a session is another program.
+func eachSSHD(t *testing.T, test func(t *testing.T, usr string)) {
+	t.Parallel()
+	t.Run("this machine's", func(t *testing.T) { test(t, "") })
+	t.Run("newer", func(t *testing.T) {
+		e2e(t)
+		usr := os.Getenv("SSHNOTIFY_SSHD_USR")
+		if usr == "" {
+			t.Skip("SSHNOTIFY_SSHD_USR names no newer OpenSSH's /usr")
+		}
+		if _, err := os.Stat(filepath.Join(usr, strings.TrimPrefix(sshdPath, "/usr"))); err != nil {
+			t.Fatal(err)
+		}
+		test(t, usr)
+	})
 }
 
 // end ends whatever the lab has started, each by its process id.

@@ -137,7 +137,7 @@ func (s *site) waiting() []event.Event {
 }
 
 // events returns the events in a folder, the oldest first.
-func events(t *testing.T, dir string) []event.Event {
+func events(t testing.TB, dir string) []event.Event {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {

@@ -83,7 +83,7 @@ func TestSshdLogoutOfAnAlertedLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(jammer.Close)
-	s := newSite(t, strict, fmt.Sprintf("[provider.threatjammer]\nurl = %q\napi_key = %q\n", jammer.URL(), jammer.Key()))
+	s := newSite(t, strict, fmt.Sprintf("[login]\nnotify_logout = \"alerted\"\n[provider.threatjammer]\nurl = %q\napi_key = %q\n", jammer.URL(), jammer.Key()))
 	l.pam(l.hook(s, "--no-worker"))
 	l.serve()
 	s.follow()
@@ -99,9 +99,9 @@ func TestSshdLogoutOfAnAlertedLogin(t *testing.T) {
 	title := "New " + l.service + " login of >" + l.user + "< to >db1.example.com<"
 	auth := "*Authenticated with:* publickey ED25519 " + l.fingerprint("id.pub")
 	want := []told{
-		{l.user + " → db1: from " + calm + ", risk 0 (LOW)", title, "#02ff00", "*Connected from IP:* " + calm + " · *IP Location:* Lyon - Auvergne-Rhone-Alpes (FR)\n" +
+		{l.user + " → db1 from France (Example Networks): risk 0 (LOW)", title, "#02ff00", "*Connected from IP:* " + calm + " · *IP Location:* Lyon - Auvergne-Rhone-Alpes (FR)\n" +
 			"*Connected from ISP:* AS64502 EXAMPLE-NET - Example Networks\n*Threat Jammer Risk:* 0 (LOW) - No risk found.\n" + auth},
-		{"HIGH " + l.user + " → db1: Threat Jammer 72 (HIGH): Listed as a brute force source", title, "#ff0002",
+		{"HIGH " + l.user + " → db1 from Ireland: Threat Jammer 72 (HIGH): Listed as a brute…", title, "#ff0002",
 			"*Why:* Threat Jammer 72 (HIGH): Listed as a brute force source\n*Connected from IP:* " + bad + " · *IP Location:* Dublin - Leinster (IE)\n" +
 				"*Connected from ISP:* AS64500 EXAMPLE-NET - Example Networks\n*Threat Jammer Risk:* 72 (HIGH) - Listed as a brute force source\n" + auth},
 	}

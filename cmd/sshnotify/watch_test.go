@@ -119,7 +119,7 @@ threshold = {type = "limit", count = 1, seconds = 60, by = "${mark}"}
 	}
 	n := 0
 	for _, m := range s.slack.Messages() {
-		n += strings.Count(string(m.Raw), "CRITICAL root → db1: got in after 7 failures")
+		n += strings.Count(string(m.Raw), "CRITICAL root → db1 from 203.0.113.7: got in after 7 failures")
 	}
 	if n != 1 {
 		t.Errorf("%d messages of it: %+v", n, s.slack.Messages())

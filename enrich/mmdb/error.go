@@ -18,7 +18,7 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	if e.Err == nil {
+	if e.Err == nil || e.Err == fs.ErrNotExist || e.Err == fs.ErrPermission { // which Problem says
 		return e.Path + ": " + e.Problem
 	}
 	return e.Path + ": " + e.Problem + ": " + event.Clean(e.Err.Error(), maxDetail)

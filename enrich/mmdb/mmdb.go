@@ -28,7 +28,7 @@ const lookEvery = time.Second
 type Options struct {
 	Name  string           // its table in the settings
 	Title string           // as people know it; empty: Name
-	Path  string           `toml:"path,required" check:"path"`
+	Path  string           `toml:"path,required" check:"file"`
 	Now   func() time.Time // nil: time.Now
 }
 

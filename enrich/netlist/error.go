@@ -23,7 +23,7 @@ func (e *Error) Error() string {
 	if e.Place != "" {
 		s = e.Place + ": " + s
 	}
-	if e.Err != nil {
+	if e.Err != nil && e.Err != fs.ErrNotExist && e.Err != fs.ErrPermission { // which Problem says
 		s += ": " + event.Clean(e.Err.Error(), maxDetail)
 	}
 	if !e.Used.IsZero() {

@@ -58,7 +58,7 @@ type Options struct {
 	Trait Trait  `toml:"trait" check:"oneof=tor vpn proxy hosting mobile"`
 	Allow bool   `toml:"allow"` // who is on it is expected; excludes Score
 
-	Path string          `toml:"path" check:"path"` // of a file; read anew when it changes
+	Path string          `toml:"path" check:"file"` // of a file; read anew when it changes
 	URL  outbound.Secret `toml:"url,secreturl"`     // or where to get it; see outbound.CheckURL
 
 	// The rest is for a list with a URL.
@@ -179,6 +179,15 @@ func (l *List) Status(ctx context.Context) Status {
 		s.Lines, s.Skipped = l.list.lines, l.list.skipped
 	}
 	return s
+}
+
+// Check looks at the list's file, where it has one, and returns what is wrong
+// with it: best an *Error.
+func (l *List) Check() error {
+	if l.o.Path == "" {
+		return nil
+	}
+	return l.Status(l.ctx).Problem
 }
 
 // Refresh brings the list up to date if it is time for that, and waits until

@@ -155,3 +155,6 @@ func BenchmarkContains100000(b *testing.B) {
 		})
 	}
 }
+
+// len returns how many ranges there are.
+func (t *table) len() int { return len(t.v4) + len(t.v6) }

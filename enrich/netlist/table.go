@@ -92,6 +92,3 @@ func find[T any](spans []span[T], x T, compare func(T, T) int) bool {
 	i, exact := slices.BinarySearchFunc(spans, x, func(s span[T], x T) int { return compare(s.lo, x) })
 	return exact || i > 0 && compare(x, spans[i-1].hi) <= 0
 }
-
-// len is how many ranges there are.
-func (t *table) len() int { return len(t.v4) + len(t.v6) }

@@ -19,10 +19,12 @@ const LogType = "log"
 // Log are the settings of the host's system log: it has none.
 type Log struct{}
 
+// Words say that a line has a headline alone.
+func (*Log) Words() (headline, text bool) { return true, false }
+
 // Open returns the system log: one line an alert, in logfmt (key=value, values
 // quoted as in Go where they need it), the most important first. The rows of a
-// digest, and repeats that are told along, are lines of their own with the
-// alert's ref.
+// digest are lines of their own with its ref.
 func (*Log) Open(name string, env Env) (Channel, error) {
 	return &systemLog{name: name, w: env.Log}, nil
 }
@@ -32,42 +34,60 @@ type systemLog struct {
 	w    *syslog.Writer
 }
 
-func (l *systemLog) Name() string        { return l.name }
-func (l *systemLog) Pace() time.Duration { return 0 }
+func (l *systemLog) Name() string { return l.name }
+
+// Traits are the zero ones: a log takes everything.
+func (l *systemLog) Traits() Traits { return Traits{} }
 
 // Send writes the alert's lines. Where a later one fails, those before it are
 // written again by the next try.
-func (l *systemLog) Send(ctx context.Context, a event.Alert) error {
-	lines := []logLine{alertLine(a)}
-	for _, rows := range [][]event.Row{a.Rows, a.Repeats} {
-		for _, r := range rows {
-			lines = append(lines, rowLine(a, r))
-		}
-	}
-	for i, line := range lines {
+func (l *systemLog) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
+	for i, line := range logLines(a) {
 		err := ctx.Err()
 		if err == nil {
-			err = l.w.Send(line.priority, strings.Join(line.fields, " "))
+			err = l.w.Send(line.priority, line.String())
 		}
 		// A line that was cut has its start, where what matters is. It would be
 		// no shorter the next time.
 		if err != nil && !errors.Is(err, syslog.ErrCut) {
-			return &Error{Class: Again, Sent: i > 0, Err: err}
+			return nil, &Error{Class: Again, Sent: i > 0, Err: err}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
+// logLine is what a log is told of an alert or of a digest's row: fields by their
+// names, the most important first.
 type logLine struct {
 	priority syslog.Priority
-	fields   []string
+	fields   []logField
 }
+
+type logField struct{ key, value string }
 
 // add appends a field, unless there is nothing in it.
 func (l *logLine) add(key, value string) {
 	if value != "" {
-		l.fields = append(l.fields, key+"="+quoteValue(value))
+		l.fields = append(l.fields, logField{key, value})
 	}
+}
+
+// String returns the line in logfmt.
+func (l logLine) String() string {
+	var all []string
+	for _, f := range l.fields {
+		all = append(all, f.key+"="+quoteValue(f.value))
+	}
+	return strings.Join(all, " ")
+}
+
+// logLines returns an alert's lines.
+func logLines(a event.Alert) []logLine {
+	lines := []logLine{alertLine(a)}
+	for _, r := range a.Rows {
+		lines = append(lines, rowLine(a, r))
+	}
+	return lines
 }
 
 // newLogLine begins a line. The priority is there to filter by: a usual login
@@ -84,6 +104,9 @@ func newLogLine(a event.Alert, s event.Severity) *logLine {
 	}
 	l.add("severity", s.String())
 	l.add("ref", event.Ref(a.ID))
+	if len(a.Refs) > 0 {
+		l.add("refs", strings.Join(message.Refs(a), ","))
+	}
 	return l
 }
 

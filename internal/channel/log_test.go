@@ -91,7 +91,7 @@ func TestLog(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w, lines := listen(t)
 			d := newLog(w)
-			if err := d.Send(t.Context(), tc.a); err != nil {
+			if _, err := d.Send(t.Context(), tc.a); err != nil {
 				t.Fatal(err)
 			}
 			got := lines(len(tc.want))
@@ -103,8 +103,8 @@ func TestLog(t *testing.T) {
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if d.Name() != "log" || d.Pace() != 0 {
-				t.Errorf("%s, %v", d.Name(), d.Pace())
+			if d.Name() != "log" || d.Traits().Pace != 0 {
+				t.Errorf("%s, %v", d.Name(), d.Traits().Pace)
 			}
 		})
 	}
@@ -113,13 +113,13 @@ func TestLog(t *testing.T) {
 func TestLogThatCannotBeWritten(t *testing.T) {
 	missing := &syslog.Writer{Paths: []string{filepath.Join(t.TempDir(), "none")}, Timeout: time.Second}
 	var e *Error
-	if err := newLog(missing).Send(t.Context(), login()); !errors.As(err, &e) || e.Class != Again || e.Sent {
+	if _, err := newLog(missing).Send(t.Context(), login()); !errors.As(err, &e) || e.Class != Again || e.Sent {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w, _ := listen(t)
-	if err := newLog(w).Send(ctx, login()); !errors.As(err, &e) || e.Class != Again || !errors.Is(err, context.Canceled) {
+	if _, err := newLog(w).Send(ctx, login()); !errors.As(err, &e) || e.Class != Again || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -130,7 +130,7 @@ func TestLogLineThatIsCutIsTold(t *testing.T) {
 	long := login()
 	long.Verdict.Reasons = []string{strings.Repeat("very ", 100_000)}
 	w, lines := listen(t)
-	if err := newLog(w).Send(t.Context(), long); err != nil {
+	if _, err := newLog(w).Send(t.Context(), long); err != nil {
 		t.Fatal(err)
 	}
 	if got := lines(1)[0]; !strings.Contains(got, "severity=high ref=7K3F msg=") || !strings.Contains(got, "user=alice") {

@@ -1,11 +1,13 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,25 +32,39 @@ const slackAnswer = 4 << 10
 const SlackType = "slack"
 
 // Slack are the settings of an incoming webhook
-// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
+// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks),
+// or of an app's bot.
 type Slack struct {
 	// WebhookURL is what outbound.CheckURL takes. Any host is taken, see
 	// KnownSlackHost.
-	WebhookURL outbound.Secret `toml:"webhook_url,required,secret"`
+	WebhookURL outbound.Secret `toml:"webhook_url,secret" doc:"the URL of an [incoming webhook](https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks); this or token"`
+	Token      outbound.Secret `toml:"token,secret" doc:"the bot token of an app, xoxb-…, in place of webhook_url"`
+	Channel    string          `toml:"channel" check:"line=80" doc:"with token: a channel's name or id, or a user's id for direct messages"`
+	// API is where Slack's methods are; GovSlack has another.
+	API string `toml:"api_url" doc:"with token: where Slack's methods are, by default https://slack.com/api"`
 }
 
 // Validate looks at the URL.
 func (s *Slack) Validate(at strictoml.At) {
+	if !s.Token.IsZero() {
+		s.validateBot(at)
+		return
+	}
 	if s.WebhookURL.IsZero() {
+		if !slices.ContainsFunc([]string{"webhook_url", "webhook_url_file", "token", "token_file"}, at.Has) {
+			at.Fail("", "webhook_url or webhook_url_file, or token or token_file is missing")
+		}
 		return // said already, or not read
 	}
-	if err := outbound.CheckURL(s.WebhookURL.Reveal()); err != nil {
-		at.Fail("webhook_url", "%s", err)
-	}
+	checkWebhook(at, s.WebhookURL.Reveal(), "Slack")
 }
 
-// Open returns the channel behind the webhook. The error is CheckURL's.
+// Open returns the channel behind the webhook, or the token. The error is
+// CheckURL's.
 func (s *Slack) Open(name string, env Env) (Channel, error) {
+	if !s.Token.IsZero() {
+		return s.openBot(name, env)
+	}
 	if err := outbound.CheckURL(s.WebhookURL.Reveal()); err != nil {
 		return nil, err
 	}
@@ -78,24 +94,24 @@ func KnownSlackHost(webhook outbound.Secret) bool {
 	return u.Scheme == "http" // which leads to this machine only
 }
 
-func (s *slack) Name() string        { return s.name }
-func (s *slack) Pace() time.Duration { return slackPace }
+func (s *slack) Name() string   { return s.name }
+func (s *slack) Traits() Traits { return Traits{Pace: slackPace} }
 
 // Send posts the alert, and once more as plain text where Slack refuses its
 // form: a bare message is better than none.
-func (s *slack) Send(ctx context.Context, a event.Alert) error {
+func (s *slack) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
 	m := message.New(a)
 	answer, err := s.post(ctx, slackmsg.Build(m))
 	if err == nil && worthPlain(answer) {
 		answer, err = s.post(ctx, slackmsg.Plain(m))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if e := slackError(answer); e != nil {
-		return e
+		return nil, e
 	}
-	return nil
+	return nil, nil
 }
 
 // worthPlain reports whether Slack refused the form of a message. A 400 without
@@ -176,11 +192,27 @@ func (s *slack) reach(ctx context.Context, r *doctor.Report) {
 	case answer.Status == http.StatusBadRequest && (said == "no_text" || said == "missing_text_or_fallback_or_attachments" || said == "invalid_payload"):
 		r.OK(name, "Slack knows the webhook (%v); an empty message was sent, which it refused without posting it", took)
 	case answer.Status == http.StatusTooManyRequests || answer.Status >= 500:
-		r.Warn(name, r.Command("doctor --online"), "Slack was reached, and says HTTP %d %q", answer.Status, said)
+		r.Warn(name, "ask again later: "+r.Command("doctor --online"), "Slack was reached, and says HTTP %d %q", answer.Status, said)
 	default:
-		r.Fail(name, "make a new webhook at https://api.slack.com/apps, and put its URL where "+r.Config+" says",
+		r.Fail(name, cmp.Or(slackMend(slackWord(answer)), "make a new webhook at https://api.slack.com/apps, and put its URL where "+r.Config+" says"),
 			"Slack does not take messages for this webhook: HTTP %d %q", answer.Status, said)
 	}
+}
+
+// slackMend says what to change where an incoming webhook refuses with a word.
+func slackMend(word string) string {
+	const make = "make a new webhook at https://api.slack.com/apps (Incoming Webhooks)"
+	switch word {
+	case "no_service", "no_active_hooks", "invalid_token", "token_revoked", "account_inactive":
+		return make + ", and put its URL where webhook_url_file says"
+	case "channel_not_found", "channel_is_archived", "posting_to_general_channel_denied":
+		return make + " for another channel, and put its URL where webhook_url_file says"
+	case "no_service_id", "no_team":
+		return "copy the webhook's URL again, all of it, from https://api.slack.com/apps (Incoming Webhooks)"
+	case "action_prohibited":
+		return "ask the workspace's administrators to allow the app (Manage apps)"
+	}
+	return ""
 }
 
 // slackError reads Slack's answer: nil if the message was taken. The word in
@@ -200,6 +232,7 @@ func slackError(r *outbound.Response) *Error {
 		return e
 	}
 	e := failed(known.class, "%s: %s", word, known.means)
+	e.Hint = slackMend(word)
 	if e.Class == Again {
 		e.RetryAfter = slackRetryAfter(r)
 		e.Sent = r.Status >= 500

@@ -15,7 +15,24 @@ import (
 	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
-func slackRow() httpDestination { return httpDestinations()[0] }
+func slackRow() httpDestination {
+	return httpDestination{
+		name: SlackType,
+		make: func(c *outbound.Client, url outbound.Secret) (Channel, error) {
+			return (&Slack{WebhookURL: url}).Open("slack", Env{Client: c})
+		},
+		told: func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if refused := standin.CheckSlack(body); refused != "" {
+				w.WriteHeader(400)
+				io.WriteString(w, refused)
+				return
+			}
+			io.WriteString(w, "ok")
+		},
+		again: map[string]int{"400": 1}, // as plain text
+	}
+}
 
 func TestWhatSlackAnswers(t *testing.T) {
 	second := func(n int) string { return fmt.Sprintf(`{"retry_after":%d,"ok":false,"error":"rate_limited"}`, n) }
@@ -30,12 +47,12 @@ func TestWhatSlackAnswers(t *testing.T) {
 	}{
 		{"taken", 200, "ok", "", nil, "", 1},
 		{"taken, with a newline", 200, "ok\n", "", nil, "", 1},
-		{"ok with another status", 201, "ok", "", &Error{Class: Again}, "HTTP 201", 1},
-		{"ok among other words", 200, "ok computer", "", &Error{Class: Again}, `"ok computer"`, 1},
-		{"ok and no end", 200, "ok" + strings.Repeat("\n", 5000) + "but", "", &Error{Class: Again}, `HTTP 200: "ok"`, 1},
-		{"a Web API's ok", 200, `{"ok":true}`, "", &Error{Class: Again}, "not Slack's answer", 1},
-		{"a forged ok", 200, `{"error":"ok"}`, "", &Error{Class: Again}, "not Slack's answer", 1},
-		{"nothing", 200, "", "", &Error{Class: Again}, "without a word", 1},
+		{"ok with another status", 201, "ok", "", &Error{Class: Again, Sent: true}, "HTTP 201", 1},
+		{"ok among other words", 200, "ok computer", "", &Error{Class: Again, Sent: true}, `"ok computer"`, 1},
+		{"ok and no end", 200, "ok" + strings.Repeat("\n", 5000) + "but", "", &Error{Class: Again, Sent: true}, `HTTP 200: "ok"`, 1},
+		{"a Web API's ok", 200, `{"ok":true}`, "", &Error{Class: Again, Sent: true}, "not Slack's answer", 1},
+		{"a forged ok", 200, `{"error":"ok"}`, "", &Error{Class: Again, Sent: true}, "not Slack's answer", 1},
+		{"nothing", 200, "", "", &Error{Class: Again, Sent: true}, "without a word", 1},
 		{"a removed webhook, with 200", 200, "no_service", "", &Error{Class: Broken}, "no_service: the webhook was removed", 1},
 
 		{"an invalid payload", 400, "invalid_payload", "", &Error{Class: Bug}, "invalid_payload: ", 1},
@@ -45,7 +62,7 @@ func TestWhatSlackAnswers(t *testing.T) {
 		{"an invalid attachment, plain text too", 400, "invalid_attachments", "", &Error{Class: Bug}, "invalid_attachments: ", 2},
 		{"invalid blocks, plain text too", 400, "invalid_blocks", "", &Error{Class: Bug}, "invalid_blocks: ", 2},
 		{"missing text, plain text too", 400, "missing_text_or_fallback_or_attachments", "", &Error{Class: Bug}, "missing_text", 2},
-		{"a new word", 400, "invalid_moon_phase", "", &Error{Class: Broken}, `HTTP 400: "invalid_moon_phase"`, 2},
+		{"a new word", 400, "invalid_moon_phase", "", &Error{Class: Bug}, `the message is refused (HTTP 400): "invalid_moon_phase"`, 2},
 
 		{"prohibited", 403, "action_prohibited", "", &Error{Class: Broken}, "administrators", 1},
 		{"the general channel", 403, "posting_to_general_channel_denied", "", &Error{Class: Broken}, "another channel", 1},
@@ -130,14 +147,14 @@ func TestSlackTakesTheMessage(t *testing.T) {
 	defer s.Close()
 	c := outbound.New(outbound.Options{})
 	defer c.CloseIdleConnections()
-	d, err := (&Slack{outbound.NewSecret(s.URL())}).Open("ops", Env{Client: c})
+	d, err := (&Slack{WebhookURL: outbound.NewSecret(s.URL())}).Open("ops", Env{Client: c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Name() != "ops" || d.Pace() != time.Second {
-		t.Errorf("%s, %v", d.Name(), d.Pace())
+	if d.Name() != "ops" || d.Traits().Pace != time.Second {
+		t.Errorf("%s, %v", d.Name(), d.Traits().Pace)
 	}
-	if err := d.Send(t.Context(), login()); err != nil {
+	if _, err := d.Send(t.Context(), login()); err != nil {
 		t.Fatal(err)
 	}
 	want, err := slackmsg.Build(message.New(login())).JSON()

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,26 +24,63 @@ import (
 // secretPath is the path of every URL that the suite gives out.
 const secretPath = "/services/T0AAAA/B0BBBB/xyzzy-swordfish"
 
-// httpDestination is one destination that speaks HTTP, as the suite needs it.
+// httpDestination is a row of the suite: a channel that speaks HTTP, and its
+// service as strict as its documentation.
 type httpDestination struct {
-	name string
+	name string // of the channel's type
 	make func(c *outbound.Client, url outbound.Secret) (Channel, error)
-	// told is the whole answer that means that a message was told.
-	told func(w http.ResponseWriter)
+	// told is the service: it answers with what means that a message was told,
+	// and refuses what the real one refuses, for a size, a header or a form.
+	told http.HandlerFunc
+	// own are answers that only this service gives, and what they mean.
+	own []answer
+	// differs is what the service means by answers of the suite's own, by their
+	// names, where that is not what it means with others.
+	differs map[string]*Error
+	// again are how many more requests an answer leads to, by its name.
+	again map[string]int
 	// any2xx: the status is enough, the body may be anything.
 	any2xx bool
 }
 
+// answer is what a service says, and what that means.
+type answer struct {
+	name   string
+	answer http.HandlerFunc
+	want   *Error // Class, RetryAfter and Sent; nil: told
+	text   string // in the error
+}
+
+// says returns an answer of a service. The header is pairs of names and values.
+func says(status int, body string, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
 // httpDestinations all pass the suite. A new one is a new row.
 func httpDestinations() []httpDestination {
-	return []httpDestination{
-		{
-			name: "slack",
-			make: func(c *outbound.Client, url outbound.Secret) (Channel, error) {
-				return (&Slack{url}).Open("slack", Env{Client: c})
-			},
-			told: func(w http.ResponseWriter) { io.WriteString(w, "ok") },
-		},
+	return append([]httpDestination{slackRow(), slackBotRow(), webhookRow(), voiceRow(), xRow(), xDMRow(), alertmanagerRow()}, describedRows()...)
+}
+
+// withoutHTTP are the types that the suite is not for: each has a test of its own.
+func withoutHTTP() []string {
+	return []string{LogType, SyslogType, JournalType, ExecType, FileType, MailType}
+}
+
+func TestEveryTypeIsInTheSuite(t *testing.T) {
+	tested := withoutHTTP()
+	for _, d := range httpDestinations() {
+		tested = append(tested, d.name)
+	}
+	for _, typ := range Types() {
+		if !slices.Contains(tested, typ.Name) {
+			t.Errorf("%s has no row", typ.Name)
+		}
 	}
 }
 
@@ -58,6 +97,31 @@ func login() event.Alert {
 		Verdict: event.Verdict{Severity: event.High, Knowledge: event.Unknown, Reasons: []string{"first time from Bulgaria"}},
 		Count:   1, First: now, Last: now,
 	}
+}
+
+// alerts are those that are hard to put into a form: the longest, the emptiest,
+// and one whose every word a stranger chose.
+func alerts() map[string]event.Alert {
+	hostile := login()
+	hostile.Event.User = "<!channel> @everyone [x](https://evil.example) *b* `c` <b>\u202e\n@here"
+	hostile.Event.Host = "db1.example.com\r\nSubject: x"
+	hostile.Verdict.Reasons = []string{strings.Repeat("é", 3000), "𝕏 @all"}
+	long := login()
+	long.ID, long.Count = event.NewID(), 900
+	long.Event = event.Event{Kind: event.KindLogin, Host: long.Event.Host}
+	for i := range 40 {
+		long.Rows = append(long.Rows, event.Row{
+			User: fmt.Sprintf("user%d@%s", i, strings.Repeat("ü", 60)), Host: strings.Repeat("h", 60), Kind: event.KindLogin, Count: 20 + i,
+			IPs: []netip.Addr{netip.MustParseAddr("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff")}, MoreIPs: 30, Severity: event.High, Reason: strings.Repeat("r", 200),
+		})
+	}
+	note := login()
+	note.Event.Kind, note.Event.Alert = event.KindAlert, &event.Note{Title: "backup", Text: strings.Repeat("word\n", 4000)}
+	bare := login()
+	bare.Event.User, bare.Event.Remote, bare.Event.Login, bare.Verdict = "", event.Remote{}, event.Login{}, event.Verdict{}
+	test := login()
+	test.Test = true
+	return map[string]event.Alert{"a login": login(), "a stranger's words": hostile, "the longest digest": long, "a long note": note, "a login of which nothing is known": bare, "a test": test}
 }
 
 // far is the service at the other end.
@@ -79,6 +143,7 @@ func serve(t *testing.T, answer http.HandlerFunc) *far {
 	f := &far{}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		f.mu.Lock()
 		f.bodies = append(f.bodies, string(body))
 		f.mu.Unlock()
@@ -107,7 +172,7 @@ func (d httpDestination) send(t *testing.T, ctx context.Context, o outbound.Opti
 	if s := leak(fmt.Sprintf("%v %+v %#v", to, to, to)); s != "" {
 		t.Errorf("printing the destination shows %q", s)
 	}
-	err = to.Send(ctx, login())
+	_, err = to.Send(ctx, login())
 	if err == nil {
 		return nil
 	}
@@ -151,20 +216,16 @@ func echo(status int, header ...string) http.HandlerFunc {
 func TestEveryHTTPDestination(t *testing.T) {
 	trap := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for _, d := range httpDestinations() {
-		told := func(w http.ResponseWriter, _ *http.Request) { d.told(w) }
-		for _, tc := range []struct {
-			name   string
-			answer http.HandlerFunc
-			want   *Error // Class, RetryAfter and Sent; nil: told
-			text   string // in the error
-		}{
-			{"2xx", told, nil, ""},
+		for _, tc := range append([]answer{
+			{"2xx", d.told, nil, ""},
 			{"401", echo(401), &Error{Class: Broken}, "HTTP 401"},
 			{"403", echo(403), &Error{Class: Broken}, "HTTP 403"},
 			{"404", echo(404), &Error{Class: Broken}, "HTTP 404"},
 			{"408", echo(408), &Error{Class: Again}, "HTTP 408"},
 			{"410", echo(410), &Error{Class: Broken}, "HTTP 410"},
+			{"400", echo(400), &Error{Class: Bug}, "HTTP 400"},
 			{"413", echo(413), &Error{Class: Bug}, "too big"},
+			{"422", echo(422), &Error{Class: Bug}, "HTTP 422"},
 			{"429", echo(429, "Retry-After", "7"), &Error{Class: Again, RetryAfter: 7 * time.Second}, "HTTP 429"},
 			{"429 for a day", echo(429, "Retry-After", "86400"), &Error{Class: Again, RetryAfter: time.Hour}, "HTTP 429"},
 			{"429 without a time", echo(429), &Error{Class: Again}, "HTTP 429"},
@@ -178,7 +239,7 @@ func TestEveryHTTPDestination(t *testing.T) {
 			{"time-out", hang, &Error{Class: Again, Sent: true}, "timed out"},
 			{"connection breaks off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, &Error{Class: Again, Sent: true}, "closed"},
 			{"oversize error", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); flood(w) }, &Error{Class: Again, Sent: true}, "HTTP 500"},
-		} {
+		}, d.own...) {
 			t.Run(d.name+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()
 				f := serve(t, tc.answer)
@@ -186,8 +247,11 @@ func TestEveryHTTPDestination(t *testing.T) {
 				if tc.name == "time-out" {
 					o.Timeout = 100 * time.Millisecond
 				}
+				if want, ok := d.differs[tc.name]; ok {
+					tc.want, tc.text = want, ""
+				}
 				sameError(t, d.send(t, t.Context(), o, f.url), tc.want, tc.text)
-				if n := f.requests(); n != 1 {
+				if n := f.requests(); n != 1+d.again[tc.name] {
 					t.Errorf("%d requests", n)
 				}
 			})
@@ -201,7 +265,7 @@ func TestEveryHTTPDestination(t *testing.T) {
 			t.Run(d.name+"/2xx with "+name, func(t *testing.T) {
 				t.Parallel()
 				f := serve(t, answer)
-				want, text := &Error{Class: Again}, "a proxy or a login page may be in between"
+				want, text := &Error{Class: Again, Sent: true}, "a proxy or a login page may be in between"
 				if d.any2xx {
 					want, text = nil, ""
 				}
@@ -235,20 +299,35 @@ func TestEveryHTTPDestination(t *testing.T) {
 			sameError(t, d.send(t, t.Context(), outbound.Options{}, "http://"+l.Addr().String()), &Error{Class: Again}, "connection refused")
 		})
 		t.Run(d.name+"/a certificate of another", func(t *testing.T) {
-			s := httptest.NewUnstartedServer(http.HandlerFunc(told))
+			s := httptest.NewUnstartedServer(d.told)
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
 			s.StartTLS()
 			defer s.Close()
 			sameError(t, d.send(t, t.Context(), outbound.Options{}, s.URL), &Error{Class: Again}, "certificate")
 		})
 		t.Run(d.name+"/a proxy that is no URL", func(t *testing.T) {
-			f := serve(t, told)
+			f := serve(t, d.told)
 			o := outbound.Options{Proxy: outbound.NewSecret("swordfish")}
 			sameError(t, d.send(t, t.Context(), o, f.url), &Error{Class: Broken}, "proxy")
 			if n := f.requests(); n != 0 {
 				t.Errorf("%d requests", n)
 			}
 		})
+		for name, a := range alerts() {
+			t.Run(d.name+"/takes "+name, func(t *testing.T) {
+				t.Parallel()
+				f := serve(t, d.told)
+				c := outbound.New(outbound.Options{Timeout: 5 * time.Second})
+				defer c.CloseIdleConnections()
+				to, err := d.make(c, outbound.NewSecret(f.url+secretPath))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := to.Send(t.Context(), a); err != nil || f.requests() != 1 {
+					t.Errorf("%v, after %d requests", err, f.requests())
+				}
+			})
+		}
 		for name, url := range map[string]string{
 			"plain http": "http://example.com/xyzzy", "userinfo": "https://xyzzy@example.com/", "nothing": "", "no URL": "xyzzy",
 		} {

@@ -8,8 +8,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
+
+// destinationTypes is how an error lists all types of destinations.
+func destinationTypes() string {
+	var names []string
+	for _, t := range channel.Types() {
+		names = append(names, t.Name)
+	}
+	return strictoml.OneOf(names)
+}
 
 // Each row is a settings file, and what is said of it: lines of
 // "LINE:COL: KEY: message", and below an error its hint. The file has mode
@@ -21,6 +31,7 @@ func TestBadSettings(t *testing.T) {
 	}{
 		// TOML itself
 		{"no closing quote", "host = \"a\n", "1:10: basic strings cannot have new lines", false},
+		{"a curly quote", "notify = “all”\n", "1:10: a curly quote “\n  text stands in straight quotes: key = \"value\"", false},
 		{"a word without quotes", "# x\nnotify = all\n", "2:10: no value\n  text stands in quotes: key = \"value\"", false},
 		{"no equals sign", "host 'a'\n", "1:6: expected '=' after key", false},
 		{"a key twice", "host='a'\nlabels={}\nhost='b'\n", "3:1: host: already set above", false},
@@ -53,7 +64,7 @@ func TestBadSettings(t *testing.T) {
 		{"an empty label", "[labels]\nenv=''\n", "2:1: labels.env: must be one line of 1 to 64 visible characters, not empty", false},
 		{"too many labels", "[labels]\n" + strings.Join(strings.Split("abcdefghijklmnopq", ""), "='x'\n") + "='x'\n", "1:2: labels: at most 16 labels", false},
 		{"notify without a memory", "\nnotify='unusual'\n[history]\nenabled=false\n", "2:1: notify: \"unusual\" needs the memory that history.enabled = false turns off\n  notify = \"all\"", false},
-		{"notify something else", "notify='al'\n", "1:1: notify: must be all or unusual, not \"al\"\n  did you mean \"all\"?", false},
+		{"notify something else", "notify='al'\n", "1:1: notify: must be auto, unusual or all, not \"al\"\n  did you mean \"all\"?", false},
 		{"no such time zone", "time_zone='Europe/Nowhere'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
 		{"an empty time zone", "time_zone=''\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
 		{"the zone Local", "time_zone='Local'\n", "1:1: time_zone: no such time zone\n" + zoneHint, false},
@@ -77,8 +88,10 @@ func TestBadSettings(t *testing.T) {
 		{"a red threshold below yellow's default", "[risk]\nred_above=10\n", "2:1: risk.red_above: yellow_above (34) must be less than red_above (10)", false},
 
 		// people, logins, links
-		{"a fingerprint cut off", "[people]\nalice=[\n  'SHA256:abc',\n]\n", "3:3: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
-		{"a person who is no list", "[people]\nalice='SHA256:abc'\n", "2:1: people.alice: must be a list, not text in quotes", false},
+		{"a fingerprint cut off", "[people]\nalice=[\n  'SHA256:abc',\n]\n", "3:3: people.alice: must be a key: its fingerprint (SHA256: and 43 characters), or its line of authorized_keys or a .pub file\n  ssh-keygen -lf FILE.pub shows the fingerprint", false},
+		{"an authority's key", "[person.alice]\nkeys=['cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f']\n", "2:7: person.alice.keys: the key of a certificate authority is no person's\n  the keys that it signs are known by their certificates: leave it out", false},
+		{"a key by its fingerprint and by its line", "[person]\na.keys=['SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA']\nb.keys=['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f']\n", "3:9: person.b.keys: already used in line 2", false},
+		{"a person who is no list", "[people]\nalice='SHA256:abc'\n", "2:1: people.alice: must be a list, not text in quotes\n  a list stands in brackets, also of one: [\"…\"]", false},
 		{"a key of two people", "[people]\na=['" + somebody + "']\nb=['" + somebody + "']\n", "3:4: people.b: already used in line 2", false},
 		{"a person without a name", "[people]\n\"\"=[]\n", "2:1: people.\"…\": the name of a person must be one line of 1 to 64 visible characters", false},
 		{"a key of two people, one as before", "[people]\na=['" + somebody + "']\n[person.b]\nkeys=['" + somebody + "']\n", "4:7: person.b.keys: already used in line 2", false},
@@ -86,7 +99,7 @@ func TestBadSettings(t *testing.T) {
 		{"a person without a table", "[person]\na=['" + somebody + "']\n", "2:1: person.a: must be a table, not a list", false},
 		{"a person who can't be reached", "[person.a]\nphone='0155'\nslack='alice'\nemail='alice'\nkeys=['x']\n",
 			"2:1: person.a.phone: must be an international number such as \"+35315550123\"\n3:1: person.a.slack: must be the id of a member (U and letters or digits)\n  in Slack: the member's profile, More, Copy member ID\n" +
-				"4:1: person.a.email: must be an address such as \"alice@example.com\"\n5:7: person.a.keys: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
+				"4:1: person.a.email: must be an address such as \"alice@example.com\"\n5:7: person.a.keys: must be a key: its fingerprint (SHA256: and 43 characters), or its line of authorized_keys or a .pub file\n  ssh-keygen -lf FILE.pub shows the fingerprint", false},
 		{"no such way of logouts", "[login]\nnotify_logout='alert'\n", "2:1: login.notify_logout: must be all, alerted or none, not \"alert\"\n  did you mean \"alerted\"?", false},
 		{"a user who is a number", "[login]\nignore_users=['a', 7]\n", "2:20: login.ignore_users: must be text in quotes, not a whole number", false},
 		{"a user who is a list", "[login]\nignore_users=[['a']]\n", "2:1: login.ignore_users: must be text in quotes, not a list", false},
@@ -94,13 +107,25 @@ func TestBadSettings(t *testing.T) {
 		{"a host name for a network", "[login]\nignore_networks=['example.com']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"example.com\"", false},
 		{"an address of one link", "[login]\nignore_networks=['fe80::1%eth0']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address", false},
 		{"IPv4 in IPv6, and more of IPv6", "[login]\nignore_networks=['::ffff:192.0.2.0/90']\n", "2:18: login.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"::ffff:192.0.2.0/90\"", false},
+		{"a ping URL that others can read", "[heartbeat]\nurl='https://hc-ping.com/uuid'\n", "2:1: heartbeat.url: a secret stands here, and others can read this file\n  chmod o-r DIR/config.toml", true},
+		{"a ping URL without TLS", "[heartbeat]\nurl='http://hc.example.com/uuid'\n", "2:1: heartbeat.url: http:// is allowed to this machine only, use https://", false},
+		{"a ping URL with its end", "[heartbeat]\nurl='https://hc-ping.com/uuid/start'\n", "2:1: heartbeat.url: must be the ping URL alone, without /start", false},
+		{"a fail URL where none is used", "[heartbeat]\nurl='https://hc-ping.com/uuid'\nfail_url='https://hc-ping.com/x'\n", "3:1: heartbeat.fail_url: is of protocol = \"get\" alone\n  healthchecks has /fail at the end of url, which is added where it is needed", false},
+		{"a fail URL alone", "[heartbeat]\nprotocol='get'\nfail_url='https://hc-ping.com/x'\n", "3:1: heartbeat.fail_url: needs url", false},
+		{"too many heartbeats", "[heartbeat]\nevery='10s'\n", "2:1: heartbeat.every: must be from 1m to 1d, not \"10s\"", false},
+		{"who gets no message", "[heartbeat]\ndestination='log'\n", "2:1: heartbeat.destination: is of the message that message asks for\n  message = \"daily\"", false},
+		{"a message to nobody that there is", "[destination.log]\n[heartbeat]\nmessage='daily'\ndestination='slack'\n", "4:1: heartbeat.destination: must be the name of a destination, not \"slack\"\n  destinations: log", false},
+		{"metrics for everybody", "[metrics]\nlisten='0.0.0.0:9847'\n", "2:1: metrics.listen: must be an address of loopback: everybody who reaches it can read the figures\n  listen = \"127.0.0.1:9847\"; who scrapes from elsewhere needs a proxy with TLS and a log-in, or the node exporter", false},
+		{"metrics for a network", "[metrics]\nlisten='192.0.2.1:9847'\n", "2:1: metrics.listen: must be an address of loopback: everybody who reaches it can read the figures\n  listen = \"127.0.0.1:9847\"; who scrapes from elsewhere needs a proxy with TLS and a log-in, or the node exporter", false},
+		{"metrics without an address", "[metrics]\nlisten=':9847'\n", "2:1: metrics.listen: must be an address of loopback and a port\n  listen = \"127.0.0.1:9847\"; who scrapes from elsewhere needs a proxy with TLS and a log-in, or the node exporter", false},
+		{"metrics at a name, which may lead anywhere", "[metrics]\nlisten='localhost:9847'\n", "2:1: metrics.listen: must be an address of loopback and a port\n  listen = \"127.0.0.1:9847\"; who scrapes from elsewhere needs a proxy with TLS and a log-in, or the node exporter", false},
 		{"a runbook on disk", "[links]\nrunbook='file:///etc/motd'\n", runbookError, false},
 		{"a runbook with a password", "[links]\nrunbook='https://a:b@example.com/'\n", runbookError, false},
 		{"a runbook with Slack's markup", "[links]\nrunbook='https://example.com/|x>'\n", runbookError, false},
 
 		// providers
-		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: its type is missing: " + types + "\n  type = \"mmdb\"", false},
-		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: its type is missing: " + types + "\n  did you mean \"threatjammer\"?", false},
+		{"a provider without a type", "[provider.geo]\npath='/x'\n", "1:11: provider.geo: type is missing, and its name is none: " + types + "\n  type = \"…\" names one of these; there are no others", false},
+		{"a provider's name mistyped", "[provider.threatjamer]\n", "1:11: provider.threatjamer: type is missing, and its name is none: " + types + "\n  did you mean \"threatjammer\"?", false},
 		{"a provider of an unknown type", "[provider.geo]\ntype='mmbd'\npath='/x'\n", "2:1: provider.geo.type: must be " + types + ", not \"mmbd\"\n  did you mean \"mmdb\"?", false},
 		{"a provider with nothing", "\n[provider.threatjammer]\n", "2:11: provider.threatjammer: url is missing\n  url = \"https://…\", the address of a service that speaks Threat Jammer's API; that of its makers has changed hands\n2:11: provider.threatjammer: api_key or api_key_file is missing", false},
 		{"a provider without TLS", "[provider.threatjammer]\nurl='http://example.com'\napi_key='k'\n", "2:1: provider.threatjammer.url: http:// is allowed to this machine only, use https://", false},
@@ -132,7 +157,7 @@ func TestBadSettings(t *testing.T) {
 		{"raised by a switch", "[raise]\nnew_key=false\n", "2:1: raise.new_key: must be text in quotes, not true or false", false},
 
 		// groups, networks
-		{"a group that is one user", "[groups]\nadmins='alice'\n", "2:1: groups.admins: must be a list, not text in quotes", false},
+		{"a group that is one user", "[groups]\nadmins='alice'\n", "2:1: groups.admins: must be a list, not text in quotes\n  a list stands in brackets, also of one: [\"…\"]", false},
 		{"a group with a bad name", "[groups]\n\"a b\"=['x']\n", "2:1: groups.\"…\": the name of a group is made of 1 to 32 letters, digits, _ and -", false},
 		{"a group with an empty user", "[groups]\na=['x', '']\n", "2:9: groups.a: must be one line of 1 to 128 visible characters, not empty", false},
 		{"a network with a bad name", "[networks]\n\"192.0.2.1\"=['192.0.2.0/28']\n", "2:1: networks.\"…\": the name of a network is made of 1 to 32 letters, digits, _ and -", false},
@@ -145,7 +170,9 @@ func TestBadSettings(t *testing.T) {
 		{"a quota of nothing", "[provider.greynoise]\nper_day=0\n", "2:1: provider.greynoise.per_day: must be from 1 to 100000000, not \"0\"", false},
 		{"a quota in words", "[provider.greynoise]\nper_week='50'\n", "2:1: provider.greynoise.per_week: must be a whole number, not text in quotes", false},
 		{"a service of one's own without its file", "[provider.http]\n", "1:11: provider.http: file is missing", false},
-		{"a service of one's own, file not from the root", "[provider.http]\nfile='ours.toml'\n", "2:1: provider.http.file: must be a path from the root (/…), not \"ours.toml\"", false},
+		{"a service of one's own, no file", "[provider.http]\nfile=''\n", "2:1: provider.http.file: must be the path of a file", false},
+		{"a file in a home", "[provider.http]\nfile='~/ours.toml'\n", "2:1: provider.http.file: must be a path without ~, which only a shell understands", false},
+		{"a secret's file that is not there", "[destination.slack]\nwebhook_url_file='slack.url'\n", "2:1: destination.slack.webhook_url_file: no such file or directory, looked for in DIR", false},
 		{"a data base without its path", "[provider.mmdb]\n", "1:11: provider.mmdb: path is missing", false},
 		{"a data base at a URL", "[provider.mmdb]\nurl='https://example.com/x.mmdb'\npath='/x'\n", "2:1: provider.mmdb.url: unknown key\n  known here: path, type", false},
 		{"a list of nowhere", "[provider.list]\n", "1:11: provider.list: path, url or url_file is missing", false},
@@ -189,7 +216,7 @@ func TestBadSettings(t *testing.T) {
 		{"a rule for labels as a table", "[[rule]]\nlabel={env='prod'}\n" + does, "2:1: rule.label: must be text in quotes, not a table", false},
 		{"a rule for a person mistyped", "[people]\nalice=['" + somebody + "']\n[[rule]]\nkey='alcie'\n" + does, "4:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or the name of a person, not \"alcie\"\n  did you mean \"alice\"?", false},
 		{"a rule for a fingerprint cut off", "[[rule]]\nkey='SHA256:abc'\n" + does, "2:1: rule.key: must be the fingerprint of a key (SHA256: and 43 characters) or the name of a person, not \"SHA256:abc\"\n  the settings name no people", false},
-		{"a person who is wrong is told once", "[people]\nalice=['x']\n[[rule]]\nkey='alice'\n" + does, "2:8: people.alice: must be the fingerprint of a key: SHA256: and 43 characters\n  ssh-keygen -lf FILE.pub shows it", false},
+		{"a person who is wrong is told once", "[people]\nalice=['x']\n[[rule]]\nkey='alice'\n" + does, "2:8: people.alice: must be a key: its fingerprint (SHA256: and 43 characters), or its line of authorized_keys or a .pub file\n  ssh-keygen -lf FILE.pub shows the fingerprint", false},
 		{"a rule for hours without minutes", "[[rule]]\nhours=['mon-fri',\n'22-06']\n" + does, "3:1: rule.hours: " + hoursError + ", not \"22-06\"", false},
 		{"a rule for hours that are none", "[[rule]]\nhours='08:00-08:00'\n" + does, "2:1: rule.hours: " + hoursError + ", not \"08:00-08:00\"", false},
 		{"a rule for Tor, in words", "[[rule]]\ntor='yes'\n" + does, "2:1: rule.tor: must be true or false, not text in quotes", false},
@@ -202,13 +229,31 @@ func TestBadSettings(t *testing.T) {
 			"2:1: rule.destination: must be the name of a destination\n  destinations: log\n3:1: rule.user: must be one line of 1 to 128 visible characters", false},
 
 		// destinations
-		{"a destination of an unknown type", "[destination.a]\ntype='slak'\nfoo=1\n", "2:1: destination.a.type: must be slack or log, not \"slak\"\n  did you mean \"slack\"?", false},
-		{"a destination without a type", "[destination.oncall]\nwebhook_url='https://example.com/'\n", "1:14: destination.oncall: its type is missing: slack or log\n  type = \"slack\"", false},
+		{"a destination of an unknown type", "[destination.a]\ntype='slak'\nfoo=1\n", "2:1: destination.a.type: must be " + destinationTypes() + ", not \"slak\"\n  did you mean \"slack\"?", false},
+		{"a destination of no channel that there is", "[destination.pigeon]\nwebhook_url='https://example.com/'\n", "1:14: destination.pigeon: type is missing, and its name is none: " + destinationTypes() + "\n  type = \"…\" names one of these; there are no others", false},
+		{"a destination's type that there is not", "[destination.oncall]\ntype='pigeon'\nwebhook_url='https://example.com/'\n", "2:1: destination.oncall.type: must be " + destinationTypes() + ", not \"pigeon\"", false},
+		{"a program without a path", "[destination.a]\ntype='exec'\ncommand=['apprise']\ninput='xml'\n", "4:1: destination.a.input: must be json or text, not \"xml\"", false},
+		{"a program looked for in PATH", "[destination.a]\ntype='exec'\ncommand=['apprise']\n", "3:1: destination.a.command: must begin with the absolute path of a program", false},
+		{"a secret of a webhook that is none", "[destination.a]\ntype='webhook'\nurl='https://example.com/'\nsecret='hunter2'\n", "4:1: destination.a.secret: must be whsec_ and 24 to 64 bytes in base64\n  make one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"", false},
+		{"a destination without a type", "[destination.oncall]\nwebhook_url='https://example.com/'\n", "1:14: destination.oncall: type is missing, and its name is none: " + destinationTypes() + "\n  type = \"…\" names one of these; there are no others", false},
 		{"a destination with a bad name", "[destination.\"on call\"]\ntype='log'\n", "1:14: destination.\"…\": the name of a destination is made of 1 to 32 letters, digits, _ and -", false},
 		{"destinations as a list", "[[destination]]\ntype='log'\n", "1:3: destination: must be a table of named tables, not a list\n  write [destination.NAME]", false},
 		{"a destination without a name", "[destination]\ntype='log'\n", "2:1: destination.type: must be a table, not text in quotes\n  write [destination.NAME] above it", false},
-		{"a log with a webhook", "[destination.log]\nwebhook_url='https://example.com/'\n", "2:1: destination.log.webhook_url: unknown key\n  known here: min_severity, type", false},
-		{"a Slack without a webhook", "[destination.slack]\nmin_severity='low'\n", "1:14: destination.slack: webhook_url or webhook_url_file is missing", false},
+		{"hours that never end", "[destination.log]\nquiet=['mon-sat','sun 00:00-24:00']\n", "2:1: destination.log.quiet: never ends: only what is critical would be told\n  min_severity = \"critical\" says that", false},
+		{"reminders that nobody can end", "[history]\nenabled=false\n[destination.log]\nremind='15m'\n", "4:1: destination.log.remind: needs the memory that history.enabled = false turns off: nothing can be acknowledged\n  leave one of them out", false},
+		{"hours in no zone", "[destination.log]\nquiet='22:00-07:00'\nquiet_zone='Dublin'\n", "3:1: destination.log.quiet_zone: no such time zone\n  a name of the IANA data base, such as \"Europe/Dublin\" or \"UTC\"; leave it out for that of time_zone", false},
+		{"a template of a log's text", "[destination.log]\n[[destination.log.template]]\ntext='x'\n", "3:1: destination.log.template.text: this destination gets a headline, and no text\n  word the headline: headline = \"…\"", false},
+		{"a template of what is published", "[publish]\ndestination='hook'\n[destination.hook]\ntype='file'\npath='/x'\n[[destination.hook.template]]\nheadline='x'\n", "6:20: destination.hook.template: what is published has words of its own\n  leave it out", false},
+		{"templates with a name that is none, that could mention, and that say nothing", "[destination.slack]\nwebhook_url='https://example.com/'\n[[destination.slack.template]]\nkinds='login'\nheadline='{usr}'\n[[destination.slack.template]]\nmin_severity='high'\ntext='<@{user}>'\n[[destination.slack.template]]\nkinds='alert'\n",
+			"5:1: destination.slack.template.headline: there is no {usr}\n  did you mean \"user\"?\n8:1: destination.slack.template.text: {user} may not stand within <…>, where it could name whom to mention, or a link\n  put it outside\n9:21: destination.slack.template: the template words nothing\n  headline = \"…\" or text = \"…\"", false},
+		{"a template after one of every message", "[destination.slack]\nwebhook_url='https://example.com/'\n[[destination.slack.template]]\nheadline='x'\n[[destination.slack.template]]\nheadline='y'\n", "5:21: destination.slack.template: never tried: the template in line 3 is that of every message\n  put it before that one", false},
+		{"a log with a webhook", "[destination.log]\nwebhook_url='https://example.com/'\n", "2:1: destination.log.webhook_url: unknown key\n  known here: digest, fallback, hosts, kinds, min_severity, networks, quiet, quiet_zone, remind, template, type, users", false},
+		{"a fallback that is not there", "[destination.log]\nfallback='oncall'\n", "2:1: destination.log.fallback: must be the name of a destination, not \"oncall\"\n  destinations are: log", false},
+		{"a fallback to itself", "[destination.log]\nfallback='log'\n", "2:1: destination.log.fallback: must be another destination", false},
+		{"a bot beside a webhook", "[destination.slack]\nwebhook_url='https://hooks.slack.com/services/x'\ntoken='xoxb-1'\nchannel='#a'\n", "3:1: destination.slack.token: can't stand beside webhook_url\n  leave out one of the two", false},
+		{"a bot without a channel", "[destination.slack]\ntoken='xoxb-1'\n", "1:14: destination.slack: channel is missing: a token does not say where to\n  write channel = \"#alerts\", or the id of a channel or a user", false},
+		{"a token of a user", "[destination.slack]\ntoken='xoxp-1'\nchannel='#a'\n", "2:1: destination.slack.token: is not a bot token, which begins with xoxb-\n  copy the Bot User OAuth Token from OAuth & Permissions at https://api.slack.com/apps", false},
+		{"a Slack without a webhook", "[destination.slack]\nmin_severity='low'\n", "1:14: destination.slack: webhook_url or webhook_url_file, or token or token_file is missing", false},
 		{"a severity mistyped", "[destination.log]\nmin_severity='hihg'\n", "2:1: destination.log.min_severity: must be low, medium, high or critical, not \"hihg\"\n  did you mean \"high\"?", false},
 
 		// secrets
@@ -219,8 +264,9 @@ func TestBadSettings(t *testing.T) {
 		{"a webhook that is a list", "[destination.slack]\nwebhook_url=['" + plantedInline + "']\n", "2:1: destination.slack.webhook_url: must be text in quotes, not a list", false},
 		{"an empty secret", "[destination.slack]\nwebhook_url=' '\n", "2:1: destination.slack.webhook_url: the secret is empty", false},
 		{"two secrets in one", "[provider.threatjammer]\nurl='https://example.com'\napi_key='''\n" + plantedKey + "\nb'''\n", "3:1: provider.threatjammer.api_key: the secret has white space in it", false},
-		{"a webhook under the wrong key", "[destination.slack]\nwebhook_url_file='" + plantedInline + "'\nmin_severity='" + plantedInline + "'\n", "2:1: destination.slack.webhook_url_file: must be a path from the root (/…) or credential:NAME\n3:1: destination.slack.min_severity: must be low, medium, high or critical", false},
-		{"a webhook that is a key", "[destination.slack]\nwebhook_url='https://example.com/'\n\"" + plantedInline + "\"=1\n", "3:1: destination.slack.\"…\": unknown key\n  known here: min_severity, type, webhook_url, webhook_url_file", false},
+		{"a path under the webhook's key", "[destination.slack]\nwebhook_url='/etc/sshnotify/slack.url'\n", "2:1: destination.slack.webhook_url: the URL must begin with https://\n  the path of a file that holds it stands under webhook_url_file", false},
+		{"a webhook under the wrong key", "[destination.slack]\nwebhook_url_file='" + plantedInline + "'\nmin_severity='" + plantedInline + "'\n", "2:1: destination.slack.webhook_url_file: must be the path of a file that holds the URL\n  the URL itself stands under webhook_url\n3:1: destination.slack.min_severity: must be low, medium, high or critical", false},
+		{"a webhook that is a key", "[destination.slack]\nwebhook_url='https://example.com/'\n\"" + plantedInline + "\"=1\n", "3:1: destination.slack.\"…\": unknown key\n  known here: api_url, channel, digest, fallback, hosts, kinds, min_severity, networks, quiet, quiet_zone, remind, template, token, token_file, type, users, webhook_url, webhook_url_file", false},
 		{"a proxy of an unknown kind", "[outbound]\nproxy='ftp://user:planted-proxy-password-0123456789ab@example.com'\n", "2:1: outbound.proxy: the proxy's URL must begin with http://, https:// or socks5://", false},
 		{"certificates that are missing", "[outbound]\nca_file='/proc/nonexistent'\n", "2:1: outbound.ca_file: no such file or directory", false},
 		{"certificates that are none", "[outbound]\nca_file='DIR/ok.key'\n", "2:1: outbound.ca_file: no certificate in PEM form in it", false},
@@ -284,7 +330,7 @@ const (
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
 	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: destination, detector, digest, enrich, group, groups, history, host, labels, links, login, networks, notify, outbound, pattern, people, person, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
+	knownAtTop   = "  known here: clock, destination, detector, digest, enrich, group, groups, heartbeat, history, host, hub, labels, links, login, metrics, networks, notify, ordinary_per_day, outbound, pattern, people, person, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
 	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
 	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
 	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`

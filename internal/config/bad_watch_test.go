@@ -29,7 +29,7 @@ func TestBadWatchSettings(t *testing.T) {
 			"2:18: watch.ignore_networks: must be a network such as \"192.0.2.0/28\", or an address, not \"a\"\n3:1: watch.state_dir: must be a path from the root (/…), not \"x\""},
 
 		{"a source without a type", "[source.auth]\n",
-			"1:9: source.auth: its type is missing: file, journal or pipe\n  type = \"file\""},
+			"1:9: source.auth: type is missing, and its name is none: file, journal or pipe\n  type = \"…\" names one of these; there are no others"},
 		{"a file without a path", "[source.auth]\ntype='file'\n",
 			"1:9: source.auth: path is missing"},
 		{"a relative path", "[source.auth]\npath='auth.log'\n",
@@ -107,7 +107,7 @@ func TestBadWatchSettings(t *testing.T) {
 		{"a shell with a template", pat + "exec={command=['/bin/sh','-c','echo ${line}']}\n",
 			"4:7: pattern.exec.command: /bin/sh would run what a stranger wrote: take it from the environment instead, as $SSHNOTIFY_LINE"},
 		{"a command as a text", pat + "exec={command='/bin/act x'}\n",
-			"4:7: pattern.exec.command: must be a list, not text in quotes"},
+			"4:7: pattern.exec.command: must be a list, not text in quotes\n  a list stands in brackets, also of one: [\"…\"]"},
 		{"no command", pat + "exec={}\n",
 			"4:1: pattern.exec: command is missing"},
 		{"hours that are none", pat + "active='all day'\n",
@@ -139,8 +139,10 @@ func TestBadWatchSettings(t *testing.T) {
 			"6:14: publish.destination: must be the name of a destination, not \"pulbic\"\n  did you mean \"public\"?"},
 		{"published to the log that is not in the settings", "[publish]\ndestination=['log']\n",
 			"2:14: publish.destination: must be the name of a destination, not \"log\"\n  the settings name no destinations"},
-		{"published into a relative folder", "[publish]\nfile='www'\nper_hour=0\nmin_attempts=0\n",
-			"2:1: publish.file: must be a path from the root (/…), not \"www\"\n3:1: publish.per_hour: must be from 1 to 200, not \"0\"\n4:1: publish.min_attempts: must be from 1 to 1000000, not \"0\""},
+		{"alerts for everybody", "[destination.all]\ntype='mastodon-post'\nurl='https://mastodon.example'\ntoken='abc'\n",
+			"1:14: destination.all: everybody reads its posts, which would name users and hosts\n  name it in destination of [publish]: then it gets attackers' addresses alone"},
+		{"published too much, and of nothing", "[publish]\nfile='www'\nper_hour=0\nmin_attempts=0\n",
+			"3:1: publish.per_hour: must be from 1 to 200, not \"0\"\n4:1: publish.min_attempts: must be from 1 to 1000000, not \"0\""},
 		{"a rule and a pattern that name a public destination", two + "[publish]\ndestination=['public']\n" + pat + "destination='public'\n[[rule]]\nseverity='high'\ndestination=['oncall','public']\n",
 			"10:1: pattern.destination: gets published attacks only, as publish.destination says\n  leave it out there, or here\n13:23: rule.destination: gets published attacks only, as publish.destination says\n  leave it out there, or here"},
 	} {
@@ -170,12 +172,16 @@ func said(t *testing.T, file string, mode os.FileMode) string {
 
 // Whoever can change the file could have any program run.
 func TestAProgramInAFileThatOthersCanChange(t *testing.T) {
-	const file = "[[pattern]]\nname='a'\nmatch='x'\nexec={command=['/bin/act']}\n"
-	if got, want := said(t, file, 0o646), "4:1: pattern.exec: a program is named here, and others can change this file\n  chmod o-w FILE"; got != want {
-		t.Error(cmp.Diff(want, got))
-	}
-	if got := said(t, file, 0o644); got != "" {
-		t.Error(got)
+	for _, row := range []struct{ file, where string }{
+		{"[[pattern]]\nname='a'\nmatch='x'\nexec={command=['/bin/act']}\n", "4:1: pattern.exec"},
+		{"[destination.a]\ntype='exec'\ncommand=['/bin/act']\n", "3:1: destination.a.command"},
+	} {
+		if got, want := said(t, row.file, 0o646), row.where+": a program is named here, and others can change this file\n  chmod o-w FILE"; got != want {
+			t.Error(cmp.Diff(want, got))
+		}
+		if got := said(t, row.file, 0o644); got != "" {
+			t.Error(got)
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/internal/channel"
+	"github.com/sshnotify/sshnotify/internal/figures"
+	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/heartbeat"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
@@ -36,18 +39,26 @@ type Config struct {
 	Watching
 	policy.Settings
 
-	Notify       string           `toml:"notify" check:"oneof=all unusual"`
-	Enrich       enrich.Settings  `toml:"enrich"`
-	History      history.Settings `toml:"history"`
-	Providers    Providers        `toml:"provider"`
-	Destinations Destinations     `toml:"destination"` // none: alerts go to the system log
-	Login        Login            `toml:"login"`
-	Group        Group            `toml:"group"`
-	Links        Links            `toml:"links"`
-	Outbound     Outbound         `toml:"outbound"`
+	Notify       string                 `toml:"notify" check:"oneof=auto unusual all"`
+	PerDay       int                    `toml:"ordinary_per_day" check:"min=1,max=1000"` // for notify = "auto"
+	Clock        string                 `toml:"clock" check:"oneof=24h 12h"`             // of the times in messages
+	Enrich       enrich.Settings        `toml:"enrich"`
+	History      history.Settings       `toml:"history"`
+	Providers    Providers              `toml:"provider"`
+	Destinations Destinations           `toml:"destination"` // none: alerts go to the system log
+	Login        Login                  `toml:"login"`
+	Group        Group                  `toml:"group"`
+	Links        Links                  `toml:"links"`
+	Heartbeat    heartbeat.Settings     `toml:"heartbeat"`
+	Metrics      figures.ListenSettings `toml:"metrics"`
+	Hub          fleet.Settings         `toml:"hub"`
+	Outbound     Outbound               `toml:"outbound"`
 
 	Files []string           // the settings files that were read, in order
 	Notes []*strictoml.Error // what is read, and should be written otherwise
+	// SaidIn is which file says a key, of those that an upgrade keeps as they were;
+	// without one where it has its default: see Before.
+	SaidIn map[string]string
 }
 
 // Watching is all that a watcher needs of the settings. It holds no secret, nor
@@ -73,12 +84,6 @@ func (w Watching) Config() Config {
 	c.Watching = w
 	return c
 }
-
-// The values of Config.Notify.
-const (
-	NotifyAll     = "all"     // every login is told
-	NotifyUnusual = "unusual" // usual logins are told in the daily digest only
-)
 
 // Digest is when the daily digest is sent, by the clock of Config.Zone.
 type Digest struct {
@@ -134,7 +139,7 @@ func (l *Links) Validate(at strictoml.At) {
 // from the environment: a user's ~/.pam_environment can set HTTPS_PROXY.
 type Outbound struct {
 	Proxy   outbound.Secret `toml:"proxy,secreturl"` // a URL that outbound.CheckProxyURL takes; zero: none
-	CAFile  string          `toml:"ca_file" check:"path"`
+	CAFile  string          `toml:"ca_file" check:"file"`
 	RootCAs *x509.CertPool  // the machine's certificates and those of CAFile; nil without CAFile
 }
 
@@ -153,40 +158,41 @@ func (o *Outbound) Validate(at strictoml.At) {
 		at.Fail("ca_file", "%s", err).Err = err
 		return
 	}
-	if o.RootCAs, err = x509.SystemCertPool(); err != nil { // a machine without certificates of its own
-		o.RootCAs = x509.NewCertPool()
-	}
-	if !o.RootCAs.AppendCertsFromPEM(pem) {
-		at.Fail("ca_file", "no certificate in PEM form in it")
+	if o.RootCAs, err = outbound.Trust(nil, pem); err != nil {
+		at.Fail("ca_file", "%s", err)
 	}
 }
 
 // Default is what holds without settings.
 func Default() Config {
 	return Config{
-		Watching: Watching{Digest: Digest{At: 8 * 60}, Watch: Watch{Notify: "digest"}, Publish: publish.DefaultSettings()},
-		Settings: policy.DefaultSettings(),
-		Notify:   NotifyAll,
-		Enrich:   enrich.DefaultSettings(),
-		History:  history.DefaultSettings(),
-		Login:    Login{NotifyLogout: "alerted"},
-		Group:    Group{Window: 10 * time.Minute},
+		Watching:  Watching{Digest: Digest{At: 8 * 60}, Watch: Watch{Notify: "digest"}, Publish: publish.DefaultSettings()},
+		Settings:  policy.DefaultSettings(),
+		Notify:    policy.NotifyAuto,
+		PerDay:    10,
+		Clock:     "24h",
+		Enrich:    enrich.DefaultSettings(),
+		History:   history.DefaultSettings(),
+		Login:     Login{NotifyLogout: "none"},
+		Group:     Group{Window: 10 * time.Minute},
+		Heartbeat: heartbeat.DefaultSettings(),
 	}
 }
 
-// maxLabels is how many are shown beside the host.
-const maxLabels = 16
+const (
+	// MaxLabels is how many are shown beside the host.
+	MaxLabels = 16
+	// MaxLabelValue is how many characters one has at most.
+	MaxLabelValue = 64
+)
 
 // Validate looks at what one table says of another.
 func (c *Config) Validate(at strictoml.At) {
-	if len(c.Labels) > maxLabels {
-		at.Fail("labels", "at most %d labels", maxLabels)
+	if len(c.Labels) > MaxLabels {
+		at.Fail("labels", "at most %d labels", MaxLabels)
 	}
-	// "" and "Local" mean something to LoadLocation, but name no zone.
-	if _, err := time.LoadLocation(c.TimeZone); at.Has("time_zone") && (err != nil || c.TimeZone == "" || c.TimeZone == "Local") {
-		at.Fail("time_zone", "no such time zone").Hint = `a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
-	}
-	if c.Notify == NotifyUnusual && !c.History.Enabled {
+	zone(at, "time_zone", c.TimeZone, "the machine's own")
+	if c.Notify == policy.NotifyUnusual && !c.History.Enabled {
 		at.Fail("notify", `"unusual" needs the memory that history.enabled = false turns off`).Hint = `notify = "all"`
 	}
 	for _, p := range c.Providers {
@@ -194,8 +200,32 @@ func (c *Config) Validate(at strictoml.At) {
 			at.Fail("provider."+p.Name, "enrich.builtin = false turns it off").Hint = "leave one of them out"
 		}
 	}
+	c.alerted(at, "heartbeat.destination", c.Heartbeat.Destination)
 	for i, r := range c.Rules {
 		c.alerted(at, fmt.Sprintf("rule.%d.destination", i), r.Destination)
+	}
+	for _, d := range c.Destinations {
+		if p, ok := d.Settings.(interface{ Public() bool }); ok && p.Public() && !slices.Contains(c.Publish.Destinations, d.Name) {
+			at.Fail("destination."+d.Name, "everybody reads its posts, which would name users and hosts").Hint = "name it in destination of [publish]: then it gets attackers' addresses alone"
+		}
+		zone(at, "destination."+d.Name+".quiet_zone", d.QuietZone, "that of time_zone")
+		c.worded(at, d)
+		if d.Remind > 0 && !c.History.Enabled {
+			at.Fail("destination."+d.Name+".remind", "needs the memory that history.enabled = false turns off: nothing can be acknowledged").Hint = "leave one of them out"
+		}
+		if q := (policy.Quiet{Hours: d.Quiet}); len(d.Quiet) > 0 && q.At(q.End(time.Time{})) {
+			at.Fail("destination."+d.Name+".quiet", "never ends: only what is critical would be told").Hint = `min_severity = "critical" says that`
+		}
+		key := "destination." + d.Name + ".fallback"
+		switch names := at.Names("destination"); {
+		case d.Fallback == "":
+		case d.Fallback == d.Name:
+			at.Fail(key, "must be another destination")
+		case !slices.Contains(names, d.Fallback):
+			at.Fail(key, "must be the name of a destination%s", strictoml.Not(d.Fallback)).Hint = "destinations are: " + strings.Join(names, ", ")
+		case slices.Contains(c.Publish.Destinations, d.Fallback):
+			at.Fail(key, "gets published attacks only, as publish.destination says").Hint = "name another one"
+		}
 	}
 	sources := at.Names("source")
 	for i, p := range c.Patterns {
@@ -210,6 +240,30 @@ func (c *Config) Validate(at strictoml.At) {
 			}
 		}
 		at.Known(fmt.Sprintf("pattern.%d.source", i), names, sources, "the name of a source, or a glob", "sources")
+	}
+}
+
+// worded looks at whether a destination has what its templates word.
+func (c *Config) worded(at strictoml.At, d Destination) {
+	headline, text := channel.Worded(d.Settings)
+	for i, t := range d.Templates {
+		key := fmt.Sprintf("destination.%s.template.%d", d.Name, i)
+		switch {
+		case slices.Contains(c.Publish.Destinations, d.Name):
+			at.Fail(key, "what is published has words of its own").Hint = "leave it out"
+		case t.Headline != "" && !headline:
+			at.Fail(key+".headline", "there is no headline in what this destination gets").Hint = "leave it out"
+		case t.Text != "" && !text:
+			at.Fail(key+".text", "this destination gets a headline, and no text").Hint = `word the headline: headline = "…"`
+		}
+	}
+}
+
+// zone looks at the name of a time zone. instead is what holds without it.
+func zone(at strictoml.At, key, name, instead string) {
+	// "" and "Local" mean something to LoadLocation, but name no zone.
+	if _, err := time.LoadLocation(name); at.Has(key) && (err != nil || name == "" || name == "Local") {
+		at.Fail(key, "no such time zone").Hint = `a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for ` + instead
 	}
 }
 
@@ -230,17 +284,27 @@ func (c *Config) alerted(at strictoml.At, key string, names []string) {
 // Policy is what the policy needs of the settings.
 func (c Config) Policy() policy.Settings {
 	s := c.Settings
-	s.Zone, s.Learning = c.Zone(), c.History.Learning
+	s.Zone, s.Learning, s.Notify, s.Ignored = c.Zone(), c.History.Learning, c.Notify, c.Login.Ignore
 	return s
 }
 
+// Clock12 reports whether the times of messages are told in 12 hours.
+func (c Config) Clock12() bool { return c.Clock == "12h" }
+
 // Zone is where the times of messages are told. (time.LoadLocation takes an
 // empty name for UTC.)
-func (c Config) Zone() *time.Location {
-	if c.TimeZone == "" {
-		return time.Local
+func (c Config) Zone() *time.Location { return zoneOf(c.TimeZone, time.Local) }
+
+// QuietOf returns a destination's quiet hours.
+func (c Config) QuietOf(d Destination) policy.Quiet {
+	return policy.Quiet{Hours: d.Quiet, Zone: zoneOf(d.QuietZone, c.Zone())}
+}
+
+func zoneOf(name string, instead *time.Location) *time.Location {
+	if name == "" {
+		return instead
 	}
-	zone, err := time.LoadLocation(c.TimeZone)
+	zone, err := time.LoadLocation(name)
 	if err != nil { // Load has checked it; a Config made by hand may be wrong
 		return time.UTC
 	}
@@ -278,15 +342,35 @@ func (c Config) Summary() []string {
 	if c.History.Enabled {
 		memory = fmt.Sprintf("memory: kept for %s, learning for %s", strictoml.FormatDuration(c.History.Keep), strictoml.FormatDuration(c.History.Learning))
 	}
+	zone := "this machine's time"
+	if c.TimeZone != "" {
+		zone = c.TimeZone
+	}
 	told := "told: every login"
-	if c.Notify == NotifyUnusual {
-		told = fmt.Sprintf("told: unusual logins at once, usual ones in a digest at %v (%v)", c.Digest.At, c.Zone())
+	switch {
+	case !c.History.Enabled || c.Notify == policy.NotifyAll:
+	case c.Notify == policy.NotifyUnusual:
+		told = fmt.Sprintf("told: unusual logins at once, ordinary ones in a digest at %v (%v)", c.Digest.At, zone)
+	default:
+		told = fmt.Sprintf("told: unusual logins at once, ordinary ones one by one up to %d a day, else in a digest at %v (%v)", c.PerDay, c.Digest.At, zone)
 	}
 	lines := []string{
 		"destinations: " + list(c.AlertDestinations(), "none, alerts go to the system log", func(d Destination) string {
 			return titled(d.Name, d.Type) + " from " + d.MinSeverity.String()
 		}),
 		providers, memory, told,
+	}
+	if keys, file := c.keptBy(); len(keys) > 0 {
+		lines = append(lines, "kept by an upgrade: "+strings.Join(keys, ", ")+" ("+file+")")
+	}
+	if h := c.Heartbeat; !h.URL.IsZero() {
+		lines = append(lines, "heartbeat: a ping every "+strictoml.FormatDuration(h.Every)+", by the service")
+	}
+	if m := c.Heartbeat.Message; m != heartbeat.None {
+		lines = append(lines, fmt.Sprintf("heartbeat: a %s message that all is well at %v (%v), by the service", m, c.Digest.At, zone))
+	}
+	if c.Metrics.Listen != "" {
+		lines = append(lines, "metrics: http://"+c.Metrics.Listen+"/metrics, by the service")
 	}
 	if len(c.Rules) > 0 {
 		n := 0

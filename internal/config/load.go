@@ -12,8 +12,9 @@ import (
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
-// Load reads the settings file at path, and then conf.d/*.toml beside it in the
-// order of their names. That there is no such file is an error.
+// Load reads the settings file at path, then conf.d/*.toml beside it in the order
+// of their names, and then UpgradedFile, of which only that counts which no other
+// file says. That there is no file at path is an error.
 // strictoml.Errors lists all that is wrong; the Config is then not to be used.
 func Load(path string) (Config, error) { return load(path, false) }
 
@@ -39,6 +40,15 @@ func load(path string, withoutSecrets bool) (Config, error) {
 		}
 		l.files = append(l.files, p)
 		l.errs = append(l.errs, e)
+	}
+	p := UpgradedFile(path)
+	data, mode, err2 := strictoml.ReadFile(p)
+	switch {
+	case err2 == nil:
+		l.addUpgraded(p, mode, data)
+	case !errors.Is(err2, fs.ErrNotExist):
+		l.files = append(l.files, p)
+		l.errs = append(l.errs, &strictoml.Error{File: p, Message: err2.Error(), Err: err2})
 	}
 	return l.finish()
 }
@@ -67,6 +77,20 @@ func confD(path string) ([]string, *strictoml.Error) {
 	return paths, nil
 }
 
+// Added returns the files that are read after the settings file at path; none where
+// their folder can't be read.
+func Added(path string) []string {
+	paths, _ := confD(path)
+	return paths
+}
+
+// UpgradedFile is where an upgrade writes what the settings file at path and those
+// of conf.d left to a default that is another now. It lies beside them, because
+// theirs are somebody's own, a package's, or a tool's that distributes settings:
+// whatever these say later counts, and is no second word for the same key. An older
+// sshnotify, whose defaults it says, does not read it.
+func UpgradedFile(path string) string { return filepath.Join(filepath.Dir(path), "upgraded.toml") }
+
 // Find returns the default settings file, and whether there is one to Load. If
 // not, Default holds. A file that can't be looked at, and a conf.d without a
 // config.toml, count as settings, so that Load says what is wrong with them.
@@ -89,24 +113,54 @@ type loader struct {
 	files []string
 	roots []*strictoml.Node // of the files that could be parsed
 	errs  []*strictoml.Error
+
+	upgraded *strictoml.Node // the root of UpgradedFile; nil: there is none
 }
 
 // add takes the next settings file.
 func (l *loader) add(path string, mode fs.FileMode, data []byte) {
-	l.files = append(l.files, path)
-	root, err := strictoml.Parse(&strictoml.File{Name: path, Mode: mode}, data)
-	if err != nil {
-		l.errs = append(l.errs, strictoml.Errors(err)...)
+	root := l.parse(path, mode, data)
+	if root == nil {
+		return
+	}
+	if n := at(root, "form"); n != nil && len(l.files) > 1 {
+		l.errs = append(l.errs, &strictoml.Error{File: path, Line: n.Line, Column: n.Column,
+			Message: "it describes a service, and each file of conf.d is read as settings",
+			Hint:    "move it out of conf.d, and say where it is: file = \"../" + filepath.Base(path) + "\""})
 		return
 	}
 	l.roots = append(l.roots, root)
+}
+
+// addUpgraded takes what an upgrade wrote.
+func (l *loader) addUpgraded(path string, mode fs.FileMode, data []byte) {
+	l.upgraded = l.parse(path, mode, data)
+}
+
+func (l *loader) parse(path string, mode fs.FileMode, data []byte) *strictoml.Node {
+	l.files = append(l.files, path)
+	root, err := strictoml.Parse(&strictoml.File{Name: path, Mode: mode}, data)
+	l.errs = append(l.errs, strictoml.Errors(err)...)
+	return root
 }
 
 // finish says what all files together mean.
 func (l *loader) finish() (Config, error) {
 	c, d := Default(), strictoml.Decoder{WithoutSecrets: l.withoutSecrets}
 	c.Files = l.files
-	d.Decode(merge(&d, l.roots), &c)
+	all := merge(&d, l.roots)
+	if l.upgraded != nil {
+		complete(all, l.upgraded)
+	}
+	d.Decode(all, &c)
+	for _, key := range keptKeys() {
+		if n := at(all, key); n != nil {
+			if c.SaidIn == nil {
+				c.SaidIn = map[string]string{}
+			}
+			c.SaidIn[key] = n.File.Name
+		}
+	}
 	c.Notes = d.Notes()
 	if errs := append(l.errs, d.Errors()...); len(errs) > 0 {
 		return Config{}, strictoml.Join(errs, l.files...)
@@ -148,6 +202,28 @@ func merge(d *strictoml.Decoder, roots []*strictoml.Node) *strictoml.Node {
 		}
 	}
 	return all
+}
+
+// complete adds what another table has and a table has not.
+func complete(table, with *strictoml.Node) {
+	for _, n := range with.Children {
+		switch old := table.Child(n.Key); {
+		case old == nil:
+			table.Children = append(table.Children, n)
+		case old.Kind == strictoml.Table && n.Kind == strictoml.Table:
+			complete(old, n)
+		}
+	}
+}
+
+// at returns the node of a dotted key; nil where there is none.
+func at(n *strictoml.Node, key string) *strictoml.Node {
+	for name := range strings.SplitSeq(key, ".") {
+		if n = n.Child(name); n == nil {
+			return nil
+		}
+	}
+	return n
 }
 
 func twice(d *strictoml.Decoder, n, old *strictoml.Node) {

@@ -21,6 +21,8 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/netlist"
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/figures"
+	"github.com/sshnotify/sshnotify/internal/heartbeat"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
@@ -36,12 +38,13 @@ const (
 	plantedWebhook = "https://hooks.slack.com/services/T0/B0/planted-file-secret-0123456789abcdef"
 	plantedInline  = "https://hooks.slack.com/services/T0/B0/planted-inline-secret-0123456789abcdef"
 	plantedKey     = "planted.api.key.0123456789abcdef0123456789"
+	plantedBeat    = "https://hc.example.com/planted-heartbeat-0123456789abcdef"
 	plantedProxy   = "http://user:planted-proxy-password-0123456789ab@proxy.example.com:3128"
 )
 
 var planted = []string{
 	"planted-file-secret-0123456789abcdef", "planted-inline-secret-0123456789abcdef",
-	plantedKey, "planted-proxy-password-0123456789ab",
+	plantedKey, "planted-heartbeat-0123456789abcdef", "planted-proxy-password-0123456789ab",
 }
 
 func checkNoSecret(t *testing.T, err error) {
@@ -95,6 +98,7 @@ func sample(t *testing.T, dir string) string {
 	write(t, dir, "threatjammer.key", plantedKey+"\n", 0o640)
 	write(t, dir, "ca.pem", string(ca), 0o644)
 	write(t, dir, "credentials/proxy", plantedProxy, 0o444) // systemd's business, whatever it is
+	write(t, dir, "credentials/heartbeat", plantedBeat, 0o444)
 	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(dir, "credentials"))
 	return strings.ReplaceAll(string(b), "/etc/sshnotify", dir)
 }
@@ -170,22 +174,24 @@ func TestSample(t *testing.T) {
 				Tor: new(false), VPN: new(false), Proxy: new(false), Hosting: new(true), MinRisk: new(0), UnknownRisk: new(false), Ignore: true,
 			}},
 			People: policy.People{
-				"alice": {Keys: []string{"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, Accounts: []string{"adm-alice"},
+				"alice": {Keys: []policy.Key{"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, Accounts: []string{"adm-alice"},
 					Phone: "+35315550123", Slack: "U0123ABCD", Email: "alice@example.com"},
-				"bob (on call)": {Keys: []string{
+				"bob (on call)": {Keys: []policy.Key{
 					"SHA256:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
 					"SHA256:CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC+",
 				}},
 			},
 		},
-		Notify:  NotifyUnusual,
+		Notify:  policy.NotifyUnusual,
+		PerDay:  10,
+		Clock:   "12h",
 		Enrich:  enrich.Settings{Timeout: 2 * time.Second, CacheTTL: 30 * time.Minute, Builtin: true},
 		History: history.Settings{Enabled: true, Keep: 200 * 24 * time.Hour, Learning: 36 * time.Hour},
 		Destinations: Destinations{
 			{Name: "slack", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedWebhook)}},
-			{Name: "oncall", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedInline)}, MinSeverity: event.High},
+			{Name: "oncall", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedInline)}, Route: policy.Route{MinSeverity: event.High}},
 			{Name: "public", Type: "slack", Settings: &channel.Slack{WebhookURL: outbound.NewSecret(plantedWebhook)}},
-			{Name: "log", Type: "log", Settings: &channel.Log{}, MinSeverity: event.Medium},
+			{Name: "log", Type: "log", Settings: &channel.Log{}, Route: policy.Route{MinSeverity: event.Medium}},
 		},
 		Login: Login{
 			NotifyLogout: "none", Ignore: policy.Ignore{Users: []string{"backup"},
@@ -194,10 +200,14 @@ func TestSample(t *testing.T) {
 					netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("203.0.113.0/24"),
 				}},
 		},
-		Group:    Group{Window: 0},
-		Links:    Links{Runbook: "https://wiki.example.com/ssh-alert"},
+		Group: Group{Window: 0},
+		Links: Links{Runbook: "https://wiki.example.com/ssh-alert"},
+		Heartbeat: heartbeat.Settings{URL: outbound.NewSecret(plantedBeat), Protocol: heartbeat.Get, FailURL: outbound.NewSecret(plantedBeat + "/down"),
+			Every: 10 * time.Minute, Message: heartbeat.Weekly, Destination: []string{"oncall"}},
+		Metrics:  figures.ListenSettings{Listen: "[::1]:9847"},
 		Outbound: Outbound{Proxy: outbound.NewSecret(plantedProxy), CAFile: dir + "/ca.pem"},
 		Files:    []string{path},
+		SaidIn:   map[string]string{notify: path, learning: path, notifyLogout: path},
 	}
 	diff := cmp.Diff(want, got,
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
@@ -238,7 +248,10 @@ func TestSample(t *testing.T) {
 	summary := `destinations: slack from low, oncall (slack) from high, log from medium
 providers: threatjammer, geolite (mmdb), greynoise, crowdsec-lapi, ours (http), tor (list), customers (list), cymru, builtin
 memory: kept for 200d, learning for 36h
-told: unusual logins at once, usual ones in a digest at 07:30 (Europe/Dublin)
+told: unusual logins at once, ordinary ones in a digest at 07:30 (Europe/Dublin)
+heartbeat: a ping every 10m, by the service
+heartbeat: a weekly message that all is well at 07:30 (Europe/Dublin), by the service
+metrics: http://[::1]:9847/metrics, by the service
 rules: admins at night, 2
 sources: auth (file), kern (file), journal, snort (pipe)
 attacks: each when it starts and when it ends; detectors: slow, user, user-slow, local, slow-root, fast
@@ -257,7 +270,7 @@ published: attacks of 10 attempts and more, with the names tried, at most 20 an 
 func TestSummaryWithoutMuch(t *testing.T) {
 	c := Default()
 	want := "destinations: none, alerts go to the system log\nproviders: none, and the built-in database\n" +
-		"memory: kept for 400d, learning for 7d\ntold: every login"
+		"memory: kept for 400d, learning for 7d\ntold: unusual logins at once, ordinary ones one by one up to 10 a day, else in a digest at 08:00 (this machine's time)"
 	if diff := cmp.Diff(want, strings.Join(c.Summary(), "\n")); diff != "" {
 		t.Error(diff)
 	}
@@ -298,7 +311,7 @@ func TestWaysToWrite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Destinations{{Name: "a", Type: "log", MinSeverity: event.High, Settings: &channel.Log{}}, {Name: "b", Type: "log", Settings: &channel.Log{}}}
+			want := Destinations{{Name: "a", Type: "log", Route: policy.Route{MinSeverity: event.High}, Settings: &channel.Log{}}, {Name: "b", Type: "log", Settings: &channel.Log{}}}
 			if diff := cmp.Diff(want, c.Destinations); diff != "" || c.Risk.YellowAbove != 16 {
 				t.Error(diff, c.Risk)
 			}
@@ -367,6 +380,17 @@ DIR/conf.d/2.toml:4:3: rule: already set in DIR/config.toml, line 2`
 	}
 }
 
+func TestServiceAmongSettings(t *testing.T) {
+	dir := t.TempDir()
+	main := write(t, dir, "config.toml", "host='a'\n", 0o644)
+	write(t, dir, "conf.d/gotify.toml", "# Gotify\nform = 1\ntitle = 'Gotify'\n[limit]\nbody = 3000\n", 0o644)
+	_, err := Load(main)
+	want := "DIR/conf.d/gotify.toml:2:1: it describes a service, and each file of conf.d is read as settings"
+	if diff := cmp.Diff(want, strings.ReplaceAll(text(err), dir, "DIR")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""
@@ -424,9 +448,9 @@ func TestCutFile(t *testing.T) {
 func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
-	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "history", "links", "login", "networks", "outbound",
+	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "heartbeat", "history", "hub", "links", "login", "metrics", "networks", "outbound",
 		"pattern", "people", "person", "provider", "publish", "raise", "risk", "rule", "source", "watch"}
-	all := slices.Sorted(slices.Values(append(tables, "host", "labels", "notify", "time_zone", "spool_dir", "state_dir")))
+	all := slices.Sorted(slices.Values(append(tables, "clock", "host", "labels", "notify", "ordinary_per_day", "time_zone", "spool_dir", "state_dir")))
 	if got, want := strictoml.Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -1,23 +1,38 @@
 package config
 
 import (
+	"time"
+
 	"github.com/sshnotify/sshnotify/enrich"
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/enrich/dns"
 	"github.com/sshnotify/sshnotify/enrich/mmdb"
 	"github.com/sshnotify/sshnotify/enrich/netlist"
 	"github.com/sshnotify/sshnotify/internal/channel"
-	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // Destination is where alerts go: the keys that all destinations have, and those
 // of its channel.
 type Destination struct {
-	Name        string         // of its table
-	Type        string         `toml:"type"`
-	MinSeverity event.Severity `toml:"min_severity" check:"oneof=low medium high critical"`
-	Settings    channel.Settings
+	Name string // of its table
+	Type string `toml:"type"`
+	policy.Route
+	// Fallback is another destination, which tells what is high or critical while
+	// this one is out of order.
+	Fallback string `toml:"fallback"`
+	// Quiet are hours in which only what is critical is told, by the clock of
+	// QuietZone.
+	Quiet     []policy.Hours `toml:"quiet,one"`
+	QuietZone string         `toml:"quiet_zone"` // IANA name; empty: Config.Zone
+	// Remind is how often what is high or critical is told again until somebody
+	// acknowledges it; 0: never.
+	Remind time.Duration `toml:"remind" check:"min=5m,max=12h"`
+	// Templates are the owner's words for messages.
+	Templates message.Templates `toml:"template"`
+	Settings  channel.Settings
 }
 
 // Destinations are the tables [destination.NAME], in the order in which they
@@ -26,7 +41,7 @@ type Destinations []Destination
 
 // DecodeTOML reads them as their channels say.
 func (all *Destinations) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
-	strictoml.Named(d, n, channel.Types(), nil, func(n *strictoml.Node, typ string, s channel.Settings) {
+	strictoml.Named(d, n, channel.SettingsTypes(), nil, func(n *strictoml.Node, typ string, s channel.Settings) {
 		x := Destination{Name: n.Key, Type: typ, Settings: s}
 		d.Table(n, &x, s)
 		*all = append(*all, x)

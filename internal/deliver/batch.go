@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/fleet"
 	wording "github.com/sshnotify/sshnotify/internal/message"
 )
 
@@ -21,8 +22,9 @@ const (
 	// digestRows is how many lines a digest has at most: 3,800 characters of
 	// Slack's 4,000 allow each 95, enough for a name, a count and an address.
 	digestRows = 40
-	// rowIPs is how many addresses a line names.
-	rowIPs = 3
+	// rowIPs is how many addresses a line names, and rowHosts how many hosts.
+	rowIPs   = 3
+	rowHosts = 3
 )
 
 // group is the new events of one group key.
@@ -30,13 +32,29 @@ type group struct {
 	items    []*item
 	severity event.Severity
 	first    time.Time
-	free     bool          // it must not be held
-	held     time.Duration // how long the key's group is still open; 0: it is not
+	held     time.Duration // how long until the first of them may go
 }
 
-// groupKey is what repeats have in common: who, from where, with which key.
-// What is odd about an event sets it apart.
-func groupKey(e event.Event) string {
+// groupKey is what repeats have in common: who, from where, with which key. What is
+// odd about an event sets it apart. from is the host that handed it over, empty for
+// this one: at a hub the events of many hosts have a key in common, by the person,
+// whose key the same is under other names, but for those of another environment.
+func groupKey(from string, e event.Event) string {
+	if from == "" {
+		return keyOf(e, e.User)
+	}
+	who := e.User
+	if e.Auth().Fingerprint != "" {
+		who = ""
+	}
+	parts := []string{"fleet", e.Labels["env"], keyOf(e, who)}
+	if e.Kind == event.KindDigest || e.Kind == event.KindWitness && e.Witness.Crowd {
+		parts = append(parts, from)
+	}
+	return strings.Join(parts, "\x00")
+}
+
+func keyOf(e event.Event, user string) string {
 	if e.Kind == event.KindAlert {
 		return strings.Join([]string{string(e.Kind), e.Alert.Title, e.Alert.Text}, "\x00")
 	}
@@ -50,7 +68,10 @@ func groupKey(e event.Event) string {
 	if e.Kind == event.KindMatch {
 		service = e.Match.Pattern
 	}
-	parts := []string{string(e.Kind), service, e.By(), e.User, addrString(e.Remote.IP), e.Auth().Fingerprint}
+	parts := []string{string(e.Kind), service, e.By(), user, addrString(e.Remote.IP), e.Auth().Fingerprint}
+	if e.Kind == event.KindAttack && e.Attack != nil && e.Attack.Network.IsValid() {
+		parts = append(parts, e.Attack.Network.String()) // it has no address
+	}
 	for _, f := range e.Flags {
 		parts = append(parts, string(f))
 	}
@@ -65,29 +86,29 @@ func (o *destQueue) groups(now time.Time, window time.Duration) []*group {
 		if it.held(o.name) {
 			continue
 		}
-		k := groupKey(it.e)
+		k := groupKey(it.from, it.e)
+		g := o.windows[k]
+		if it.from != "" && it.verdict.Severity >= event.High {
+			k += "\x00" + it.verdict.Severity.String() // does not go down in what is not
+		}
 		if window == 0 {
-			k = it.e.ID
+			k, g = it.e.ID, nil
+		}
+		held := max(0, g.until(it, now, window).Sub(now))
+		if it.rushed {
+			held = 0
 		}
 		c := byKey[k]
 		if c == nil {
-			c = &group{first: it.e.Time}
-			if g, ok := o.windows[k]; ok {
-				c.held = max(0, g.at.Add(window).Sub(now))
-			}
+			c = &group{first: it.e.Time, held: held}
 			byKey[k] = c
 			all = append(all, c)
 		}
+		c.held = min(c.held, held)
 		c.items = append(c.items, it)
 		c.severity = max(c.severity, it.verdict.Severity)
 		if it.e.Time.Before(c.first) {
 			c.first = it.e.Time
-		}
-		if g := o.windows[k]; it.verdict.Severity > g.severity || it.rushed {
-			c.free = true // worse than what was told: not a mere repeat
-		}
-		if c.free {
-			c.held = 0
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *group) int {
@@ -98,21 +119,50 @@ func (o *destQueue) groups(now time.Time, window time.Duration) []*group {
 
 // nextBatch makes the next message of the events that are in none, or says how long
 // until one is due. It changes nothing: commit does.
-func (o *destQueue) nextBatch(now time.Time, window time.Duration) (*message, time.Duration) {
+// quiet is when the quiet hours end: then what was held for them goes in one
+// message.
+func (o *destQueue) nextBatch(now time.Time, window time.Duration, quiet time.Time) (*message, time.Duration) {
 	if len(o.fresh) == 0 {
 		return nil, forever
 	}
-	if o.Dest.Pace() == 0 { // a log, not a person: everything by itself, in order
+	wait := forever
+	isQuiet := quiet.After(now)
+	if isQuiet {
+		wait = quiet.Sub(now)
+	}
+	if o.Dest.Traits().Pace == 0 { // a log, not a person: everything by itself, in order
+		var first *item
 		for _, it := range o.fresh {
-			if !it.held(o.name) {
+			if it.held(o.name) || isQuiet && !it.disturbs() {
+				continue
+			}
+			if first == nil {
+				first = it
+			}
+			// What another host kept for long waits for what just happened. A logout stays
+			// behind its login.
+			if it == first && it.from == "" || now.Sub(it.e.Time) < fleet.FreshFor && it.e.Kind != event.KindLogout {
 				return single(o.name, it), 0
 			}
 		}
-		return nil, forever
+		if first != nil {
+			return single(o.name, first), 0
+		}
+		return nil, wait
+	}
+	if o.owed(now) && !isQuiet {
+		if all := o.groups(now, 0); len(all) > 1 {
+			return burst(o.name, all), 0
+		}
+	}
+	all := o.groups(now, window)
+	if isQuiet {
+		all = slices.DeleteFunc(all, func(c *group) bool { return !slices.ContainsFunc(c.items, (*item).disturbs) })
+	} else if night := slices.DeleteFunc(slices.Clone(all), func(c *group) bool { return !slices.ContainsFunc(c.items, o.wasQuiet) }); len(night) > 1 {
+		return burst(o.name, night), 0
 	}
 	var high, rest, held []*group
-	wait := forever
-	for _, c := range o.groups(now, window) {
+	for _, c := range all {
 		switch {
 		case c.held > 0:
 			held = append(held, c)
@@ -125,13 +175,13 @@ func (o *destQueue) nextBatch(now time.Time, window time.Duration) (*message, ti
 	}
 	switch {
 	case len(high) > maxHighAlone:
-		return digest(o.name, high), 0
+		return burst(o.name, high), 0
 	case len(high) > 0:
-		return alike(o.name, high[0], held), 0
+		return alike(o.name, high[0]), 0
 	case len(rest) > maxAlone:
-		return digest(o.name, append(rest, held...)), 0
+		return burst(o.name, append(rest, held...)), 0
 	case len(rest) > 0:
-		return alike(o.name, rest[0], held), 0
+		return alike(o.name, rest[0]), 0
 	}
 	return nil, wait
 }
@@ -141,25 +191,31 @@ type row struct {
 	event.Row
 	items []*item
 	seen  map[netip.Addr]bool
+	on    map[string]bool // hosts
 }
 
 // rows sorts events into lines, the worst first, then those with the most
-// events.
+// events. A line is of one user: on all hosts, but what is high on another does not
+// go down in it.
 func rows(items []*item) []*row {
 	type rowKey struct {
-		kind       event.Kind
-		user, host string
+		kind event.Kind
+		user string
+		high event.Severity
 	}
 	byKey := make(map[rowKey]*row)
 	var all []*row
 	for _, it := range items {
-		k := rowKey{it.e.Kind, it.e.User, it.e.Host}
+		k := rowKey{kind: it.e.Kind, user: it.e.User}
+		if it.from != "" && it.verdict.Severity >= event.High {
+			k.high = it.verdict.Severity
+		}
 		if title, text := wording.Note(it.e, nil); title != "" || text != "" {
 			k.user = cmp.Or(title, text)
 		}
 		r := byKey[k]
 		if r == nil {
-			r = &row{Row: event.Row{User: k.user, Host: k.host, Kind: k.kind}, seen: make(map[netip.Addr]bool)}
+			r = &row{Row: event.Row{User: k.user, Host: it.e.Host, Kind: k.kind}, seen: make(map[netip.Addr]bool), on: map[string]bool{it.e.Host: true}}
 			byKey[k] = r
 			all = append(all, r)
 		}
@@ -169,6 +225,17 @@ func rows(items []*item) []*row {
 			r.Severity, r.Reason = it.verdict.Severity, ""
 			if len(it.verdict.Reasons) > 0 {
 				r.Reason = it.verdict.Reasons[0]
+			}
+		}
+		if !r.on[it.e.Host] {
+			r.on[it.e.Host] = true
+			if r.Host != "" || len(r.Hosts) == 0 {
+				r.Hosts, r.Host = []string{r.Host}, ""
+			}
+			if len(r.Hosts) < rowHosts {
+				r.Hosts = append(r.Hosts, it.e.Host)
+			} else {
+				r.MoreHosts++
 			}
 		}
 		if ip := it.e.Remote.IP; ip.IsValid() && !r.seen[ip] {
@@ -194,8 +261,8 @@ func publicRows(items []*item) []event.Row {
 	return out
 }
 
-// digest makes a message of as many groups as its lines can name.
-func digest(dest string, groups []*group) *message {
+// burst makes a message of as many groups as its lines can name.
+func burst(dest string, groups []*group) *message {
 	var items []*item
 	for _, c := range groups {
 		items = append(items, c.items...)
@@ -210,19 +277,14 @@ func digest(dest string, groups []*group) *message {
 	return m
 }
 
-// alike makes a message of one group, and counts along what is held.
-func alike(dest string, c *group, held []*group) *message {
-	if len(c.items) == 1 && len(held) == 0 {
+// alike makes a message of one group.
+func alike(dest string, c *group) *message {
+	if len(c.items) == 1 {
 		return single(dest, c.items[0])
 	}
 	m := &message{V: event.Version, ID: event.NewID(), Dest: dest}
 	for _, it := range c.items {
 		m.show(it)
-	}
-	for _, h := range held {
-		for _, it := range h.items {
-			m.count(it)
-		}
 	}
 	return m
 }

@@ -79,12 +79,15 @@ func (w *worker) retryNow(h retryNow) {
 		rushed := h.has(it)
 		it.rushed = it.rushed || rushed
 		for i := range it.deliveries {
-			if h.due || rushed {
-				it.deliveries[i].Next = state.Cooldown{}
+			if p := &it.deliveries[i]; p.Attempts != nil && (h.due || rushed) {
+				p.Next = state.Cooldown{}
 			}
 		}
 	}
 	for _, o := range w.queues {
+		if h.due {
+			o.doc.Rest = state.Cooldown{}
+		}
 		for _, m := range o.failed {
 			if h.due || slices.ContainsFunc(m.items, h.has) {
 				m.Next = state.Cooldown{}
@@ -179,20 +182,35 @@ func (w *worker) take(id, name string) {
 		w.refuse(name, err)
 		return
 	}
-	// A dead letter that was taken back has deliveries; a second report has none.
-	if t := w.delivered.byID[id]; t != nil && !(t.Dead && len(r.Deliveries) > 0) {
+	if !w.enter(r) {
 		w.Log.Debug("delivered before", "id", id)
 		w.remove(name)
-		return
 	}
-	it := &item{e: r.Event, deliveries: r.Deliveries, sorted: len(r.Deliveries) > 0, rushed: w.Flush}
-	w.items[id] = it
+}
+
+// enter takes an event up, and reports whether it is one that was not delivered
+// before.
+func (w *worker) enter(r Record) bool {
+	// A dead letter that was taken back has deliveries; a second report has none.
+	if t := w.delivered.byID[r.Event.ID]; t != nil && !(t.Dead && len(r.Deliveries) > 0) {
+		return false
+	}
+	if w.hub == nil { // what waited for a hub that this host has left is told here
+		r.Deliveries = slices.DeleteFunc(r.Deliveries, func(p delivery) bool { return p.Dest == hubName })
+	}
+	share(&r.Event)
+	it := &item{e: r.Event, from: r.From, taken: w.now(), deliveries: r.Deliveries, sorted: len(r.Deliveries) > 0, rushed: w.Flush}
+	w.items[it.e.ID] = it
+	w.ofHosts = w.ofHosts || it.from != ""
 	w.rejoin(it)
 	w.fresh = append(w.fresh, it)
-	w.witnesses.login(r.Event)
+	if it.from == "" {
+		w.witnesses.login(r.Event)
+	}
 	if r.Event.Kind == event.KindLogin && r.Event.Session.PID != 0 {
 		w.sessions[key(r.Event.Session)] = it
 	}
+	return true
 }
 
 func (w *worker) remove(name string) {
@@ -206,12 +224,15 @@ func (w *worker) remove(name string) {
 func (w *worker) evaluateNew() {
 	fresh := w.fresh
 	w.fresh = nil
+	if len(fresh) > 0 {
+		w.readSilences() // whoever sets one is told of behind it
+	}
 	slices.SortFunc(fresh, older)
 	for _, it := range fresh {
 		w.evaluate(it)
 	}
 	if len(fresh) > 1 && w.lookupGrace.IsZero() && len(w.lookups) > 0 {
-		w.lookupGrace = time.Now().Add(w.set.EnrichTimeout + lookupGraceExtra)
+		w.lookupGrace = w.now().Add(w.set.EnrichTimeout + lookupGraceExtra)
 	}
 }
 
@@ -219,11 +240,20 @@ func older(a, b *item) int {
 	if c := a.e.Time.Compare(b.e.Time); c != 0 {
 		return c
 	}
-	if a.e.Kind != b.e.Kind && a.e.Kind == event.KindLogin {
-		return -1
-	}
-	if a.e.Kind != b.e.Kind && b.e.Kind == event.KindLogin {
-		return 1
+	if c := turn(a.e.Kind) - turn(b.e.Kind); c != 0 {
+		return c
 	}
 	return strings.Compare(a.e.ID, b.e.ID)
+}
+
+// turn is which of several events of a moment comes first: a second step is part of its
+// login, and all else comes after that.
+func turn(k event.Kind) int {
+	switch k {
+	case event.KindGate:
+		return 0
+	case event.KindLogin:
+		return 1
+	}
+	return 2
 }

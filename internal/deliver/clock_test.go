@@ -77,7 +77,7 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 	dir := quickDir(t)
 	d := &fakeDest{name: "slack", pace: time.Second}
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	o := newDestQueue(Target{Dest: d}, openStore(t, dir), at)
+	o := newDestQueue(Target{Dest: d}, openStore(t, dir), time.UTC, at)
 	o.doc.Limited = state.CooldownFor(at, 30*time.Minute)
 	if err := o.save(at); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestOwnLimitIsNotTakenForAnothers(t *testing.T) {
 		t.Errorf("a limit that is over came back for %v", left)
 	}
 	// Another process's is kept.
-	other := newDestQueue(Target{Dest: d}, openStore(t, dir), back)
+	other := newDestQueue(Target{Dest: d}, openStore(t, dir), time.UTC, back)
 	other.doc.Limited = state.CooldownFor(back, 10*time.Minute)
 	if err := other.save(back); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,7 +52,7 @@ func TestDatabaseInTroubleStopsNothing(t *testing.T) {
 				}
 			}
 			set("99")
-			return func() { set("2") }
+			return func() { set(strconv.Itoa(store.Version)) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

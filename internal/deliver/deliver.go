@@ -18,6 +18,9 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/figures"
+	"github.com/sshnotify/sshnotify/internal/heartbeat"
+	wording "github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
@@ -47,8 +50,19 @@ var ErrWaiting = errors.New("events wait for a later attempt")
 
 // Target is a destination and what the settings want it to get.
 type Target struct {
-	Dest        channel.Channel
-	MinSeverity event.Severity
+	Dest channel.Channel
+	policy.Route
+	// Quiet are the hours in which only what is critical is told; the rest comes
+	// after them.
+	Quiet policy.Quiet
+	// Remind is how often what is high or critical is told again until somebody
+	// acknowledges it; 0: never.
+	Remind time.Duration
+	// Fallback names the target that tells what is high or critical while this one
+	// is out of order; empty: none does.
+	Fallback string
+	// Templates are the owner's words for what it is told.
+	Templates wording.Templates
 }
 
 // Settings is what the worker needs of the settings file, as values.
@@ -68,17 +82,30 @@ type Settings struct {
 	Labels        map[string]string // of this host
 	// Owner returns whose key a login was made with, empty where nobody knows;
 	// KnownKeys says that there is a list of owners at all. Nil: nobody's.
-	Owner        func(event.Event) string
-	KnownKeys    bool
+	Owner     func(event.Event) string
+	KnownKeys bool
+	// Answered reports whether somebody has acknowledged a login, by its id. Nil: nobody
+	// can, and nobody is reminded.
+	Answered     func(id string) (bool, error)
 	NotifyLogout string // all, alerted or none
-	Ignore       func(event.Event) bool
-	// Unusual: usual logins are told in the daily digest only, which is made at
-	// DigestAt, a time of day in Zone, after midnight.
-	Unusual  bool
+	// OrdinaryPerDay is how many ordinary logins policy.NotifyAuto tells one by
+	// one in 24 hours.
+	OrdinaryPerDay int
+	// Offer is the settings file in which the next digest offers NotifyAuto, once;
+	// empty: it offers nothing.
+	Offer string
+	// DigestAt is when the daily digest is made, a time of day in Zone, after
+	// midnight.
 	DigestAt time.Duration
 	Window   time.Duration // of grouping; 0: none
 	Zone     *time.Location
+	Clock12  bool // times are told in 12 hours
 	Runbook  string
+
+	HandingOver HandingOver // in place of the targets; see judges
+
+	Heartbeat *heartbeat.Pinger // nil: none is sent
+	AllWell   AllWell
 }
 
 // Memory remembers logins. It must return soon: the queue waits for it. An
@@ -87,10 +114,10 @@ type Settings struct {
 type Memory interface {
 	// Recall returns what is remembered of logins before this one.
 	Recall(event.Event, event.Facts) (event.Memory, error)
-	// Remember keeps a login. A usual one is to be told in the daily digest.
+	// Remember keeps a login, and when it is told.
 	// Keeping one twice is keeping it once.
-	Remember(event.Event, event.Facts, event.Verdict, bool) error
-	// Digest returns the rows of the usual logins before a time that no digest had
+	Remember(event.Event, event.Facts, event.Verdict, policy.Telling) error
+	// Digest returns what a digest has to tell of logins before a time that none had
 	// yet, and the id of the digest that is to tell them, which stays the same
 	// until Digested. No rows: there is nothing to tell.
 	Digest(before time.Time) (Digest, error)
@@ -102,7 +129,15 @@ type Memory interface {
 type Digest struct {
 	ID          string // an event's
 	Rows        []event.Row
-	First, Last time.Time // of the logins in it
+	Counted     []event.Row     // told nowhere else: left out, silenced, or told before
+	Promoted    []event.PairRow // usual since the digest before
+	Learned     []event.PairRow // new since then, on a young host
+	First, Last time.Time       // of the logins in it
+	Hosts       int             // of how many hosts they are, where that is more than one
+	// Unanswered is what was told as high or worse and that nobody acknowledged.
+	// It makes no digest of its own.
+	Unanswered     []event.Unanswered
+	MoreUnanswered int
 }
 
 // Job is one run of a worker.
@@ -112,6 +147,7 @@ type Job struct {
 	// Flush: nothing is held for its repeat window, and the digest of usual
 	// logins is made now.
 	Flush    bool
+	Inbox    Inbox     // nil: there is none
 	Store    *store.DB // Run closes it
 	StateDir string    // where the files of earlier versions are
 	Hostname string    // the kernel's, for sshnotify's own notes
@@ -133,7 +169,11 @@ type Job struct {
 	// Alive tells whether a session's sshd still runs, and whether that is sure.
 	Alive func(event.Session) (alive, sure bool)
 
-	room int // events held in memory; 0: maxItems
+	Figures *figures.Recorder // what is counted; may be nil
+
+	beats beats
+	room  int              // events held in memory; 0: maxItems
+	clock func() time.Time // nil: time.Now
 }
 
 // maxIdle is how often a worker comes back for something in new/ that it then

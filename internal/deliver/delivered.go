@@ -1,12 +1,14 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -20,14 +22,19 @@ const (
 	// databaseRest is how long a database that failed is left alone, so that a
 	// backlog does not wait for it once an event.
 	databaseRest = 30 * time.Second
+	// deliveredOfHost is how many events of one other host are remembered at most, so
+	// that one that lies does not fill the memory of a hub, which knows by their
+	// numbers what it was handed twice.
+	deliveredOfHost = 10_000
 )
 
 // Delivered is an event that is done with: what is needed to know a second
 // report of it, to match its logout, and to group repeats.
 type Delivered struct {
 	ID      string        `json:"id"`
-	Time    time.Time     `json:"time"` // the event's
-	At      time.Time     `json:"at"`   // when it was done with
+	From    string        `json:"from,omitempty"` // at a hub: the host that handed it over
+	Time    time.Time     `json:"time"`           // the event's
+	At      time.Time     `json:"at"`             // when it was done with
 	Kind    event.Kind    `json:"kind"`
 	Via     event.Via     `json:"via"`
 	Session event.Session `json:"session,omitzero"`
@@ -39,15 +46,40 @@ type Delivered struct {
 	Sent    []Sent        `json:"sent,omitempty"`
 	Verdict event.Verdict `json:"verdict,omitzero"`
 	Ignored bool          `json:"ignored,omitempty"`
-	Ended   bool          `json:"ended,omitempty"` // its logout is done with, too
-	Dead    bool          `json:"dead,omitempty"`  // it is a dead letter
-	Of      string        `json:"of,omitempty"`    // of a witness: what it saw; empty: a login that was missed
+	Silence string        `json:"silence,omitempty"` // that kept it from being told, and why
+	Ended   bool          `json:"ended,omitempty"`   // its logout is done with, too
+	Dead    bool          `json:"dead,omitempty"`    // it is a dead letter
+	// Of is of a witness what it saw; empty: a login that was missed. Of the watcher's
+	// word that somebody got in after failures (GotIn), it is the login that the hook
+	// reported.
+	Of    string `json:"of,omitempty"`
+	GotIn bool   `json:"got_in,omitempty"`
+	// Gate is what became of a second step.
+	Gate *event.Gate `json:"gate,omitempty"`
+	// Detail is for people, who read it in the database: the worker does not keep
+	// it in memory.
+	Detail *Detail `json:"detail,omitempty"`
 }
+
+// Detail is what else was known of a delivered event.
+type Detail struct {
+	Reasons []string    `json:"reasons,omitempty"` // of the verdict
+	Auth    event.Auth  `json:"auth,omitzero"`
+	Facts   event.Facts `json:"facts,omitzero"`
+	Step    event.Step  `json:"step,omitzero"`   // by which a login was confirmed
+	Title   string      `json:"title,omitempty"` // of what is no login
+	Text    string      `json:"text,omitempty"`
+}
+
+// maxDetail is how much of a text is kept, in characters.
+const maxDetail = 2000
 
 // Sent says when a destination got an event.
 type Sent struct {
-	Dest string    `json:"dest"`
-	At   time.Time `json:"at"`
+	Dest    string        `json:"dest"`
+	At      time.Time     `json:"at"`
+	Receipt event.Receipt `json:"receipt,omitempty"` // what it gave back
+	Maybe   bool          `json:"maybe,omitempty"`   // it may have arrived, and is not sent again
 }
 
 func (t *Delivered) sentTo(dest string) (time.Time, bool) {
@@ -57,6 +89,32 @@ func (t *Delivered) sentTo(dest string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// receipt returns what a destination gave back for the event, and when.
+func (t *Delivered) receipt(dest string) (event.Receipt, time.Time) {
+	for _, s := range t.Sent {
+		if s.Dest == dest && s.Receipt != nil {
+			return s.Receipt, s.At
+		}
+	}
+	return nil, time.Time{}
+}
+
+// told returns what a destination gave a receipt for of the events of a group, the
+// newest first.
+func (l *deliveryLog) told(group, dest string) (all []*Delivered) {
+	for _, t := range l.byID {
+		if r, _ := t.receipt(dest); r != nil && t.Group == group {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Delivered) int {
+		_, x := a.receipt(dest)
+		_, y := b.receipt(dest)
+		return cmp.Or(y.Compare(x), cmp.Compare(b.ID, a.ID))
+	})
+	return all
 }
 
 // ReadDelivered returns what was done with at or after a time, the oldest first,
@@ -93,27 +151,32 @@ func spoolKey(dir string) string {
 // database. It is a memory, not a promise: what is lost of it can make a second
 // message of one login, never none.
 type deliveryLog struct {
-	db        *store.DB
-	spool     string // its key
+	db        *store.DB // nil: it is in memory only
+	spool     string    // its key
 	byID      map[string]*Delivered
 	bySession map[event.Session]*Delivered // open sessions
 	unsaved   []*Delivered
 	rest      time.Time // until when the database is left alone
 	alive     func(event.Session) (alive, sure bool)
+	byHost    map[string][]*Delivered // of other hosts, the oldest first
+	forgotten []string                // ids that are still in the database
+}
+
+func emptyDeliveryLog() *deliveryLog {
+	return &deliveryLog{byID: make(map[string]*Delivered), bySession: make(map[event.Session]*Delivered), byHost: make(map[string][]*Delivered)}
 }
 
 // openDeliveryLog reads the log. There is always one: an error says that it is
 // kept in memory for now.
 func openDeliveryLog(db *store.DB, spoolDir string, now time.Time, alive func(event.Session) (alive, sure bool)) (*deliveryLog, error) {
-	l := &deliveryLog{
-		db: db, spool: spoolKey(spoolDir), alive: alive,
-		byID: make(map[string]*Delivered), bySession: make(map[event.Session]*Delivered),
-	}
+	l := emptyDeliveryLog()
+	l.db, l.spool, l.alive = db, spoolKey(spoolDir), alive
 	all, err := ReadDelivered(context.Background(), db, spoolDir, time.Time{})
 	if err != nil {
 		return l, err
 	}
 	for _, t := range all {
+		t.Detail = nil
 		l.put(t)
 	}
 	return l, l.prune(now)
@@ -121,6 +184,9 @@ func openDeliveryLog(db *store.DB, spoolDir string, now time.Time, alive func(ev
 
 // write changes the database, unless it failed a moment ago.
 func (l *deliveryLog) write(f func(*store.Tx) error) error {
+	if l.db == nil {
+		return nil
+	}
 	if time.Now().Before(l.rest) {
 		return errDatabaseRests
 	}
@@ -140,13 +206,21 @@ func (l *deliveryLog) add(t *Delivered) error {
 	return l.flush()
 }
 
-// flush writes what is not in the database yet.
+// flush writes what is not in the database yet, and deletes what is forgotten.
 func (l *deliveryLog) flush() error {
-	if len(l.unsaved) == 0 {
+	if len(l.unsaved)+len(l.forgotten) == 0 {
 		return nil
 	}
 	err := l.write(func(tx *store.Tx) error {
+		for _, id := range l.forgotten {
+			if _, err := tx.Exec(`DELETE FROM delivered WHERE spool = ? AND id = ?`, l.spool, id); err != nil {
+				return err
+			}
+		}
 		for _, t := range l.unsaved {
+			if l.byID[t.ID] != t { // it is forgotten already
+				continue
+			}
 			b, err := json.Marshal(t)
 			if err != nil {
 				return err
@@ -158,7 +232,10 @@ func (l *deliveryLog) flush() error {
 		return nil
 	})
 	if err == nil {
-		l.unsaved = nil
+		for _, t := range l.unsaved {
+			t.Detail = nil
+		}
+		l.unsaved, l.forgotten = nil, nil
 	}
 	return err
 }
@@ -174,34 +251,37 @@ func (l *deliveryLog) rewrite() error {
 
 // prune forgets what is old.
 func (l *deliveryLog) prune(now time.Time) error {
-	var old []string
-	for id, t := range l.byID {
-		if !l.old(t, now) {
-			continue
+	for _, t := range l.byID {
+		if l.old(t, now) {
+			l.forget(t)
 		}
-		if l.bySession[key(t.Session)] == t {
-			delete(l.bySession, key(t.Session))
-		}
-		delete(l.byID, id)
-		old = append(old, id)
 	}
-	if len(old) == 0 {
-		return nil
-	}
-	return l.write(func(tx *store.Tx) error {
-		for _, id := range old {
-			if _, err := tx.Exec(`DELETE FROM delivered WHERE spool = ? AND id = ?`, l.spool, id); err != nil {
-				return err
-			}
+	for host, all := range l.byHost {
+		if all = slices.DeleteFunc(all, func(t *Delivered) bool { return l.byID[t.ID] != t }); len(all) > 0 {
+			l.byHost[host] = all
+		} else {
+			delete(l.byHost, host)
 		}
-		return nil
-	})
+	}
+	return l.flush()
+}
+
+// forget drops an event; flush does so in the database.
+func (l *deliveryLog) forget(t *Delivered) {
+	if l.byID[t.ID] != t {
+		return
+	}
+	if l.bySession[key(t.Session)] == t {
+		delete(l.bySession, key(t.Session))
+	}
+	delete(l.byID, t.ID)
+	l.forgotten = append(l.forgotten, t.ID)
 }
 
 // old reports whether an event need not be remembered any more.
 func (l *deliveryLog) old(t *Delivered, now time.Time) bool {
-	age := now.Sub(t.At).Abs()              // the clock may have been set back
-	if t.Of != "" && age >= witnessMemory { // each session has one
+	age := now.Sub(t.At).Abs()                                             // the clock may have been set back
+	if t.Kind == event.KindWitness && t.Of != "" && age >= witnessMemory { // each session has one
 		return true
 	}
 	if age < deliveredFor {
@@ -227,6 +307,14 @@ func key(s event.Session) event.Session {
 
 func (l *deliveryLog) put(t *Delivered) {
 	l.byID[t.ID] = t
+	if t.From != "" {
+		all := append(l.byHost[t.From], t)
+		for len(all) > deliveredOfHost {
+			l.forget(all[0])
+			all[0], all = nil, all[1:]
+		}
+		l.byHost[t.From] = all
+	}
 	k := key(t.Session)
 	switch {
 	case t.Session.PID == 0:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -17,12 +18,12 @@ import (
 // printer is a destination that prints.
 type printer struct{}
 
-func (printer) Name() string        { return "printer" }
-func (printer) Pace() time.Duration { return 0 }
+func (printer) Name() string           { return "printer" }
+func (printer) Traits() channel.Traits { return channel.Traits{} }
 
-func (printer) Send(_ context.Context, a event.Alert) error {
+func (printer) Send(_ context.Context, a event.Alert) (event.Receipt, error) {
 	fmt.Println(a.Event.Kind, "of", a.Event.User)
-	return nil
+	return nil, nil
 }
 
 // A worker delivers what waits in a spool, and ends when nothing does.

@@ -25,9 +25,11 @@ import (
 // fakeDest is a destination that a test scripts. fail decides on the n-th
 // attempt, from 1; nil takes everything.
 type fakeDest struct {
-	name string
-	pace time.Duration
-	fail func(n int, a event.Alert) error
+	name   string
+	pace   time.Duration
+	retry  channel.Retry
+	perDay int
+	fail   func(n int, a event.Alert) error
 
 	mu    sync.Mutex
 	tries int
@@ -35,21 +37,23 @@ type fakeDest struct {
 	at    []time.Time
 }
 
-func (d *fakeDest) Name() string        { return d.name }
-func (d *fakeDest) Pace() time.Duration { return d.pace }
+func (d *fakeDest) Name() string { return d.name }
+func (d *fakeDest) Traits() channel.Traits {
+	return channel.Traits{Pace: d.pace, Retry: d.retry, PerDay: d.perDay}
+}
 
-func (d *fakeDest) Send(_ context.Context, a event.Alert) error {
+func (d *fakeDest) Send(_ context.Context, a event.Alert) (event.Receipt, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.tries++
 	if d.fail != nil {
 		if err := d.fail(d.tries, a); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	d.got = append(d.got, a)
 	d.at = append(d.at, time.Now())
-	return nil
+	return nil, nil
 }
 
 func (d *fakeDest) alerts() []event.Alert {
@@ -262,9 +266,6 @@ func (b *bench) files(folder string) []string {
 func counted(alerts []event.Alert) map[string]int {
 	out := make(map[string]int)
 	for _, a := range alerts {
-		for _, r := range a.Repeats {
-			out[r.User] += r.Count
-		}
 		if len(a.Rows) == 0 {
 			out[a.Event.User] += a.Count
 		}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -35,13 +36,13 @@ type camera struct {
 }
 
 func (c camera) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "told" || r.Message == "not told" {
+	if r.Message == "delivered" || r.Message == "delivery failed" {
 		s := snapshot{name: fmt.Sprint(len(*c.taken), " ", r.Message), told: make(map[string]map[string]int)}
 		r.Attrs(func(a slog.Attr) bool {
 			switch {
 			case a.Key == "destination":
 				s.dest = a.Value.String()
-			case a.Key == "id" && r.Message == "told":
+			case a.Key == "id" && r.Message == "delivered":
 				s.lastID = a.Value.String()
 			}
 			return true
@@ -86,22 +87,26 @@ func TestKillAtAnyStepLosesNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				one := &fakeDest{name: "one", pace: time.Second}
 				two := &fakeDest{name: "two", pace: time.Second, fail: row.second}
-				b := newBench(t, one, two)
+				three := neverDest(failsByTurns)
+				b := newBench(t, one, two, three)
 				for i := range row.logins {
 					e := login(fmt.Sprintf("user%02d", i), byte(i), 100+i)
 					ids[e.User] = e.ID
 					b.put(e)
 				}
 				j := b.job(UntilEmpty)
-				j.Log = slog.New(camera{j.Log.Handler(), b, []*fakeDest{one, two}, &taken})
+				j.Log = slog.New(camera{j.Log.Handler(), b, []*fakeDest{one, two, three}, &taken})
 				if err := Run(t.Context(), j); err != nil {
 					t.Fatal(err)
 				}
 				last := snapshot{name: "at the end", spool: b.dir, state: b.state, told: map[string]map[string]int{}}
-				for _, d := range []*fakeDest{one, two} {
+				for _, d := range []*fakeDest{one, two, three} {
 					last.told[d.name] = counted(d.alerts())
 				}
 				taken = append(taken, last)
+				if len(taken) < 2 {
+					t.Fatalf("the worker was killed at %d steps", len(taken))
+				}
 				// The rest is looked at while the folders are there.
 				for i, s := range taken {
 					check(t, s, s.state, ids)
@@ -119,6 +124,18 @@ func TestKillAtAnyStepLosesNothing(t *testing.T) {
 	}
 }
 
+// neverDest is a destination that nothing may be sent to twice.
+func neverDest(fail func(int, event.Alert) error) *fakeDest {
+	return &fakeDest{name: "three", pace: time.Second, retry: channel.Never, fail: fail}
+}
+
+func failsByTurns(n int, _ event.Alert) error {
+	if n%2 == 1 {
+		return again()
+	}
+	return nil
+}
+
 func failsOnce(n int, _ event.Alert) error {
 	if n == 1 {
 		return again()
@@ -130,7 +147,8 @@ func failsOnce(n int, _ event.Alert) error {
 func check(t *testing.T, s snapshot, state string, ids map[string]string) {
 	t.Helper()
 	one, two := &fakeDest{name: "one", pace: time.Second}, &fakeDest{name: "two", pace: time.Second}
-	b := newBench(t, one, two)
+	three := neverDest(nil)
+	b := newBench(t, one, two, three)
 	root := quickDir(t)
 	b.dirs(root)
 	copyDir(t, b.dir, s.spool)
@@ -138,6 +156,11 @@ func check(t *testing.T, s snapshot, state string, ids map[string]string) {
 	b.mustRun()
 	if left := b.files("cur"); len(left) > 0 {
 		t.Errorf("%s: left in cur/: %v", s.name, left)
+	}
+	for user, n := range counted(three.got) {
+		if n+s.told[three.name][user] > 1 {
+			t.Errorf("%s: %s heard of %s twice, which costs money", s.name, three.name, user)
+		}
 	}
 	dead := b.files("failed")
 	for _, d := range []*fakeDest{one, two} {

@@ -117,7 +117,7 @@ func TestIgnoredLoginIsNotSent(t *testing.T) {
 		d := &fakeDest{name: "slack", pace: time.Second}
 		b := newBench(t, d)
 		b.set.NotifyLogout = "all"
-		b.set.Ignore = func(e event.Event) bool { return e.User == "backup" }
+		b.set.Policy.Ignored.Users = []string{"backup"}
 		usual, odd := login("backup", 7, 100), login("backup", 7, 101)
 		odd.Flags = []event.Flag{event.FlagAddressMismatch}
 		b.put(usual, logout(usual), odd)

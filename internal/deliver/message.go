@@ -15,17 +15,18 @@ import (
 // that event's id and no file of its own; the members of any other are written
 // down before the first POST, and stay the same in every retry.
 type message struct {
-	V       int       `json:"v"`
-	ID      string    `json:"id"`
-	Dest    string    `json:"dest"`
-	Members []string  `json:"members"`         // the events it shows
-	Along   []string  `json:"along,omitempty"` // repeats of earlier messages that it only counts
-	Digest  bool      `json:"digest,omitempty"`
-	Done    time.Time `json:"done,omitzero"` // when the destination took it
-	attempts
+	V       int           `json:"v"`
+	ID      string        `json:"id"`
+	Dest    string        `json:"dest"`
+	Members []string      `json:"members"`         // the events it shows
+	Along   []string      `json:"along,omitempty"` // what messages of earlier versions counted besides
+	Digest  bool          `json:"digest,omitempty"`
+	Done    time.Time     `json:"done,omitzero"`     // when the destination took it
+	Receipt event.Receipt `json:"receipt,omitempty"` // what it gave back then
+	Maybe   bool          `json:"maybe,omitempty"`   // of Done: it may have arrived, and is not sent again
+	Attempts
 
 	items     []*item // of Members
-	along     []*item
 	severity  event.Severity
 	oldest    time.Time
 	attempted bool // by this worker
@@ -45,12 +46,6 @@ func (m *message) show(it *item) {
 	m.weigh(it)
 }
 
-// count adds an event that the message only counts.
-func (m *message) count(it *item) {
-	m.Along = append(m.Along, it.e.ID)
-	m.along = append(m.along, it)
-}
-
 func (m *message) weigh(it *item) {
 	m.severity = max(m.severity, it.verdict.Severity)
 	if m.oldest.IsZero() || it.e.Time.Before(m.oldest) {
@@ -59,17 +54,7 @@ func (m *message) weigh(it *item) {
 }
 
 // all returns every event of the message.
-func (m *message) all() iter.Seq[*item] {
-	return func(yield func(*item) bool) {
-		for _, list := range [][]*item{m.items, m.along} {
-			for _, it := range list {
-				if !yield(it) {
-					return
-				}
-			}
-		}
-	}
-}
+func (m *message) all() iter.Seq[*item] { return slices.Values(m.items) }
 
 // judged reports whether all its events are, so that it can be put into words.
 func (m *message) judged() bool {
@@ -83,7 +68,7 @@ func (m *message) judged() bool {
 
 // alone reports whether the message is its event, and has no file.
 func (m *message) alone() bool {
-	return len(m.Members) == 1 && len(m.Along) == 0 && m.ID == m.Members[0]
+	return len(m.Members) == 1 && m.ID == m.Members[0]
 }
 
 // write keeps what the message is and how far it got: in its own file, or in
@@ -98,7 +83,8 @@ func (w *worker) write(m *message) error {
 	}
 	it := m.items[0]
 	if p := it.deliveryTo(m.Dest); p != nil {
-		p.attempts = m.attempts
+		tried := m.Attempts
+		p.Attempts = &tried
 	}
 	return w.writeItem(it)
 }
@@ -141,7 +127,8 @@ func (w *worker) takeMessage(name string) {
 	if !m.Done.IsZero() {
 		for _, id := range slices.Concat(m.Members, m.Along) {
 			if it := w.items[id]; it != nil {
-				it.ensureDelivery(m.Dest).Done = m.Done
+				p := it.ensureDelivery(m.Dest)
+				p.Done, p.Receipt, p.Maybe = m.Done, m.Receipt, m.Maybe
 				if it.stage == ready { // it is taken up late
 					w.recast(it)
 				}
@@ -156,7 +143,7 @@ func (w *worker) takeMessage(name string) {
 		return
 	}
 	// What was dropped since, or is a dead letter, is not there any more.
-	m.items, m.along = w.waiting(m.Dest, m.Members), w.waiting(m.Dest, m.Along)
+	m.items, m.Along = w.waiting(m.Dest, m.Members), nil
 	for it := range m.all() {
 		it.ensureDelivery(m.Dest).msg = &m
 	}
@@ -169,10 +156,7 @@ func (w *worker) takeMessage(name string) {
 		return
 	}
 	if len(m.items) == 0 {
-		w.remove(name) // what it counted along goes anew
-		for _, it := range m.along {
-			it.deliveryTo(m.Dest).msg = nil
-		}
+		w.remove(name)
 		return
 	}
 	m.Next = m.Next.Rebase(time.Now())

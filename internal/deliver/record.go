@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -15,9 +16,11 @@ import (
 // item is an event that waits, in memory.
 type item struct {
 	e          event.Event
-	facts      event.Facts
-	memory     event.Memory
-	owner      string // whose key it is
+	from       string       // at a hub: the host that handed it over; empty: this one's own
+	taken      time.Time    // when this worker took it up
+	facts      *event.Facts // of its address, and of all others from there; nil: nothing is known
+	seen       *seen        // what a message says of the memory; nil: nothing
+	owner      string       // whose key it is
 	verdict    event.Verdict
 	stage      stage
 	deliveries []delivery // one for each destination that must get it
@@ -25,8 +28,50 @@ type item struct {
 	rushed     bool       // its repeat window does not hold it
 	login      *Delivered // of a logout: its login, if it is known
 	after      *item      // of a logout: its login, if that is still to be told somewhere
-	of         string     // of a witness: the login that it saw, or the witness that it repeats
+	of         string     // of a witness: the login that it saw, or the witness that it repeats; of who got in after failures, the login
+	first      *Delivered // what the hook or the watcher said of the same login before it
+	quiet      bool       // of who got in after failures: nobody is told
+	silence    string     // that kept it from being told, and why
 	due        time.Time  // of a witness: when its login must be here
+}
+
+// seen is the part of event.Memory that people are told: the rest, three times as
+// much, is for the verdict alone, and not kept until the event is told.
+type seen struct {
+	young                  bool
+	networks               int
+	user, address, network event.Seen
+}
+
+func seenOf(m event.Memory) *seen {
+	if !m.Known {
+		return nil
+	}
+	return &seen{m.Young, m.Networks, m.User, m.Address, m.Network}
+}
+
+func (s *seen) memory() event.Memory {
+	if s == nil {
+		return event.Memory{}
+	}
+	return event.Memory{Known: true, Young: s.young, Networks: s.networks, User: s.user, Address: s.address, Network: s.network}
+}
+
+// known returns what is known of the address.
+func (it *item) known() event.Facts {
+	if it.facts == nil {
+		return event.Facts{}
+	}
+	return *it.facts
+}
+
+// share has an event's strings take no room of their own where others have the same.
+func share(e *event.Event) {
+	a := &e.Login.Auth
+	for _, s := range []*string{&e.User, &e.Host, &e.Service, &e.Session.Boot, &e.Session.NS, &a.Method, &a.KeyType, &a.Fingerprint, &a.KeyID, &a.CAFingerprint} {
+		*s = unique.Make(*s).Value()
+	}
+	e.Kind, e.Via = event.Kind(unique.Make(string(e.Kind)).Value()), event.Via(unique.Make(string(e.Via)).Value())
 }
 
 type stage int
@@ -40,20 +85,36 @@ const (
 
 // delivery is how far one destination is with one event.
 type delivery struct {
-	Dest string    `json:"dest"`
-	Done time.Time `json:"done,omitzero"`
-	Dead bool      `json:"dead,omitempty"`
-	attempts
+	Dest      string        `json:"dest"`
+	Done      time.Time     `json:"done,omitzero"`
+	Receipt   event.Receipt `json:"receipt,omitempty"` // of Done
+	Dead      bool          `json:"dead,omitempty"`
+	Maybe     bool          `json:"maybe,omitempty"` // of Done: it may have arrived, and is not sent again
+	*Attempts               // nil: none, or none that matters any more
 
 	msg *message // that carries it, once one is formed
 }
 
-// attempts is what came of trying so far.
-type attempts struct {
+// Attempted returns what came of trying so far.
+func (p *delivery) Attempted() Attempts {
+	if p.Attempts == nil {
+		return Attempts{}
+	}
+	return *p.Attempts
+}
+
+// Attempts is what came of trying so far.
+type Attempts struct {
 	Since time.Time      `json:"since,omitzero"` // of the first try
 	Tries int            `json:"tries,omitempty"`
 	Next  state.Cooldown `json:"next,omitzero"`
 	Error string         `json:"error,omitempty"`
+	// Asking: a request was about to be made, and nobody has written down what
+	// came of it. Unsure: an earlier one may have arrived.
+	Asking bool `json:"asking,omitempty"`
+	Unsure bool `json:"unsure,omitempty"`
+	// Reached are those of several recipients who have it, and do not get it again.
+	Reached []string `json:"reached,omitempty"`
 }
 
 func (p *delivery) pending() bool { return p.Done.IsZero() && !p.Dead }
@@ -110,6 +171,7 @@ func (it *item) dead() bool {
 // event's own file is all there is.
 type Record struct {
 	V          int           `json:"v"`
+	From       string        `json:"from,omitempty"` // at a hub: the host that handed it over
 	Event      event.Event   `json:"event"`
 	Facts      event.Facts   `json:"facts,omitzero"`
 	Memory     event.Memory  `json:"memory,omitzero"`
@@ -120,7 +182,7 @@ type Record struct {
 
 func (it *item) record() ([]byte, error) {
 	return json.Marshal(Record{
-		V: event.Version, Event: it.e, Facts: it.facts, Memory: it.memory, Owner: it.owner, Verdict: it.verdict, Deliveries: it.deliveries,
+		V: event.Version, From: it.from, Event: it.e, Facts: it.known(), Memory: it.seen.memory(), Owner: it.owner, Verdict: it.verdict, Deliveries: it.deliveries,
 	})
 }
 
@@ -128,6 +190,7 @@ func (it *item) record() ([]byte, error) {
 func DecodeRecord(b []byte) (Record, error) {
 	var r struct {
 		V          int             `json:"v"`
+		From       string          `json:"from"`
 		Event      json.RawMessage `json:"event"`
 		Facts      event.Facts     `json:"facts"`
 		Memory     event.Memory    `json:"memory"`
@@ -146,13 +209,13 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{V: event.Version, Event: e}, err
 	}
 	e, err := sshauth.Decode(r.Event)
-	return Record{V: r.V, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Deliveries: r.Deliveries}, err
+	return Record{V: r.V, From: r.From, Event: e, Facts: r.Facts, Memory: r.Memory, Owner: r.Owner, Verdict: r.Verdict, Deliveries: r.Deliveries}, err
 }
 
 // Tried reports whether each destination has the event or has failed to take it.
 func (r Record) Tried() bool {
 	for _, p := range r.Deliveries {
-		if p.pending() && p.Error == "" {
+		if p.pending() && p.Attempted().Error == "" {
 			return false
 		}
 	}
@@ -166,8 +229,10 @@ const maxError = 300
 func (r Record) Progress() []string {
 	var out []string
 	for _, p := range r.Deliveries {
-		s := event.Clean(p.Dest, maxError) + ": "
+		s, tried := event.Clean(p.Dest, maxError)+": ", p.Attempted()
 		switch {
+		case p.Maybe:
+			s += "may have arrived"
 		case !p.Done.IsZero():
 			s += "done"
 		case p.Dead:
@@ -175,8 +240,11 @@ func (r Record) Progress() []string {
 		default:
 			s += "waiting"
 		}
-		if p.Error != "" && p.Done.IsZero() {
-			s += " (" + event.Clean(p.Error, maxError) + ")"
+		if len(tried.Reached) > 0 && p.Done.IsZero() {
+			s += ", " + event.Clean(strings.Join(tried.Reached, ", "), maxError) + " reached"
+		}
+		if tried.Error != "" && (p.Done.IsZero() || p.Maybe) {
+			s += " (" + event.Clean(tried.Error, maxError) + ")"
 		}
 		out = append(out, s)
 	}

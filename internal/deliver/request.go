@@ -47,7 +47,7 @@ func (w *worker) carryOut(name string) {
 	case OpFlush:
 		w.reload = true
 		w.asked.join(retryNow{due: true, all: true})
-		if w.set.Memory != nil {
+		if w.set.Memory != nil && w.hub == nil {
 			now := time.Now()
 			err = w.queueDigest(now, now)
 		}
@@ -101,9 +101,10 @@ func (w *worker) retry(ids []string) (undone []string, err error) {
 // errNoEvent is a dead letter that another try is no use for.
 var errNoEvent = errors.New("not an event")
 
-// requeue takes a dead letter back into cur/, with all its tries before it. One
+// requeue takes a dead letter back into cur/, with all its tries before it; who
+// has it already does not get it again. One
 // that waits there already was not moved for good before a kill.
-func requeue(q *spool.Queue, name string) error {
+func requeue(q queue, name string) error {
 	if _, err := q.Read(name); err == nil {
 		return q.Drop(name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -126,10 +127,11 @@ func requeue(q *spool.Queue, name string) error {
 	}
 	for i := range r.Deliveries {
 		if r.Deliveries[i].Dead {
-			r.Deliveries[i] = delivery{Dest: r.Deliveries[i].Dest}
+			d := r.Deliveries[i]
+			r.Deliveries[i] = delivery{Dest: d.Dest, Attempts: &Attempts{Reached: d.Reached}}
 		}
 	}
-	it := item{e: r.Event, facts: r.Facts, verdict: r.Verdict, deliveries: r.Deliveries}
+	it := item{e: r.Event, from: r.From, facts: &r.Facts, seen: seenOf(r.Memory), owner: r.Owner, verdict: r.Verdict, deliveries: r.Deliveries}
 	if b, err = it.record(); err != nil {
 		return err
 	}
@@ -164,6 +166,10 @@ func (w *worker) drop(ids []string) (undone []string, err error) {
 // discard ends a waiting event, and reports whether it did. One that is in a
 // message under way stays: it may be told already.
 func (w *worker) discard(it *item) bool {
+	if w.onItsWay(it) {
+		w.Log.Warn("an event is being handed over and can't be dropped", "id", it.e.ID)
+		return false
+	}
 	for i := range it.deliveries {
 		if m := it.deliveries[i].msg; m != nil && it.deliveries[i].pending() {
 			if o := w.queueFor(it.deliveries[i].Dest); o != nil && o.inflight == m {
@@ -180,24 +186,22 @@ func (w *worker) discard(it *item) bool {
 	it.deliveries, it.stage = nil, ready
 	w.finish(it, true)
 	w.release(it)
+	if w.hub != nil {
+		w.hub.settled = false
+	}
 	return true
 }
 
 // forget takes an event out of all that waits, and returns the messages that
 // show nothing any more.
 func (o *destQueue) forget(it *item) (empty []*message) {
-	o.quiet = time.Time{}
+	o.idle = time.Time{}
 	gone := func(x *item) bool { return x == it }
 	o.fresh = slices.DeleteFunc(o.fresh, gone)
 	o.failed = slices.DeleteFunc(o.failed, func(m *message) bool {
 		m.items = slices.DeleteFunc(m.items, gone)
-		m.along = slices.DeleteFunc(m.along, gone)
 		if len(m.items) > 0 {
 			return false
-		}
-		for _, a := range m.along { // these go with the next one
-			a.deliveryTo(o.name).msg = nil
-			o.fresh = append(o.fresh, a)
 		}
 		if !m.alone() {
 			empty = append(empty, m)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -24,16 +25,21 @@ var documents = [...]struct{ prefix, kind string }{
 	{"destination-", kindDestination}, {"refused-", kindRefused}, {"provider-", "provider"},
 }
 
+// RanBefore reports whether a worker of an earlier version kept its lists in a state
+// folder, which are not taken over yet.
+func RanBefore(stateDir string) bool { return len(toldLists(stateDir)) > 0 }
+
+func toldLists(stateDir string) []string { return named(stateDir, "told-", ".jsonl") }
+
 // takeOver brings what earlier versions kept in files of their own into the
 // database, once: told-SPOOL.jsonl, and a JSON document each for a destination,
 // a provider, and what was refused. What is in the database already is newer.
 func takeOver(db *store.DB, stateDir string) error {
 	forgetAnswers(filepath.Join(stateDir, "cache"))
-	lists, _ := filepath.Glob(filepath.Join(stateDir, "told-*.jsonl"))
+	lists := toldLists(stateDir)
 	var files []string
 	for _, d := range documents {
-		more, _ := filepath.Glob(filepath.Join(stateDir, d.prefix+"*.json"))
-		files = append(files, more...)
+		files = append(files, named(stateDir, d.prefix, ".json")...)
 	}
 	if len(lists)+len(files) == 0 {
 		return nil
@@ -72,16 +78,25 @@ func takeOver(db *store.DB, stateDir string) error {
 // asked for again. What can't be removed, because a command of root's made it, is
 // in nobody's way; nor is what others keep in a folder of that name.
 func forgetAnswers(dir string) {
-	for _, pattern := range []string{"*.json", ".new-*"} {
-		files, _ := filepath.Glob(filepath.Join(dir, "*", pattern))
-		for _, f := range files {
+	for _, provider := range named(dir, "", "") {
+		for _, f := range append(named(provider, "", ".json"), named(provider, ".new-", "")...) {
 			_ = state.Remove(f)
 		}
+		_ = syscall.Rmdir(provider)
 	}
-	folders, _ := filepath.Glob(filepath.Join(dir, "*"))
-	for _, f := range append(folders, dir) {
-		_ = syscall.Rmdir(f)
+	_ = syscall.Rmdir(dir)
+}
+
+// named returns what is in a folder by the two ends of its name. The folder's own
+// name may be any: it is no pattern.
+func named(dir, prefix, suffix string) (paths []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix) && len(name) >= len(prefix)+len(suffix) {
+			paths = append(paths, filepath.Join(dir, name))
+		}
 	}
+	return paths
 }
 
 func takeOverList(t *store.Tx, spool string, list []byte) error {

@@ -119,8 +119,6 @@ func (w *worker) rejoin(it *item) {
 			switch {
 			case slices.Contains(m.Members, id):
 				m.items = append(m.items, it)
-			case slices.Contains(m.Along, id):
-				m.along = append(m.along, it)
 			default:
 				continue
 			}

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -55,8 +56,11 @@ type witnesses struct {
 	waiting []*item // witnesses whose login is not here
 	more    bool    // logins came since they were looked at
 	next    time.Time
-	crowds  map[string]*gathering // by service
+	crowds  map[source]*gathering
 }
+
+// source is where missed sessions were: a service of a host.
+type source struct{ from, service string }
 
 // gathering counts missed sessions that came at once.
 type gathering struct {
@@ -68,9 +72,12 @@ type gathering struct {
 func recallWitnesses(l *deliveryLog) *witnesses {
 	s := &witnesses{
 		logins: map[stretch][]sighting{}, missing: map[stretch][]sighting{},
-		used: map[use]bool{}, crowds: map[string]*gathering{},
+		used: map[use]bool{}, crowds: map[source]*gathering{},
 	}
 	for _, t := range l.byID {
+		if t.From != "" { // that host did so itself
+			continue
+		}
 		e := event.Event{ID: t.ID, Kind: t.Kind, Via: t.Via, Time: t.Time, Service: t.Service, User: t.User, Session: t.Session}
 		switch {
 		case t.Kind != event.KindWitness:
@@ -141,20 +148,28 @@ func (s *witnesses) twin(e event.Event) string {
 }
 
 // crowded reports whether a missed session is one of many.
-func (s *witnesses) crowded(service string, now time.Time) bool {
-	g := s.crowds[service]
+func (s *witnesses) crowded(of source, now time.Time) bool {
+	g := s.crowds[of]
 	if g == nil || now.Sub(g.since).Abs() > crowdWindow {
 		g = &gathering{since: now}
-		s.crowds[service] = g
+		s.crowds[of] = g
 	}
 	g.n++
 	return g.n > crowd
 }
 
 // evaluateWitness lets a witness go whose login the hook reported. Any other
-// waits until the hook's word must be here. One with deliveries is being told.
+// waits until the hook's word must be here. One with deliveries is being told, and
+// another host has waited itself.
 func (w *worker) evaluateWitness(it *item) {
-	if it.sorted {
+	switch {
+	case it.from != "":
+		if !it.sorted {
+			w.sayMissed(it)
+		}
+		w.judge(it)
+		return
+	case it.sorted:
 		w.witnesses.missed(it.e)
 		w.judge(it)
 		return
@@ -162,7 +177,7 @@ func (w *worker) evaluateWitness(it *item) {
 	if w.seen(it, false) {
 		return
 	}
-	it.due = time.Now()
+	it.due = w.now()
 	if it.e.Time.Before(it.due) { // or the clock was set back
 		it.due = it.e.Time
 	}
@@ -212,14 +227,14 @@ func (w *worker) missed(now time.Time) time.Duration {
 			continue
 		}
 		if !w.seen(it, true) {
-			w.tellMissed(it, now)
+			w.tellMissed(it)
 		}
 	}
 	return 0 // there may be more
 }
 
 // forget drops what is about events that nobody remembers any more.
-func (s *witnesses) forget(known func(id string) bool) {
+func (s *witnesses) forget(now time.Time, known func(id string) bool) {
 	for _, of := range []map[stretch][]sighting{s.logins, s.missing} {
 		for at, list := range of {
 			list = slices.DeleteFunc(list, func(x sighting) bool { return !known(x.id) })
@@ -233,6 +248,7 @@ func (s *witnesses) forget(known func(id string) bool) {
 			delete(s.used, u)
 		}
 	}
+	maps.DeleteFunc(s.crowds, func(_ source, g *gathering) bool { return now.Sub(g.since).Abs() > crowdWindow })
 }
 
 // nextDue is when the first of the waiting witnesses is to be judged.
@@ -241,7 +257,7 @@ func (s *witnesses) nextDue() time.Time {
 }
 
 // tellMissed tells of a session that only the log knows, once.
-func (w *worker) tellMissed(it *item, now time.Time) {
+func (w *worker) tellMissed(it *item) {
 	s := w.witnesses
 	if it.of = s.twin(it.e); it.of != "" {
 		it.stage = ready
@@ -249,9 +265,14 @@ func (w *worker) tellMissed(it *item, now time.Time) {
 		return
 	}
 	s.missed(it.e)
-	if s.crowded(it.e.Service, now) {
+	w.sayMissed(it)
+	w.judge(it)
+}
+
+// sayMissed logs that a session was missed, and marks it where it is one of many.
+func (w *worker) sayMissed(it *item) {
+	if w.witnesses.crowded(source{it.from, it.e.Service}, w.now()) {
 		it.e.Witness.Crowd = true
 	}
-	w.Log.Warn("a session that the hook did not report", "id", it.e.ID, "service", it.e.Service, "user", it.e.User, "by", it.e.By(), "pid", it.e.Session.PID)
-	w.judge(it)
+	w.Log.Warn("a session that the hook did not report", "id", it.e.ID, "host", it.e.Host, "service", it.e.Service, "user", it.e.User, "by", it.e.By(), "pid", it.e.Session.PID)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -141,7 +142,7 @@ func TestWitness(t *testing.T) {
 		}},
 		{"one that the settings ignore", 0, 0, func(b *bench) {
 			e := su(100)
-			e.Login.By = "backup"
+			e.User = "backup"
 			b.put(e, witnessOf(e))
 		}},
 		{"the watcher reads on after an hour", 1, 0, func(b *bench) {
@@ -162,7 +163,7 @@ func TestWitness(t *testing.T) {
 				d := &fakeDest{name: "slack", pace: time.Second}
 				b := newBench(t, d)
 				b.set.NotifyLogout, b.set.Window = "none", 0
-				b.set.Ignore = func(e event.Event) bool { return e.Login.By == "backup" }
+				b.set.Policy.Rules = policy.Rules{{User: []string{"backup"}, Ignore: true}}
 				stop := start(t, b.job(Follow))
 				row.of(b)
 				time.Sleep(3 * time.Minute)
@@ -214,7 +215,7 @@ func (m nobodyMayAsk) Recall(e event.Event, _ event.Facts) (event.Memory, error)
 	return event.Memory{}, nil
 }
 
-func (m nobodyMayAsk) Remember(e event.Event, _ event.Facts, _ event.Verdict, _ bool) error {
+func (m nobodyMayAsk) Remember(e event.Event, _ event.Facts, _ event.Verdict, _ policy.Telling) error {
 	m.t.Errorf("a %s is remembered", e.Kind)
 	return nil
 }

@@ -37,18 +37,39 @@ const (
 	sendTimeout = 20 * time.Second
 )
 
+// queue is the spool, as far as a worker uses it.
+type queue interface {
+	List() ([]string, error)
+	Claim(limit int) (names []string, more bool, err error)
+	ClaimRequests() ([]string, error)
+	Read(name string) ([]byte, error)
+	Write(name string, data []byte) error
+	Remove(name string) error
+	Fail(name string, data []byte) error
+	Failed() ([]string, error)
+	ReadFailed(name string) ([]byte, error)
+	Retry(name string) error
+	Drop(name string) error
+	Discard(id string) (int, error)
+	Refuse(name string, why error) error
+	Foreign() []spool.Foreign
+	Beat()
+}
+
 // worker is one run under one load of the settings. All its fields belong to
 // the goroutine in run.
 type worker struct {
 	*Job
 	set       Settings
-	q         *spool.Queue
+	q         queue
 	items     map[string]*item
 	queues    []*destQueue
 	delivered *deliveryLog
 
 	sessions     map[event.Session]*item // logins among the items
 	doneMessages []*message              // that arrived, with their files still there
+
+	arrived, moreArrived <-chan struct{} // of the Inbox; nil: there is none
 
 	fresh       []*item            // taken, and not evaluated yet
 	claimed     int                // how many files, so far
@@ -72,12 +93,27 @@ type worker struct {
 	newer       map[string]bool    // events of a newer sshnotify that were reported
 	nextLook    time.Time          // for dead sessions
 	nextSweep   time.Time
+	nextRemind  time.Time // zero: look now
 	beaten      time.Time // when it last showed that it lives
 
 	historyDownUntil, historyDownSaid time.Time // of the memory
-	nextDigest                        time.Time
 
+	daily       daily
+	digestAgain time.Time // when to try again to make a digest
+	flushed     bool      // what Flush asks of digests is done
+	attempts    []*item   // the watchers' digests, which become part of the next
+	ofHosts     bool      // other hosts hand over to it
+
+	counted   time.Time // when the figures were last written
+	changed   bool      // they are others since
+	uncounted bool      // they could not be written, which was said
+	heartbeat heartbeatDoc
+	silences  []event.Silence // as the database had them lately
 	witnesses *witnesses
+	ordinary  ordinary
+	gotIns    []*gotIn // of the last minute
+	steps     *steps
+	hub       *handingOver // nil: this host tells its events itself
 }
 
 // finding is what a look-up reports back.
@@ -103,6 +139,31 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h retryNow) (*worker, error
 		j.Log.Error("the database can't be used", "error", err)
 		j.Alarm(fmt.Sprintf("the database can't be used, and what is delivered now may be delivered again: %v", err))
 	}
+	w := emptyWorker(j, q, set, l)
+	if j.Inbox != nil {
+		in := newWithInbox(q, j.Inbox, j.room)
+		w.q, w.arrived, w.moreArrived = in, j.Inbox.Changed(), in.again
+	}
+	w.openHub(now)
+	w.sayDamaged()
+	for _, t := range l.byID {
+		for _, o := range w.queues {
+			if at, ok := t.sentTo(o.name); ok {
+				w.openWindow(o, t.Group, t.From, t.User, at, t.Verdict.Severity)
+			}
+		}
+	}
+	if w.hub != nil && j.Mode == Follow && !h.due && !h.all && len(h.ids) == 0 {
+		w.hub.first = now.Add(jitter(firstTry))
+	}
+	if err := w.loadCur(h); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// emptyWorker returns a worker that has nothing to do yet.
+func emptyWorker(j *Job, q queue, set Settings, l *deliveryLog) *worker {
 	w := &worker{
 		Job: j, set: set, q: q, delivered: l,
 		items:    make(map[string]*item),
@@ -114,35 +175,40 @@ func newWorker(j *Job, q *spool.Queue, set Settings, h retryNow) (*worker, error
 		unread:   make(map[string]*unread),
 	}
 	for _, t := range set.Targets {
-		w.queues = append(w.queues, newDestQueue(t, j.Store, now))
+		if !set.HandingOver.judges() {
+			break
+		}
+		w.queues = append(w.queues, newDestQueue(t, j.Store, set.zone(), w.now()))
 	}
 	w.sent = make(chan outcome, len(w.queues))
-	w.sayDamaged()
-	w.witnesses = recallWitnesses(l)
-	for _, t := range l.byID {
-		for _, o := range w.queues {
-			if at, ok := t.sentTo(o.name); ok {
-				w.openWindow(o, t.Group, at, t.Verdict.Severity)
-			}
-		}
+	w.witnesses, w.gotIns = recallWitnesses(l), recallGotIns(l, w.now())
+	w.steps = recallSteps(l)
+	w.ordinary.db = j.Store
+	w.loadDaily()
+	w.loadHeartbeat()
+	w.readSilences()
+	return w
+}
+
+// now is the time by which the worker decides.
+func (w *worker) now() time.Time {
+	if w.clock != nil {
+		return w.clock()
 	}
-	if err := w.loadCur(h); err != nil {
-		return nil, err
-	}
-	return w, nil
+	return time.Now()
 }
 
 // openWindow takes up a group that an earlier worker opened. One that began
 // later than it can have was written before the clock was set back: if only a
 // little, it begins now, and else it is no group any more, so that a worker that
 // is started every minute does not begin it every minute.
-func (w *worker) openWindow(o *destQueue, key string, at time.Time, s event.Severity) {
-	now := time.Now()
+func (w *worker) openWindow(o *destQueue, key, from, user string, at time.Time, s event.Severity) {
+	now := w.now()
 	if at.Sub(now) <= w.set.Window {
 		if at.After(now) {
 			at = now
 		}
-		o.openWindow(key, at, s)
+		o.openWindow(key, from, user, at, s)
 	}
 }
 
@@ -151,8 +217,12 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	changed, every, stopWatching := w.watch()
 	defer stopWatching()
 
+	defer w.awaitBeat() // after stopSending
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
+	defer w.keepOrdinary(true)
+	defer func() { w.keepFigures(w.now(), true) }()
+	defer w.closeHub()
 	defer w.finishSends() // before stopSending: defers run last in, first out
 
 	if err := w.claimAll(); err != nil {
@@ -163,8 +233,8 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	for {
 		w.beat(time.Now())
 		w.endSessions(time.Now())
-		digest := w.makeDigest(time.Now())
-		missed := w.missed(time.Now())
+		digest := min(w.makeDigest(time.Now()), w.endSilences(time.Now()), w.remind(time.Now()))
+		missed := min(w.missed(time.Now()), w.unanswered(time.Now()))
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
 			if err := w.claimAll(); err != nil {
 				return false, err
@@ -174,11 +244,12 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			return true, nil
 		}
 		w.startLookups(sending)
-		wake := min(digest, missed, w.readAgain(time.Now()))
+		wake := min(digest, missed, w.readAgain(time.Now()), w.keepFigures(time.Now(), false))
 		if w.reload {
 			return true, nil
 		}
-		wake = min(wake, w.startSends(sending, time.Now()))
+		wake = min(wake, w.sayWell(time.Now()), w.beatHeart(sending, time.Now()))
+		wake = min(wake, w.startSends(sending, time.Now()), w.startHandOver(sending, time.Now()))
 		if w.Alive != nil && len(w.delivered.bySession) > 0 {
 			wake = min(wake, max(0, time.Until(w.nextLook)))
 		}
@@ -197,7 +268,15 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			w.learn(f)
 		case o := <-w.sent:
 			w.finishSend(o)
+		case got := <-w.hubAnswer():
+			w.finishHandOver(got)
+		case err := <-w.beats.pending:
+			w.finishBeat(err, time.Now())
 		case <-changed:
+			err = w.claimAll()
+		case <-w.arrived:
+			err = w.claimAll()
+		case <-w.moreArrived:
 			err = w.claimAll()
 		case <-poll.C:
 			w.sweep(time.Now())
@@ -214,20 +293,34 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 // sweep forgets what is not needed any more.
 func (w *worker) sweep(now time.Time) {
 	w.sweepMessages()
+	w.readSilences()
 	w.sayRefused(now)
 	if err := w.delivered.flush(); err != nil && !errors.Is(err, errDatabaseRests) {
 		w.Log.Error("delivered events can't be recorded", "error", err)
 	}
 	w.sayDamaged()
+	w.keepOrdinary(false)
 	if now.Before(w.nextSweep) {
 		return
 	}
 	w.nextSweep = now.Add(sweepEvery)
 	w.tidy()
+	w.forget(now)
+}
+
+func (w *worker) keepOrdinary(end bool) {
+	if err := w.ordinary.keep(w.now(), end); err != nil {
+		w.Log.Warn("how ordinary logins are told can't be kept", "error", err)
+	}
+}
+
+// forget drops what was told too long ago to matter.
+func (w *worker) forget(now time.Time) {
 	if err := w.delivered.prune(now); err != nil {
 		w.Log.Error("delivered events can't be recorded", "error", err)
 	}
-	w.witnesses.forget(func(id string) bool { return w.items[id] != nil || w.delivered.has(id) })
+	w.witnesses.forget(now, func(id string) bool { return w.items[id] != nil || w.delivered.has(id) })
+	w.steps.forget(w.delivered)
 	for _, o := range w.queues {
 		for k, g := range o.windows {
 			if now.Sub(g.at) > w.set.Window {
@@ -285,6 +378,9 @@ func (w *worker) done() bool {
 			return false
 		}
 	}
+	if w.hub != nil && w.hub.busy {
+		return false
+	}
 	if w.Mode == UntilEmpty && (len(w.unread) > 0 || !w.blocked.IsZero() && time.Since(w.blocked) < claimPatience) {
 		return false
 	}
@@ -299,7 +395,7 @@ func (w *worker) done() bool {
 			return false
 		}
 	}
-	return true
+	return w.hub == nil || !w.hub.due
 }
 
 // watch starts the notice of new files, as far as it is to be had, and says how

@@ -85,7 +85,7 @@ func TestDiskSpace(t *testing.T) {
 
 func TestFoldersThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
-	r := Run(t.Context(), Target{}, []Check{Folders(dir+"/none", dir, time.Second)})
+	r := Run(t.Context(), Target{}, []Check{Folders(dir+"/none", dir, time.Second, "make it")})
 	if r.Results[0].State != Fail || r.Results[1].State != OK {
 		t.Errorf("%+v", r.Results)
 	}

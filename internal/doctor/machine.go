@@ -64,15 +64,19 @@ const (
 )
 
 // Folders checks that the spool and the state folder can be written, and that
-// their disks have room. A login waits patience for a spool that hangs.
-func Folders(spool, state string, patience time.Duration) Check {
+// their disks have room. A login waits patience for a spool that hangs; again is
+// the command that makes both.
+func Folders(spool, state string, patience time.Duration, again string) Check {
 	return Check{Run: func(_ context.Context, r *Report) {
 		seen := map[int64]bool{}
 		for _, f := range []struct{ name, dir string }{{"spool", spool}, {"state", state}} {
 			// Root may write everywhere, but where nobody can.
 			if err := unix.Access(f.dir, accessMode); err != nil {
 				hint := "ls -ld " + quote(f.dir)
-				if err == unix.EROFS {
+				switch err {
+				case unix.ENOENT:
+					hint = again
+				case unix.EROFS:
 					hint = "mount -o remount,rw $(df --output=target " + quote(f.dir) + " | tail -n 1)"
 				}
 				r.Fail(f.name, hint, "%s can't be written: %v", f.dir, err)

@@ -15,13 +15,54 @@ type Alert struct {
 	Person  string  // whose key it is; empty: not known
 	Count   int     // how many events this alert tells; 1 for a plain one
 	First   time.Time
-	Last    time.Time     // when the oldest and the newest of Count happened
-	Rows    []Row         // of a digest
-	Repeats []Row         // of earlier messages, counted along
-	Lasted  time.Duration // of a logout: since its login; 0: unknown
-	LoginID string        // of a logout: its login's id
-	Zone    *time.Location
-	Runbook string        // link, from the settings
-	Late    time.Duration // how late it is told; shown from lateAfter on
-	Test    bool          // sshnotify test: says so
+	Last    time.Time // when the oldest and the newest of Count happened
+	More    bool      // of Count above 1: earlier ones were told, too
+	Refs    []string  // the ids of the events that it tells, the newest first; of a single one none is needed
+	Rows    []Row     // of a digest
+	// Hosts is how many hosts the events are of, where that is more than one, and
+	// Accounts who was where, the worst first, of the first few: Event is of one of
+	// them, and the Verdict's reasons are those of all.
+	Hosts    int
+	Accounts []Account
+	Lasted   time.Duration // of a logout: since its login; 0: unknown
+	LoginID  string        // of a logout: its login's id
+	Zone     *time.Location
+	Clock12  bool          // times are 02:15:04 PM
+	Runbook  string        // link, from the settings
+	Own      Words         // the destination's templates
+	Late     time.Duration // how late it is told, by a fault or an outage; shown from lateAfter on
+	Quiet    bool          // it was held for the destination's quiet hours
+	Test     bool          // sshnotify test: says so
+	// Parent is what the same destination gave back for what this one answers:
+	// of a logout for its login, of an attack's end for the attack, of an update
+	// for what it is about; Replaces for an earlier message of the same repeats,
+	// which this one may take the place of, once Count, More and First are those of
+	// all that both tell: see Merged. nil: there is none.
+	Parent, Replaces Receipt
+	Told             int       // how many events the message of Replaces tells
+	ToldFirst        time.Time // when the oldest of them happened
+	Reached          []string  // those of a destination's recipients who have it from an earlier try
+	Unsure           bool      // an earlier try ended without an answer, and may have told it
+	NewBar           bool      // the first message with a bar of this colour that its destination gets, where that must be explained
 }
+
+// Account is a user on a host.
+type Account struct{ User, Host string }
+
+// Words are templates of the owner's for parts of a message, with values in braces;
+// of an empty one the words are built in.
+type Words struct{ Headline, Text string }
+
+// Merged returns the alert that tells what it tells and what the message of
+// Replaces does.
+func (a Alert) Merged() Alert {
+	a.Count, a.More = a.Count+a.Told, false
+	if a.ToldFirst.Before(a.First) {
+		a.First = a.ToldFirst
+	}
+	return a
+}
+
+// Receipt is what a later message needs of a service to answer or edit one: ids,
+// by the short names that the service gives them ("ts", "channel").
+type Receipt map[string]string

@@ -11,6 +11,24 @@ import (
 type Login struct {
 	By   string `json:"by,omitempty"` // who became User: of sudo and su
 	Auth Auth   `json:"auth,omitzero"`
+	// After is what the log watcher counted before this login, where that is a
+	// reason to doubt it: of phase PhaseSuccess. nil: nothing is known.
+	After *Attack `json:"after,omitempty"`
+	// Step is what became of the second step, where this host asks for one.
+	Step Step `json:"step,omitzero"`
+}
+
+// Step is a second step as part of a login.
+type Step struct {
+	Result GateResult `json:"result,omitempty"`
+	Factor string     `json:"factor,omitempty"`
+	Reason string     `json:"reason,omitempty"`
+}
+
+// LetIn reports whether the login came about without the second step that it may have
+// needed.
+func (s Step) LetIn() bool {
+	return s.Result == GateExempt || s.Result == GateOff || s.Result == GateFailOpen
 }
 
 // Logout is the body of a login's end.
@@ -38,6 +56,30 @@ type Auth struct {
 	// the worker reads the rest (package sshauth); a hook has no time for keys.
 	Info string `json:"info,omitempty"`
 }
+
+// Gate is the body of what became of the second step of a login.
+type Gate struct {
+	Result    GateResult    `json:"result"`
+	Challenge string        `json:"challenge"`        // the id that all events of one connection's second step share
+	Factor    string        `json:"factor,omitempty"` // asked for, or passed by
+	Reason    string        `json:"reason,omitempty"` // why somebody was refused, or let in
+	Life      time.Duration `json:"life,omitempty"`   // of what was asked: how long a code holds
+	Auth      Auth          `json:"auth,omitzero"`    // the first factor
+}
+
+// GateResult is what became of a second step.
+type GateResult string
+
+// The results.
+const (
+	GateAsked    GateResult = "asked"
+	GatePassed   GateResult = "passed"
+	GateRefused  GateResult = "refused"
+	GateLocked   GateResult = "locked"    // codes of the account are, after too many wrong ones
+	GateExempt   GateResult = "exempt"    // let in without: the settings exempt them
+	GateOff      GateResult = "off"       // let in without: root turned the gate off
+	GateFailOpen GateResult = "fail-open" // let in without: no code could be sent
+)
 
 // Note is what somebody wants told: the body of an alert, of sshnotify alert or
 // of sshnotify's own troubles, and a part of other bodies.
@@ -68,7 +110,7 @@ type Phase string
 const (
 	PhaseBegun   Phase = "begun"
 	PhaseEnded   Phase = "ended"         // nothing came for the detector's window
-	PhaseSuccess Phase = "success-after" // somebody got in after failures, or into an account under attack
+	PhaseSuccess Phase = "success-after" // somebody got in after failures of the same source, or by password into an account under attack
 	PhaseFlooded Phase = "flooded"       // more came than could be counted
 )
 
@@ -83,22 +125,42 @@ type Attack struct {
 	Network  netip.Prefix `json:"network,omitzero"`   // by network: who
 	Auth     Auth         `json:"auth,omitzero"`      // of who got in
 
-	// Attempts were made in the attack. Of who got in: failures from the address,
-	// and against the user, and how many of each were at most given up in a
-	// flood of the day before.
-	Attempts       int       `json:"attempts,omitempty"`
-	FromAddress    int       `json:"from_address,omitempty"`
-	AgainstUser    int       `json:"against_user,omitempty"`
-	DroppedFrom    int       `json:"dropped_from,omitempty"`
-	DroppedAgainst int       `json:"dropped_against,omitempty"`
-	First          time.Time `json:"first,omitzero"` // of the attempts
-	Last           time.Time `json:"last,omitzero"`
+	// Attempts were made in the attack.
+	Attempts int       `json:"attempts,omitempty"`
+	First    time.Time `json:"first,omitzero"` // of the attempts
+	Last     time.Time `json:"last,omitzero"`
+
+	// Of who got in, the failures of the day before, in which refused keys do not
+	// count: from the address (IPv6: its /64), those of them for the account itself, and
+	// from the /24 (/48), where they were for several accounts of this host. Against
+	// the account are all that others made, where it is being attacked. Dropped are
+	// as many as at most were given up in a flood.
+	FromAddress     int `json:"from_address,omitempty"`
+	OwnFailures     int `json:"own_failures,omitempty"`
+	FromNetwork     int `json:"from_network,omitempty"`
+	NetworkAccounts int `json:"network_accounts,omitempty"`
+	AgainstUser     int `json:"against_user,omitempty"`
+	DroppedFrom     int `json:"dropped_from,omitempty"`
+	DroppedAgainst  int `json:"dropped_against,omitempty"`
 
 	Names     Tally `json:"names,omitzero"`     // accounts that were tried
 	Addresses Tally `json:"addresses,omitzero"` // where from
 	Services  Tally `json:"services,omitzero"`
 	Flood     Flood `json:"flood,omitzero"`
 }
+
+// GotIn reports whether a watcher saw somebody get in after failures.
+func (e *Event) GotIn() bool {
+	return e.Kind == KindAttack && e.Attack != nil && e.Attack.Phase == PhaseSuccess && e.Attack.Title == ""
+}
+
+// Hooked reports whether a login hook reports the logins of an event's service. FTP
+// servers and dropbear have none.
+func (e *Event) Hooked() bool { return e.Service == "" || e.Service == "sshd" }
+
+// OwnSource reports whether whoever got in had failed before from the same
+// source, or may have: else others attack the account.
+func (a *Attack) OwnSource() bool { return a.FromAddress+a.NetworkAccounts+a.DroppedFrom > 0 }
 
 // Tally is a list of the most frequent, the most frequent first.
 type Tally struct {
@@ -130,41 +192,6 @@ type Lost struct {
 	Attempts int `json:"attempts"`
 }
 
-// Digest is the body of a day's digest.
-type Digest struct {
-	Of      Kind      `json:"of"` // KindLogin: of usual logins; KindAttempt: of attacks
-	Rows    []Row     `json:"rows"`
-	Attacks int       `json:"attacks,omitempty"` // in which the attempts were made
-	First   time.Time `json:"first,omitzero"`    // when what it counts happened
-	Last    time.Time `json:"last,omitzero"`
-}
-
-// Row counts the events of one user on one host, or the attempts of one
-// attacker.
-type Row struct {
-	User     string       `json:"user,omitempty"`
-	Host     string       `json:"host,omitempty"`
-	Kind     Kind         `json:"kind"`
-	Count    int          `json:"count"`
-	IPs      []netip.Addr `json:"ips,omitempty"`      // the first few, in order of appearance
-	MoreIPs  int          `json:"more_ips,omitempty"` // how many other addresses there were
-	Severity Severity     `json:"severity"`           // the worst
-	Reason   string       `json:"reason,omitempty"`   // of the worst; may be empty
-	Attacker *Attacker    `json:"attacker,omitempty"` // of attempts
-	// More: the row adds up so many users or attackers that found no row.
-	More int `json:"more,omitempty"`
-}
-
-// Attacker is who a row of attempts is about: an address or a network, or all
-// who tried to get into one account.
-type Attacker struct {
-	Network netip.Prefix `json:"network,omitzero"` // an IPv4 address is a /32, one of IPv6 its /64
-	Account string       `json:"account,omitempty"`
-	ISP     string       `json:"isp,omitempty"` // the address's network and country
-	Country string       `json:"country,omitempty"`
-	Names   Tally        `json:"names,omitzero"` // that were tried
-}
-
 // Note returns what the event's body wants told: nil where it has no such part.
 func (e *Event) Note() *Note {
 	switch {
@@ -180,8 +207,11 @@ func (e *Event) Note() *Note {
 
 // Auth returns how whoever got in proved who they are; zero where nobody did.
 func (e *Event) Auth() Auth {
-	if e.Kind == KindAttack && e.Attack != nil {
+	switch {
+	case e.Kind == KindAttack && e.Attack != nil:
 		return e.Attack.Auth
+	case e.Kind == KindGate && e.Gate != nil:
+		return e.Gate.Auth
 	}
 	return e.Login.Auth
 }
@@ -226,24 +256,26 @@ func Became(service string) bool {
 // How much of a body is kept: as much as one message can show, and as fits
 // MaxSize.
 const (
-	maxRows      = 40
-	maxRowIPs    = 5
-	maxReason    = 100
 	maxNames     = 8  // of an attack's tallies
 	maxAddresses = 20 // as many as the watcher counts
 	maxServices  = 4
 	maxTallyName = 64 // characters of each
-	maxRowTally  = 4
 )
 
 // normalizeBody cleans the body of the event's kind, and drops any other. It
 // changes nothing that another event may share.
 func (e *Event) normalizeBody() {
-	login, logout, witness, attack, match, alert, digest := e.Login, e.Logout, e.Witness, e.Attack, e.Match, e.Alert, e.Digest
-	e.Login, e.Logout, e.Witness, e.Attack, e.Match, e.Alert, e.Digest = Login{}, Logout{}, Witness{}, nil, nil, nil, nil
+	login, logout, witness, attack, match, alert, digest, gate := e.Login, e.Logout, e.Witness, e.Attack, e.Match, e.Alert, e.Digest, e.Gate
+	e.Login, e.Logout, e.Witness, e.Attack, e.Match, e.Alert, e.Digest, e.Gate = Login{}, Logout{}, Witness{}, nil, nil, nil, nil, nil
 	switch {
 	case e.Kind == KindLogin:
-		e.Login = Login{By: Clean(login.By, maxUser), Auth: login.Auth.Cleaned()}
+		e.Login = Login{By: Clean(login.By, maxUser), Auth: login.Auth.Cleaned(), Step: Step{
+			GateResult(Clean(string(login.Step.Result), 16)), Clean(login.Step.Factor, 16), Clean(login.Step.Reason, maxWord),
+		}}
+		if login.After != nil {
+			a := login.After.normalized()
+			e.Login.After = &a
+		}
 	case e.Kind == KindLogout:
 		e.Logout.By = Clean(logout.By, maxUser)
 	case e.Kind == KindWitness:
@@ -257,10 +289,13 @@ func (e *Event) normalizeBody() {
 		n := alert.normalized()
 		e.Alert = &n
 	case e.Kind == KindDigest && digest != nil:
-		d := *digest
-		d.Of = Kind(Clean(string(d.Of), 16))
-		d.Rows = normalizeRows(d.Rows)
+		d := digest.normalized()
 		e.Digest = &d
+	case e.Kind == KindGate && gate != nil:
+		e.Gate = &Gate{
+			Result: GateResult(Clean(string(gate.Result), 16)), Challenge: Clean(gate.Challenge, IDLength), Factor: Clean(gate.Factor, 16),
+			Reason: Clean(gate.Reason, maxWord), Life: gate.Life, Auth: gate.Auth.Cleaned(),
+		}
 	}
 }
 
@@ -307,27 +342,6 @@ func (t Tally) normalized(most int) Tally {
 		} else {
 			out.Rest += max(0, c.N)
 		}
-	}
-	return out
-}
-
-func normalizeRows(rows []Row) []Row {
-	var out []Row
-	for _, r := range rows[:min(len(rows), maxRows)] {
-		r.User, r.Host, r.Reason = Clean(r.User, maxUser), Clean(r.Host, maxHost), Clean(r.Reason, maxReason)
-		r.Kind = Kind(Clean(string(r.Kind), 16))
-		r.IPs = slices.Clone(r.IPs[:min(len(r.IPs), maxRowIPs)])
-		for i := range r.IPs {
-			r.IPs[i] = bare(r.IPs[i])
-		}
-		r.Count, r.MoreIPs, r.More = max(0, r.Count), max(0, r.MoreIPs), max(0, r.More)
-		if r.Attacker != nil {
-			a := *r.Attacker
-			a.Account, a.ISP, a.Country = Clean(a.Account, maxUser), Clean(a.ISP, maxReason), Clean(a.Country, 16)
-			a.Names = a.Names.normalized(maxRowTally)
-			r.Attacker = &a
-		}
-		out = append(out, r)
 	}
 	return out
 }

@@ -41,6 +41,8 @@ const (
 	// KindWitness: the system log says that a session was opened of which the
 	// hook has to tell. It says at most that a login was missed.
 	KindWitness Kind = "witness"
+	// KindGate: what became of the second step of a login.
+	KindGate Kind = "gate"
 	// KindAttempt is the kind of a digest's rows that count attempts to get in.
 	// No event is of it.
 	KindAttempt Kind = "attempt"
@@ -101,6 +103,7 @@ type Event struct {
 	Match   *Match  `json:"match,omitempty"`
 	Alert   *Note   `json:"alert,omitempty"`
 	Digest  *Digest `json:"digest,omitempty"`
+	Gate    *Gate   `json:"gate,omitempty"`
 }
 
 // Remote is the far end of a connection.
@@ -159,6 +162,26 @@ func LoginID(s Session, sshConnection string) string {
 
 // LogoutID returns the id of the logout that ends session s.
 func LogoutID(s Session) string { return hashID("logout", s, "") }
+
+// GateID returns the id of the second step of a login that session s serves. more
+// tells the connection, the user and the first factor.
+func GateID(s Session, more string) string { return hashID("gate", s, more) }
+
+// refBytes of an id are in the part of it that people see, or may type.
+const refBytes = 5
+
+// HubID returns the id that an event of a host has at the hub that it is handed over
+// to. Its ref is the same, as are all first eight characters; the rest is a hash, so
+// that no host can choose the id of another's event, or of one that is yet to come.
+func HubID(host, id string) string {
+	b, err := idEncoding.DecodeString(id)
+	if err != nil || len(b) < refBytes {
+		b = make([]byte, refBytes)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "hub\x00%s\x00%s", host, id))
+	copy(sum[:], b[:refBytes])
+	return idEncoding.EncodeToString(sum[:16])
+}
 
 func hashID(kind string, s Session, more string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d\x00%s", kind, s.Boot, s.PID, s.Start, more))
@@ -267,7 +290,9 @@ func (e *Event) check() error {
 	case KindAlert:
 		missing = e.Alert == nil
 	case KindDigest:
-		missing = e.Digest == nil || len(e.Digest.Rows) == 0
+		missing = e.Digest == nil || e.Digest.empty()
+	case KindGate:
+		missing = e.Gate == nil || e.Gate.Result == ""
 	default:
 		return fmt.Errorf("unknown kind %q", e.Kind)
 	}

@@ -292,3 +292,14 @@ func TestSaysNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestHubID(t *testing.T) {
+	id := NewID()
+	at := HubID("web1", id)
+	if !ValidID(at) || Ref(at) != Ref(id) || at[:8] != id[:8] {
+		t.Errorf("HubID(%s) = %s: not a valid id with the same ref", id, at)
+	}
+	if at == id || at == HubID("web2", id) || at != HubID("web1", id) {
+		t.Errorf("HubID(%s) = %s: a host can have another's id", id, at)
+	}
+}

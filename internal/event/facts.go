@@ -89,8 +89,10 @@ type Traits struct {
 type Memory struct {
 	Known bool      `json:"known"` // false: nothing could be remembered, and nothing below means anything
 	Since time.Time `json:"since,omitzero"`
-	// Learning: the memory is so young that what is new is no wonder.
-	Learning bool `json:"learning,omitempty"`
+	// Young: fewer than three pairs are usual on this host, or its memory is
+	// younger than the settings' history.learning, so that its owner is as new as
+	// a stranger.
+	Young bool `json:"young,omitempty"`
 
 	Host     Seen `json:"host"`      // anybody on this host
 	User     Seen `json:"user"`      // this user, on any host
@@ -101,6 +103,17 @@ type Memory struct {
 	Network Seen `json:"network"`
 	Country Seen `json:"country"` // this user from this country; nothing where it is not known
 	Key     Seen `json:"key"`     // this user with this key; nothing where no key was used
+
+	// Pair is this user, from this network, with this key.
+	Pair Pair `json:"pair,omitzero"`
+	// HostNetwork and HostCountry are anybody on this host from this network and
+	// from this country.
+	HostNetwork Seen `json:"host_network,omitzero"`
+	HostCountry Seen `json:"host_country,omitzero"`
+	// Warned is the newest login from this address (IPv6: /64), or with this key,
+	// that was told as high or worse within the last 24 hours, whoever's it was;
+	// nil: none was, or somebody acknowledged it.
+	Warned *Warned `json:"warned,omitempty"`
 
 	// Networks is how many other networks the user came from.
 	Networks int `json:"networks,omitempty"`
@@ -119,6 +132,53 @@ type Seen struct {
 	Count int       `json:"count,omitempty"`
 	First time.Time `json:"first,omitzero"`
 	Last  time.Time `json:"last,omitzero"`
+}
+
+// Pair is what is remembered of a user, from a network, with a key: of a
+// certificate its authority and key id count, where no key was used the method.
+type Pair struct {
+	State PairState `json:"state,omitempty"`
+	Since time.Time `json:"since,omitzero"` // since when it is usual or acknowledged
+	First time.Time `json:"first,omitzero"` // the first and last of the logins that taught something
+	Last  time.Time `json:"last,omitzero"`
+	Days  int       `json:"days,omitempty"` // different days, of the memory's zone
+	Count int       `json:"count,omitempty"`
+	Today int       `json:"today,omitempty"` // of those, in the 24 hours before; at most as many as there are hours
+	// Standing are the keys of the facts (see Verdict.Keys) that it had when it
+	// became usual.
+	Standing []string `json:"standing,omitempty"`
+	// Told is when a message told of it last; zero: none has. ToldSeverity and
+	// ToldReasons are that message's.
+	Told         time.Time `json:"told,omitzero"`
+	ToldSeverity Severity  `json:"told_severity,omitzero"`
+	ToldReasons  []string  `json:"told_reasons,omitempty"`
+	// Unanswered is how often it was told as high or worse since somebody
+	// acknowledged it last.
+	Unanswered int `json:"unanswered,omitempty"`
+	// Elsewhere: it is usual, but only one other host has reported it.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+}
+
+// PairState is how well a pair is known. The zero value: it was never seen.
+type PairState string
+
+// The states of a pair.
+const (
+	PairNew          PairState = "new"
+	PairUsual        PairState = "usual"        // it came on three days
+	PairAcknowledged PairState = "acknowledged" // somebody said that it is theirs
+)
+
+// Usual reports whether a pair is nothing to wonder about.
+func (p Pair) Usual() bool { return p.State == PairUsual || p.State == PairAcknowledged }
+
+// Warned is an earlier login that was told as high or worse.
+type Warned struct {
+	Ref  string    `json:"ref"` // of its event
+	User string    `json:"user"`
+	Host string    `json:"host,omitempty"` // where it is another
+	Time time.Time `json:"time"`
+	By   string    `json:"by"` // what the two have in common: "address" or "key"
 }
 
 // Past is an earlier login.

@@ -33,7 +33,7 @@ func decodeV1(b []byte) (Event, error) {
 	}
 	e := old.Event
 	e.V = Version
-	e.Login, e.Logout, e.Witness = Login{old.By, old.Auth}, Logout{old.By}, Witness{By: old.By, Crowd: e.Has(flagCrowdV1)}
+	e.Login, e.Logout, e.Witness = Login{By: old.By, Auth: old.Auth}, Logout{old.By}, Witness{By: old.By, Crowd: e.Has(flagCrowdV1)}
 	e.Flags = slices.DeleteFunc(e.Flags, func(f Flag) bool { return f == flagCrowdV1 })
 	if len(e.Flags) == 0 {
 		e.Flags = nil

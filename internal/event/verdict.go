@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -16,6 +17,9 @@ type Verdict struct {
 	// safe.
 	Floor   Severity `json:"floor,omitzero"`
 	Reasons []string `json:"reasons,omitempty"` // plain text, the strongest first
+	// Keys are the reasons in a form that stays when their words or figures do not:
+	// "new_country", "tor", "score_high", "rule:NAME".
+	Keys []string `json:"keys,omitempty"`
 	// Usual: the memory knows this person, network and key, and nothing is odd,
 	// whatever a score says.
 	Usual bool `json:"usual,omitempty"`
@@ -110,7 +114,7 @@ func ParseSeverity(name string) (Severity, error) {
 			return Severity(i), nil
 		}
 	}
-	return Low, fmt.Errorf("%q is not a severity: low, medium, high or critical", name)
+	return Low, errors.New("must be low, medium, high or critical")
 }
 
 // MarshalText returns the severity's name.

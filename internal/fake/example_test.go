@@ -33,14 +33,14 @@ func ExampleStartSlack() {
 	// {"text":"a login"} <nil>
 }
 
-func ExampleStartThreatJammer() {
-	tj, err := fake.StartThreatJammer()
+func ExampleStartLookupService() {
+	l, err := fake.StartLookupService()
 	if err != nil {
 		panic(err)
 	}
-	defer tj.Close()
-	for _, key := range []string{"wrong", tj.Key()} {
-		req, _ := http.NewRequest(http.MethodGet, tj.URL()+"/v1/asn/64500", nil)
+	defer l.Close()
+	for _, key := range []string{"wrong", l.Key()} {
+		req, _ := http.NewRequest(http.MethodGet, l.URL()+"/v1/"+fake.IP, nil)
 		req.Header.Set("Authorization", "Bearer "+key)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package fake owns the servers that the command demo talks to in place of
-// Slack and Threat Jammer. They know the one message and the one address of the
+// Slack and a look-up service. They know the one message and the one address of the
 // demonstration; what tests are held against is internal/standin, which is as
 // strict as the real services.
 //
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// IP is the address that ThreatJammer knows, out of those for documentation
+// IP is the address that LookupService knows, out of those for documentation
 // (RFC 5737).
 const IP = "203.0.113.7"
 
@@ -104,43 +104,62 @@ func (s *Slack) take(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ThreatJammer is a server with the three look-ups of Threat Jammer's API that
-// a login needs, for IP alone.
-type ThreatJammer struct {
+// LookupService is a look-up service that knows IP alone, and describes itself for
+// the settings' type "http".
+type LookupService struct {
 	server
 	key string
 }
 
-// StartThreatJammer starts a ThreatJammer. Close it.
-func StartThreatJammer() (*ThreatJammer, error) {
-	t := &ThreatJammer{key: "tja_" + rand.Text()}
-	return t, t.start(http.HandlerFunc(t.answer))
+// StartLookupService starts a LookupService. Close it.
+func StartLookupService() (*LookupService, error) {
+	l := &LookupService{key: rand.Text()}
+	return l, l.start(http.HandlerFunc(l.answer))
 }
 
-// URL returns the API's base, without a slash at its end.
-func (t *ThreatJammer) URL() string { return "http://" + t.address }
+// URL returns the service's base, without a slash at its end.
+func (l *LookupService) URL() string { return "http://" + l.address }
 
 // Key returns the one key that is valid.
-func (t *ThreatJammer) Key() string { return t.key }
+func (l *LookupService) Key() string { return l.key }
 
-// answer has bodies in the form of the API's OpenAPI description, version
-// 1.2.27 (https://github.com/APIs-guru/openapi-directory).
-func (t *ThreatJammer) answer(w http.ResponseWriter, r *http.Request) {
-	status, body := http.StatusOK, ""
+// Description is the file that says how the service is asked and what its answers
+// mean (enrich/services/README.md).
+const Description = `form = 1
+title = "Reputation"
+headers = {Authorization = "Bearer {key}"}
+
+[[request]]
+name = "check"
+path = "/v1/{ip}"
+expect = ["score"]
+word = "level"
+reason = ["{reason}"]
+
+[[request.score]]
+path = "score"
+range = [0, 100]
+
+[request.network]
+asn = "network.as"
+name = "network.name"
+description = "network.description"
+
+[request.place]
+city = "place.city"
+region = "place.region"
+country = "place.country"
+`
+
+func (l *LookupService) answer(w http.ResponseWriter, r *http.Request) {
+	status, body := http.StatusOK, `{"score": 72, "level": "HIGH", "reason": "Listed as a brute force source",
+ "network": {"as": 64500, "name": "EXAMPLE-NET", "description": "Example Networks"},
+ "place": {"city": "Dublin", "region": "Leinster", "country": "IE"}}`
 	switch {
-	case r.Header.Get("Authorization") != "Bearer "+t.key:
-		status, body = http.StatusUnauthorized, `{"title":"Unauthorized","detail":"The token is not valid."}`
-	case r.URL.Path == "/v1/assess/ip/"+IP:
-		body = `{"self":"/v1/assess/ip/203.0.113.7","score":72,"risk":"HIGH","reason":"Listed as a brute force source",` +
-			`"datasets":[],"sources":[],"asn":"/v1/asn/64500","asn_prefix":"/v1/asn/prefix/203.0.113.0%252F24"}`
-	case r.URL.Path == "/v1/geo/"+IP:
-		body = `{"self":"/v1/geo/203.0.113.7","city_name":"Dublin","region_name":"Leinster","country_iso_code":"IE",` +
-			`"asn_country_iso_code":"IE","continent_code":"EU","latitude":50.5,"longitude":10.25,"time_zone":"UTC"}`
-	case r.URL.Path == "/v1/asn/64500":
-		body = `{"self":"/v1/asn/64500","name":"EXAMPLE-NET","description":"Example Networks","country_code":"IE",` +
-			`"score":0,"risk":"LOW"}`
-	default:
-		status, body = http.StatusNotFound, `{"title":"Resource not found","detail":"Not Found"}`
+	case r.Header.Get("Authorization") != "Bearer "+l.key:
+		status, body = http.StatusUnauthorized, `{"error": "no such key"}`
+	case r.URL.Path != "/v1/"+IP:
+		status, body = http.StatusNotFound, `{"error": "not listed"}`
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

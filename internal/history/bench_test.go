@@ -82,23 +82,54 @@ func bigHistory(b *testing.B) *DB {
 	return d
 }
 
-// median runs f b.N times and reports the median and the slowest.
+// median runs f b.N times and reports how long it took.
 func median(b *testing.B, f func(i int)) {
 	b.Helper()
-	took := make([]time.Duration, 0, b.N)
-	for i := range b.N {
+	took := make([]time.Duration, b.N)
+	for i := range took {
 		began := time.Now()
 		f(i)
-		took = append(took, time.Since(began))
+		took[i] = time.Since(began)
 	}
+	report(b, took)
+}
+
+// report reports the median and the slowest.
+func report(b *testing.B, took []time.Duration) {
+	b.Helper()
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "median-µs")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "max-µs")
 }
 
-func BenchmarkRecallOfAMillion(b *testing.B) {
-	d := bigHistory(b)
+// BenchmarkRecall is "seen before" with a small and with a large memory.
+func BenchmarkRecall(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		open func(b *testing.B) *DB
+	}{{"1000", smallHistory}, {"1000000", bigHistory}} {
+		b.Run(size.name, func(b *testing.B) { benchmarkRecall(b, size.open(b)) })
+	}
+}
+
+// smallHistory has every 999th login of the big one.
+func smallHistory(b *testing.B) *DB {
+	d := open(b, Options{Keep: 4000 * 24 * time.Hour})
+	if _, _, err := d.Import(b.Context(), func(yield func(Entry, error) bool) {
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for i := range 1000 {
+			if !yield(benchLogin(rnd, i*999), nil) {
+				return
+			}
+		}
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
+func benchmarkRecall(b *testing.B, d *DB) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, row := range []struct {
 		name string
@@ -122,14 +153,19 @@ func BenchmarkRecallOfAMillion(b *testing.B) {
 			})
 		})
 	}
-	// A worker that was started for one login.
+	// A worker that was started for one login: the file is opened and each statement
+	// prepared.
 	b.Run("first-of-a-process", func(b *testing.B) {
-		median(b, func(i int) {
+		took := make([]time.Duration, b.N)
+		for i := range took {
 			d.Close()
 			e := benchLogin(rnd, 0)
 			e.Time, e.ID = day0, testID(benchLogins+i)
+			began := time.Now()
 			recall(b, d, e)
-		})
+			took[i] = time.Since(began)
+		}
+		report(b, took)
 	})
 	if s, err := os.ReadFile("/proc/self/status"); err == nil {
 		for l := range strings.Lines(string(s)) {
@@ -155,6 +191,23 @@ func BenchmarkRecordToAMillion(b *testing.B) {
 	b.StopTimer()
 	if _, err := d.drop(context.Background(), "l.time >= ?", []any{day0.UnixMilli()}, nil); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkFindInAMillion finds a login by the ref that messages show.
+func BenchmarkFindInAMillion(b *testing.B) {
+	d := bigHistory(b)
+	for _, row := range []struct {
+		name string
+		n    int // characters
+	}{{"few", 24}, {"too-many", 2}} {
+		b.Run(row.name, func(b *testing.B) {
+			median(b, func(i int) {
+				if found, err := d.Find(b.Context(), testID(i * 1009 % benchLogins)[:row.n], 2); err != nil || len(found) != 2 {
+					b.Fatal(found, err)
+				}
+			})
+		})
 	}
 }
 

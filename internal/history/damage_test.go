@@ -152,7 +152,7 @@ func TestDamageMetByALogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := openAt(t, path, Options{})
-	if m := recall(t, d, login(1, "alice", "203.0.113.7", 0)); !m.Learning || m.Host.Count != 0 {
+	if m := recall(t, d, login(1, "alice", "203.0.113.7", 0)); !m.Young || m.Host.Count != 0 {
 		t.Errorf("%+v", m)
 	}
 	record(t, d, login(1, "alice", "203.0.113.7", 0))

@@ -13,10 +13,12 @@ import (
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
-// DigestRow is what a digest reports of one user on one host.
+// DigestRow is what a digest reports of one user.
 type DigestRow struct {
 	User  string
-	Host  string
+	Hosts []string // in order of appearance
+	Users int      // above 0: it is of so many users of one host, which has too many
+	Class Class
 	Count int
 	First time.Time
 	Last  time.Time
@@ -35,19 +37,26 @@ type Origin struct {
 // maxOrigins is how many addresses a row names.
 const maxOrigins = 3
 
-// Undigested returns what a digest of the usual logins before a time would report
-// now: those that were seen, and that no digest has. The most frequent user
+// What a host may make up is bounded: so many users that came to no other host before
+// are told apart, and so many addresses of all.
+const (
+	maxDigestUsers     = 1000
+	maxDigestAddresses = 200_000
+)
+
+// Undigested returns what a digest of the logins before a time that were left to it
+// would report now: those that were seen, and that no digest has. The most frequent user
 // comes first.
 func (d *DB) Undigested(ctx context.Context, before time.Time) ([]DigestRow, error) {
 	var rows []DigestRow
 	err := d.store.Read(ctx, store.BatchLimit, func(t *store.Tx) (err error) {
-		rows, err = digestRows(t, `l.usual = 1 AND l.digest IS NULL AND l.time < ?`, ceilMillis(before))
+		rows, err = digestRows(t, `l.usual > 0 AND l.digest IS NULL AND l.time < ?`, ceilMillis(before))
 		return err
 	})
 	return rows, err
 }
 
-// BeginDigest assigns to a digest the usual logins before a time that no other has,
+// BeginDigest assigns to a digest what Undigested returns for a time,
 // and returns its rows. It is on disk when BeginDigest returns, and for an id
 // that was begun before it returns what that digest holds, whatever the time
 // now is and whatever has come since. So a worker that dies before it has delivered
@@ -67,7 +76,7 @@ func (d *DB) BeginDigest(ctx context.Context, id string, before time.Time) ([]Di
 			if _, err := t.One([]any{&n}, `INSERT INTO digest(id, before) VALUES (?, ?) RETURNING n`, id, ceilMillis(before)); err != nil {
 				return err
 			}
-			_, err = t.Exec(`UPDATE login SET digest = ? WHERE usual = 1 AND digest IS NULL AND time < ?`, n, ceilMillis(before))
+			_, err = t.Exec(`UPDATE login SET digest = ? WHERE usual > 0 AND digest IS NULL AND time < ?`, n, ceilMillis(before))
 			if err != nil {
 				return err
 			}
@@ -101,9 +110,17 @@ func (d *DB) EndDigest(ctx context.Context, id string) error {
 }
 
 func digestRows(t *store.Tx, where string, arg any) ([]DigestRow, error) {
-	type who struct{ user, host string }
+	type who struct {
+		user, host string // host: of users that are not told apart
+		class      int
+	}
+	type address struct {
+		who
+		ip netip.Addr
+	}
 	byWho := map[who]*DigestRow{}
-	addresses := map[who]map[netip.Addr]bool{}
+	addresses := map[address]bool{}
+	users := map[string]int{} // by the host that they came to first
 	// An address has the details of one of its logins; which one is SQLite's
 	// choice.
 	err := t.Each(func(rows *sql.Rows) error {
@@ -112,14 +129,26 @@ func digestRows(t *store.Tx, where string, arg any) ([]DigestRow, error) {
 		var text sql.NullString
 		var n int
 		var first, last int64
-		if err := rows.Scan(&w.user, &w.host, &ip, &text, &n, &first, &last); err != nil {
+		var host string
+		if err := rows.Scan(&w.user, &host, &w.class, &ip, &text, &n, &first, &last); err != nil {
 			return err
 		}
-		r := byWho[w]
+		r, isNew := byWho[w], false
 		if r == nil {
-			r = &DigestRow{User: w.user, Host: w.host, First: fromMillis(first), Last: fromMillis(last)}
+			if users[host]++; users[host] > maxDigestUsers {
+				w.user, w.host, isNew = "", host, true
+				r = byWho[w]
+			}
+		}
+		if r == nil {
+			r = &DigestRow{User: w.user, Class: classOf(w.class), First: fromMillis(first), Last: fromMillis(last)}
 			byWho[w] = r
-			addresses[w] = map[netip.Addr]bool{}
+		}
+		if isNew {
+			r.Users++
+		}
+		if !slices.Contains(r.Hosts, host) {
+			r.Hosts = append(r.Hosts, host)
 		}
 		r.Count += n
 		if t := fromMillis(first); t.Before(r.First) {
@@ -129,10 +158,12 @@ func digestRows(t *store.Tx, where string, arg any) ([]DigestRow, error) {
 			r.Last = t
 		}
 		addr, ok := netip.AddrFromSlice(ip)
-		if !ok || addresses[w][addr] {
+		if !ok || addresses[address{w, addr}] {
 			return nil
 		}
-		addresses[w][addr] = true
+		if len(addresses) < maxDigestAddresses {
+			addresses[address{w, addr}] = true
+		}
 		if len(r.From) == maxOrigins {
 			r.More++
 			return nil
@@ -141,9 +172,9 @@ func digestRows(t *store.Tx, where string, arg any) ([]DigestRow, error) {
 		_ = json.Unmarshal([]byte(text.String), &what)
 		r.From = append(r.From, Origin{IP: addr, ASN: what.ASN, Network: what.ASName, Country: what.Place.Country})
 		return nil
-	}, `SELECT coalesce(u.a, ''), coalesce(h.a, ''), l.ip, t.b, count(*), min(l.time) AS first, max(l.time)
+	}, `SELECT coalesce(u.a, ''), coalesce(h.a, ''), l.usual, l.ip, t.b, count(*), min(l.time) AS first, max(l.time)
 		FROM login l LEFT JOIN grp u ON u.id = l.g_user LEFT JOIN grp h ON h.id = l.g_host LEFT JOIN grp t ON t.id = l.g_detail
-		WHERE `+where+` GROUP BY l.g_user, l.g_host, l.ip ORDER BY first, l.ip`, arg)
+		WHERE `+where+` GROUP BY l.g_user, l.g_host, l.usual, l.ip ORDER BY first, l.ip`, arg)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +183,7 @@ func digestRows(t *store.Tx, where string, arg any) ([]DigestRow, error) {
 		out = append(out, *r)
 	}
 	slices.SortFunc(out, func(a, b DigestRow) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.User, b.User), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.User, b.User), slices.Compare(a.Hosts, b.Hosts), cmp.Compare(a.Class, b.Class))
 	})
 	return out, nil
 }

@@ -52,18 +52,37 @@ type Entry struct {
 	Service string
 	Method  string
 	Key     string // fingerprint of the plain key, SHA256:…
+	CA      string // fingerprint of the authority that certified it
+	KeyID   string // of the certificate
 	IP      netip.Addr
 	Port    uint16 // of the far end; tells two connections of the same moment apart
 	ASN     uint32
 	ASName  string
+	Named   string // what the settings call the network
 	Place   event.Place
 	Traits  event.Traits
 
 	Severity event.Severity
-	Usual    bool // the verdict was that nothing is odd
+	Usual    bool     // it is left to the digest
+	Class    Class    // of those: which part of it
+	Reasons  []string // event.Verdict's keys
+	Told     bool     // at once, by a message of its own
+	Untaught bool     // it was told as high or worse: what is new about it stays new until it is acknowledged
+	Late     bool     // it came so long after it happened that it teaches nothing, and warns of nothing
 	Source   Source
 	Digest   string // the digest that told it; empty: none has
 }
+
+// Class is which part of a digest tells of a login.
+type Class int
+
+// The classes.
+const (
+	Ordinary Class = iota // nothing about it is new or odd
+	Again                 // of its pair was told before, or many others like it came
+	LeftOut               // by the settings
+	Silenced              // a silence held it
+)
 
 // EntryOf is the entry of a login's event. The verdict may be zero, as long as
 // the entry is only used to ask.
@@ -74,11 +93,24 @@ func EntryOf(e event.Event, f event.Facts, v event.Verdict) Entry {
 	}
 	return Entry{
 		ID: e.ID, Time: e.Time, Host: e.Host, User: e.User, Service: e.Service, Method: e.Login.Auth.Method,
-		Key: e.Login.Auth.Fingerprint, IP: e.Remote.IP, Port: e.Remote.Port,
-		ASN: f.Network.ASN, ASName: name, Place: f.Place, Traits: f.Traits,
-		Severity: v.Severity, Usual: v.Usual, Source: SourceSeen,
+		Key: e.Login.Auth.Fingerprint, CA: e.Login.Auth.CAFingerprint, KeyID: e.Login.Auth.KeyID, IP: e.Remote.IP, Port: e.Remote.Port,
+		ASN: f.Network.ASN, ASName: name, Named: f.Name, Place: f.Place, Traits: f.Traits,
+		Severity: v.Severity, Usual: v.Usual, Reasons: v.Keys, Source: SourceSeen,
 	}
 }
+
+// teaches reports whether what is new about a login is known from then on.
+func (e Entry) teaches() bool { return !e.Untaught && !e.Late }
+
+// usual is the column that says whether and how a digest tells of a login.
+func (e Entry) usual() int {
+	if !e.Usual {
+		return 0
+	}
+	return int(e.Class) + 1
+}
+
+func classOf(usual int) Class { return Class(max(0, usual-1)) }
 
 // How much of each string is kept, in characters. The first are the limits of
 // a stored event, so that an entry and its event agree.
@@ -96,7 +128,7 @@ func (e Entry) normal() Entry {
 	e.ID = event.Clean(e.ID, maxID)
 	e.Host = event.Clean(e.Host, maxHost)
 	e.User = event.Clean(e.User, maxUser)
-	for _, s := range []*string{&e.Service, &e.Method, &e.Key, &e.ASName, &e.Place.City, &e.Place.Region, &e.Place.Source,
+	for _, s := range []*string{&e.Service, &e.Method, &e.Key, &e.CA, &e.KeyID, &e.ASName, &e.Named, &e.Place.City, &e.Place.Region, &e.Place.Source,
 		&e.Traits.Tor, &e.Traits.VPN, &e.Traits.Proxy, &e.Traits.Hosting, &e.Traits.Mobile, &e.Digest} {
 		*s = event.Clean(*s, maxWord)
 	}
@@ -112,6 +144,11 @@ func (e Entry) normal() Entry {
 	e.Traits.Lists = nil
 	for _, l := range lists {
 		e.Traits.Lists = append(e.Traits.Lists, event.Clean(l, maxWord))
+	}
+	reasons := e.Reasons[:min(len(e.Reasons), maxLists)]
+	e.Reasons = nil
+	for _, r := range reasons {
+		e.Reasons = append(e.Reasons, event.Clean(r, maxWord))
 	}
 	if e.IP.IsValid() {
 		e.IP = e.IP.Unmap().WithZone("")
@@ -135,14 +172,48 @@ func (e Entry) check() error {
 	return nil
 }
 
-// network names the network that an address is in: the autonomous system, or
-// where none is known the surrounding block that one customer usually has.
-func (e Entry) network() string {
-	if e.ASN != 0 {
-		return fmt.Sprintf("AS%d", e.ASN)
+// identity is what somebody proved who they are by: of a certificate its
+// authority and key id, because keys and serials are made anew each day; a key;
+// else the method.
+func (e Entry) identity() string {
+	switch {
+	case e.CA != "":
+		return "ca:" + e.CA + " " + e.KeyID
+	case e.Key != "":
+		return e.Key
 	}
-	if !e.IP.IsValid() {
-		return ""
+	return "method:" + e.Method
+}
+
+// secret reports whether a login proved no more than that somebody knows a
+// password.
+func (e Entry) secret() bool {
+	return e.Key == "" && (strings.Contains(e.Method, "password") || strings.HasPrefix(e.Method, "keyboard-interactive"))
+}
+
+// networkNames returns what the network of an address is called by, in the table
+// network, and what it is remembered as where it has none of the names yet. All
+// numbers of one organisation are one network, IPv4 and IPv6, and so is each of
+// the settings. Where nothing is known, it is the surrounding block that one
+// customer usually has.
+func (e Entry) networkNames() (names []string, network string) {
+	org := ""
+	if e.ASName != "" {
+		org = "org:" + asciiLower(e.ASName)
+	}
+	switch {
+	case e.Named != "":
+		return []string{"net:" + e.Named}, "net:" + e.Named
+	case e.ASN != 0:
+		as := fmt.Sprintf("AS%d", e.ASN)
+		if org == "" {
+			return []string{as}, as
+		}
+		return []string{as, org}, as
+	case !e.IP.IsValid():
+		return nil, ""
+	case org != "":
+		return []string{org}, org
 	}
 	bits := 24
 	if e.IP.Is6() {
@@ -150,9 +221,19 @@ func (e Entry) network() string {
 	}
 	p, err := e.IP.Prefix(bits)
 	if err != nil {
-		return ""
+		return nil, ""
 	}
-	return p.String()
+	return nil, p.String()
+}
+
+// asciiLower is SQLite's lower, which the names of earlier logins were made by.
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // importID names an imported login, the same one each time that the same

@@ -18,8 +18,10 @@ func (d *DB) Prune(ctx context.Context) (int, error) {
 	}
 	before := d.o.Now().Add(-d.o.Keep).UnixMilli()
 	return d.drop(ctx, "l.time < ?", []any{before}, func(t *store.Tx) error {
-		_, err := t.Exec(`DELETE FROM digest WHERE before < ? AND n NOT IN (SELECT digest FROM login WHERE digest IS NOT NULL)`, before)
-		return err
+		if _, err := t.Exec(`DELETE FROM digest WHERE before < ? AND n NOT IN (SELECT digest FROM login WHERE digest IS NOT NULL)`, before); err != nil {
+			return err
+		}
+		return dropPairs(t, before)
 	})
 }
 
@@ -43,7 +45,7 @@ func (d *DB) Forget(ctx context.Context, f Filter) (int, error) {
 		return 0, ErrEmptyFilter
 	}
 	where, args := f.where()
-	n, err := d.drop(ctx, where, args, nil)
+	n, err := d.drop(ctx, where, args, func(t *store.Tx) error { return dropPairs(t, 0) })
 	if err != nil {
 		return n, err
 	}

@@ -74,13 +74,16 @@ func TestFirstLogins(t *testing.T) {
 	d := open(t, Options{})
 	first := login(1, "alice", "203.0.113.7", 0)
 	m := recall(t, d, first)
-	if !m.Learning || m.User.Count != 0 || m.Last != nil || !m.Since.IsZero() {
+	if !m.Young || m.User.Count != 0 || m.Last != nil || !m.Since.IsZero() {
 		t.Errorf("an empty memory says %+v", m)
 	}
 	record(t, d, first, login(2, "bob", "198.51.100.2", 8*24*60))
-	m = recall(t, d, login(3, "alice", "203.0.113.7", 9*24*60))
+	if m = recall(t, d, login(3, "alice", "203.0.113.7", 9*24*60)); !m.Young {
+		t.Error("nobody is usual yet")
+	}
+	m = recall(t, d, login(3, "alice", "203.0.113.7", 29*24*60))
 	want := event.Seen{Count: 1, First: first.Time, Last: first.Time}
-	if m.Learning || m.Since != day0 || m.Address != want || m.Key != want || m.Host.Count != 2 || m.Last.IP != first.IP {
+	if m.Young || m.Since != day0 || m.Address != want || m.Key != want || m.Host.Count != 2 || m.Last.IP != first.IP {
 		t.Errorf("%+v", m)
 	}
 	carol := login(3, "carol", "203.0.113.7", 9*24*60)
@@ -95,9 +98,9 @@ func TestOwnNetworkUnderAnotherTime(t *testing.T) {
 	d := open(t, Options{})
 	e := login(1, "alice", "203.0.113.7", 0)
 	other := login(2, "alice", "203.0.113.7", 1)
-	other.ASN = 64501
+	other.ASN, other.ASName = 64501, "OTHER"
 	record(t, d, e, other)
-	e.Time, e.ASN = e.Time.Add(time.Hour), 64502
+	e.Time, e.ASN, e.ASName = e.Time.Add(time.Hour), 64502, "THIRD"
 	if m := recall(t, d, e); m.Networks != 1 || m.User.Count != 1 {
 		t.Errorf("%+v", m)
 	}
@@ -277,9 +280,9 @@ func TestDigest(t *testing.T) {
 	before := day0.Add(8 * time.Hour)
 	origin := func(ip string) Origin { return Origin{IP: netip.MustParseAddr(ip), ASN: 64500, Network: "EXAMPLE-NET"} }
 	want := []DigestRow{
-		{User: "deploy", Host: "db1.example.com", Count: 12, First: day0.Add(10 * time.Minute), Last: day0.Add(21 * time.Minute),
+		{User: "deploy", Hosts: []string{"db1.example.com"}, Count: 12, First: day0.Add(10 * time.Minute), Last: day0.Add(21 * time.Minute),
 			From: []Origin{origin("203.0.113.10"), origin("203.0.113.11"), origin("203.0.113.12")}, More: 2},
-		{User: "alice", Host: "db1.example.com", Count: 1, First: day0.Add(40 * time.Minute), Last: day0.Add(40 * time.Minute), From: []Origin{origin("203.0.113.7")}},
+		{User: "alice", Hosts: []string{"db1.example.com"}, Count: 1, First: day0.Add(40 * time.Minute), Last: day0.Add(40 * time.Minute), From: []Origin{origin("203.0.113.7")}},
 	}
 	same := func(what string, got []DigestRow, err error) {
 		t.Helper()
@@ -307,7 +310,7 @@ func TestDigest(t *testing.T) {
 		t.Error(id, err)
 	}
 	rows, err = d.BeginDigest(t.Context(), "tuesday", before.Add(24*time.Hour))
-	want = []DigestRow{{User: "alice", Host: "db1.example.com", Count: 2, First: day0.Add(41 * time.Minute), Last: day0.Add(600 * time.Minute), From: []Origin{origin("203.0.113.7")}}}
+	want = []DigestRow{{User: "alice", Hosts: []string{"db1.example.com"}, Count: 2, First: day0.Add(41 * time.Minute), Last: day0.Add(600 * time.Minute), From: []Origin{origin("203.0.113.7")}}}
 	same("the next", rows, err)
 	if e := list(t, d, Filter{User: "deploy", Limit: 1}); e[0].Digest != "monday" {
 		t.Errorf("%+v", e)
@@ -318,7 +321,7 @@ func TestNewerFormIsLeftAlone(t *testing.T) {
 	d := open(t, Options{})
 	record(t, d, login(1, "alice", "203.0.113.7", 0))
 	d.Close()
-	if err := raw(d.store.Path(), "PRAGMA user_version = 3"); err != nil {
+	if err := raw(d.store.Path(), fmt.Sprintf("PRAGMA user_version = %d", store.Version+1)); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(d.store.Path())
@@ -327,7 +330,7 @@ func TestNewerFormIsLeftAlone(t *testing.T) {
 	}
 	newer := openAt(t, d.store.Path(), Options{})
 	m, err := newer.Recall(t.Context(), login(2, "alice", "203.0.113.7", 1))
-	if e, ok := errors.AsType[*store.NewerError](err); !ok || e.Version != 3 || m.Known {
+	if e, ok := errors.AsType[*store.NewerError](err); !ok || e.Version != store.Version+1 || m.Known {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if err := newer.Record(t.Context(), login(2, "alice", "203.0.113.7", 1)); err == nil {

@@ -25,26 +25,32 @@ type Filter struct {
 
 // selectEntries returns the columns that scan reads; a WHERE may follow.
 const selectEntries = `SELECT l.n, l.id, l.time, l.ip, l.port, l.severity, l.usual, l.source, l.digest,
-	d.id, h.a, u.a, k.b, t.b
+	d.id, h.a, u.a, k.b, t.b, l.g_untaught IS NOT NULL, l.g_untaught IS NULL AND l.g_known IS NULL
 	FROM login l LEFT JOIN grp h ON h.id = l.g_host LEFT JOIN grp u ON u.id = l.g_user
 	LEFT JOIN grp k ON k.id = l.g_key LEFT JOIN grp t ON t.id = l.g_detail LEFT JOIN digest d ON d.n = l.digest`
 
 func scan(rows *sql.Rows) (stored, error) {
 	var s stored
 	var at int64
+	var usual int
 	var ip []byte
 	var digest, host, user, key, text sql.NullString
-	err := rows.Scan(&s.n, &s.ID, &at, &ip, &s.Port, &s.Severity, &s.Usual, &s.sources, &s.digest, &digest, &host, &user, &key, &text)
+	err := rows.Scan(&s.n, &s.ID, &at, &ip, &s.Port, &s.Severity, &usual, &s.sources, &s.digest, &digest, &host, &user, &key, &text, &s.Untaught, &s.Late)
 	if err != nil {
 		return s, err
 	}
 	s.Time = fromMillis(at)
+	s.Usual, s.Class = usual > 0, classOf(usual)
 	s.IP, _ = netip.AddrFromSlice(ip)
 	s.Host, s.User, s.Key, s.Digest = host.String, user.String, key.String, digest.String
 	s.Source = bestSource(s.sources)
 	var what detail
 	_ = json.Unmarshal([]byte(text.String), &what) // one that can't be read is damage that does not hurt
-	s.Service, s.Method, s.ASN, s.ASName, s.Place, s.Traits = what.Service, what.Method, what.ASN, what.ASName, what.Place, what.Traits
+	s.Service, s.Method, s.ASN, s.ASName, s.Named, s.Place, s.Traits = what.Service, what.Method, what.ASN, what.ASName, what.Named, what.Place, what.Traits
+	s.CA, s.KeyID, s.Reasons = what.CA, what.KeyID, what.Reasons
+	if what.Key != "" {
+		s.Key = what.Key
+	}
 	return s, nil
 }
 
@@ -59,14 +65,14 @@ func (f Filter) where() (string, []any) {
 	// In the form in which they are stored.
 	e := Entry{User: f.User, Host: f.Host, Key: f.Key}.normal()
 	switch {
-	case f.User != "" && f.Key != "":
-		add(byKey.is(), e.User, e.Key)
 	case f.User != "" && f.Host != "":
 		add(byUserHost.is(), e.User, e.Host)
 	case f.User != "":
 		add(byUser.is(), e.User, "")
-	case f.Key != "":
-		add("l.g_key IN (SELECT id FROM grp INDEXED BY grp_key WHERE kind = 6 AND b = ?)", e.Key)
+	}
+	if f.Key != "" {
+		add(`(l.g_key IN (SELECT id FROM grp INDEXED BY grp_key WHERE kind = 6 AND b = ?)
+			OR l.g_detail IN (SELECT id FROM grp WHERE kind = 7 AND json_extract(b, '$.key') = ?))`, e.Key, e.Key)
 	}
 	if f.Host != "" {
 		add(byHost.is(), e.Host, "")
@@ -145,4 +151,15 @@ func (d *DB) page(ctx context.Context, where string, args []any, limit int) ([]s
 		}, selectEntries+" WHERE "+where+" ORDER BY l.time DESC, l.n DESC LIMIT ?", append(args[:len(args):len(args)], limit)...)
 	})
 	return page, err
+}
+
+// HasSeen reports whether any login was remembered as it happened, and not only
+// from earlier records.
+func (d *DB) HasSeen(ctx context.Context) (seen bool, err error) {
+	err = d.store.Read(ctx, store.BatchLimit, func(t *store.Tx) (err error) {
+		var one int
+		seen, err = t.One([]any{&one}, `SELECT 1 FROM login WHERE source & ? <> 0 LIMIT 1`, SourceSeen.bit())
+		return err
+	})
+	return seen, err
 }

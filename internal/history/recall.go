@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -16,6 +17,10 @@ import (
 const (
 	// maxKeyUsers is how many other users of a key are named.
 	maxKeyUsers = 5
+	// keyUsersLooked is how many of the other users of a key are looked at for those:
+	// what a login costs must not grow with them, for a host can name as many as it
+	// likes.
+	keyUsersLooked = 200
 	// habit is how many of a user's newest logins are looked at for the hours
 	// that they keep: enough for a share, and people change.
 	habit = 1000
@@ -53,65 +58,107 @@ func (d *DB) Recall(ctx context.Context, e Entry) (event.Memory, error) {
 type recaller struct {
 	t        *store.Tx
 	e        Entry
+	network  string
 	at       int64
-	own      int64 // the entry's own row; 0: it is not remembered
+	own      int64        // the entry's own row; 0: it is not remembered
+	groups   [kinds]int64 // the own row's
 	lateness int
 }
 
 func (r *recaller) recall(o Options) (event.Memory, error) {
-	m := event.Memory{Known: true, Learning: true}
-	if _, err := r.t.One([]any{&r.own}, numberOf, r.e.ID); err != nil {
+	m := event.Memory{Known: true, Young: true}
+	if err := r.findOwn(); err != nil {
+		return m, err
+	}
+	var err error
+	if r.network, err = networkOf(r.t, r.e); err != nil {
 		return m, err
 	}
 	var since int64
-	found, err := r.t.One([]any{&since}, `SELECT time FROM login WHERE time < ? AND n <> ? ORDER BY time LIMIT 1`, r.at, r.own)
+	found, err := r.t.One([]any{&since}, `SELECT l.time FROM login l WHERE l.time < ? AND l.n <> ? AND `+notLate+` ORDER BY l.time LIMIT 1`, r.at, r.own)
 	if err != nil {
 		return m, err
 	}
 	if found {
 		m.Since = fromMillis(since)
-		m.Learning = r.e.Time.Sub(m.Since) < o.Learning
-	}
-	to := [...]*event.Seen{&m.Host, &m.User, &m.UserHost, &m.Address, &m.Network, &m.Country, &m.Key}
-	for _, g := range r.e.asked() {
-		if g.kind > byUser && m.User.Count == 0 {
-			break // all others are the user's
-		}
-		if *to[g.kind], err = r.seen(g); err != nil {
+		if m.Young, err = r.young(m.Since, o.Learning); err != nil {
 			return m, err
 		}
+	}
+	if err := r.seen(&m); err != nil {
+		return m, err
 	}
 	if m.User.Count > 0 {
 		if err := r.past(&m, o.Zone); err != nil {
 			return m, err
 		}
 	}
+	if err := r.pair(&m.Pair, o.Zone); err != nil {
+		return m, err
+	}
+	if m.Warned, err = r.warned(o.Zone); err != nil {
+		return m, err
+	}
 	return m, r.others(&m)
 }
 
-// seen counts the logins of a group that are earlier than the entry: all of
-// them, less those that are not.
-func (r *recaller) seen(g group) (event.Seen, error) {
-	// Literals, because a parameter that the choice of an index may depend on, as
-	// kind and LIMIT, has SQLite prepare the statement anew at each use.
-	q := fmt.Sprintf(`SELECT
-		g.n - (SELECT count(*) FROM (SELECT 1 FROM login WHERE %[1]s = g.id AND time >= ?3 AND n <> ?4 LIMIT %[3]d))
-			- (SELECT count(*) FROM login WHERE n = ?4 AND %[1]s = g.id),
-		(SELECT time FROM login WHERE %[1]s = g.id AND time < ?3 AND n <> ?4 ORDER BY time LIMIT 1),
-		(SELECT time FROM login WHERE %[1]s = g.id AND time < ?3 AND n <> ?4 ORDER BY time DESC LIMIT 1)
-		FROM grp g WHERE g.kind = %[2]d AND g.a = ?1 AND g.b = ?2`, g.kind.column(), g.kind, r.lateness)
-	var n int
-	var first, last sql.NullInt64
-	found, err := r.t.One([]any{&n, &first, &last}, q, g.a, g.b, r.at, r.own)
-	if err != nil || !found || !first.Valid || n <= 0 {
-		return event.Seen{}, err
+func (r *recaller) findOwn() error {
+	var ids [kinds]sql.NullInt64
+	to := []any{&r.own}
+	for k := range ids {
+		to = append(to, &ids[k])
 	}
-	return event.Seen{Count: n, First: fromMillis(first.Int64), Last: fromMillis(last.Int64)}, nil
+	_, err := r.t.One(to, `SELECT n, `+columns()+` FROM login WHERE n = (`+numberOf+`)`, r.e.ID)
+	for k, id := range ids {
+		r.groups[k] = id.Int64
+	}
+	return err
+}
+
+// seen counts the logins of the groups that are earlier than the entry: all of
+// them, less those that are not.
+func (r *recaller) seen(m *event.Memory) error {
+	to := map[kind]*event.Seen{
+		byHost: &m.Host, byKnown: &m.User, byUserHost: &m.UserHost, byAddress: &m.Address, byNetwork: &m.Network, byCountry: &m.Country,
+		byKey: &m.Key, byHostNetwork: &m.HostNetwork, byHostCountry: &m.HostCountry,
+	}
+	var pair event.Seen
+	to[byPair] = &pair
+	var q []string
+	args := []any{r.at, r.own}
+	for _, g := range r.e.asked(r.network) {
+		// Literals, because a parameter that the choice of an index may depend on, as
+		// kind and LIMIT, has SQLite prepare the statement anew at each use.
+		q = append(q, fmt.Sprintf(`SELECT g.kind, g.id,
+			g.n - (SELECT count(*) FROM (SELECT 1 FROM login WHERE %[1]s = g.id AND time >= ?1 AND n <> ?2 LIMIT %[3]d)),
+			(SELECT time FROM login WHERE %[1]s = g.id AND time < ?1 AND n <> ?2 ORDER BY time LIMIT 1),
+			(SELECT time FROM login WHERE %[1]s = g.id AND time < ?1 AND n <> ?2 ORDER BY time DESC LIMIT 1)
+			FROM grp g WHERE g.kind = %[2]d AND g.a = ?%[4]d AND g.b = ?%[5]d`, g.kind.column(), g.kind, r.lateness, len(args)+1, len(args)+2))
+		args = append(args, g.a, g.b)
+	}
+	err := r.t.Each(func(rows *sql.Rows) error {
+		var k kind
+		var id int64
+		var n int
+		var first, last sql.NullInt64
+		if err := rows.Scan(&k, &id, &n, &first, &last); err != nil {
+			return err
+		}
+		if id == r.groups[k] {
+			n--
+		}
+		if first.Valid && n > 0 {
+			*to[k] = event.Seen{Count: n, First: fromMillis(first.Int64), Last: fromMillis(last.Int64)}
+		}
+		return nil
+	}, strings.Join(q, " UNION ALL "), args...)
+	m.Pair.Count, m.Pair.First, m.Pair.Last = pair.Count, pair.First, pair.Last
+	return err
 }
 
 // past fills in the user's last login, their habit of hours and their networks.
 func (r *recaller) past(m *event.Memory, zone *time.Location) error {
-	earlier := " FROM login l LEFT JOIN grp d ON d.id = l.g_detail WHERE " + byUser.is() + " AND l.time < ? AND l.n <> ? ORDER BY l.time DESC, l.n DESC LIMIT "
+	earlier := " FROM login l LEFT JOIN grp d ON d.id = l.g_detail WHERE " + byKnown.is() + " AND l.time < ? AND l.n <> ? ORDER BY l.time DESC, l.n DESC LIMIT "
 	args := []any{r.e.User, "", r.at, r.own}
 	var at int64
 	var ip []byte
@@ -146,7 +193,7 @@ func (r *recaller) past(m *event.Memory, zone *time.Location) error {
 		m.HourShare = float64(near) / float64(all)
 	}
 	_, err = r.t.One([]any{&m.Networks}, fmt.Sprintf(`SELECT count(*) FROM grp g WHERE kind = %d AND a = ? AND b <> ?
-		AND EXISTS (SELECT 1 FROM login WHERE g_network = g.id AND time < ? AND n <> ?)`, byNetwork), r.e.User, r.e.network(), r.at, r.own)
+		AND EXISTS (SELECT 1 FROM login WHERE g_network = g.id AND time < ? AND n <> ?)`, byNetwork), r.e.User, r.network, r.at, r.own)
 	return err
 }
 
@@ -156,7 +203,8 @@ func (r *recaller) others(m *event.Memory) error {
 		return nil
 	}
 	q := fmt.Sprintf(`SELECT a, (SELECT max(time) FROM login WHERE g_key = g.id AND time < ? AND n <> ?) AS last
-		FROM grp g INDEXED BY grp_key WHERE kind = %d AND b = ? AND a <> ? AND last IS NOT NULL ORDER BY last DESC, a LIMIT %d`, byKey, maxKeyUsers)
+		FROM (SELECT id, a FROM grp INDEXED BY grp_key WHERE kind = %d AND b = ? AND a <> ? LIMIT %d) g
+		WHERE last IS NOT NULL ORDER BY last DESC, a LIMIT %d`, byKey, keyUsersLooked, maxKeyUsers)
 	return r.t.Each(func(rows *sql.Rows) error {
 		var user string
 		var at int64
@@ -165,7 +213,7 @@ func (r *recaller) others(m *event.Memory) error {
 		}
 		m.KeyUsers = append(m.KeyUsers, user)
 		return nil
-	}, q, r.at, r.own, r.e.Key, r.e.User)
+	}, q, r.at, r.own, r.e.identity(), r.e.User)
 }
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

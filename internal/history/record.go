@@ -21,14 +21,16 @@ const sameLogin = 2 * time.Second
 const batch = 100
 
 // Record remembers a login that was seen. Recording it twice is the same as
-// once. It takes the place of an imported entry for the same login.
+// once, but for a verdict that is worse than the first: what was told as high or
+// worse in the end teaches nothing. It takes the place of an imported entry for
+// the same login.
 func (d *DB) Record(ctx context.Context, e Entry) error {
 	e = e.normal()
 	if err := e.check(); err != nil {
 		return err
 	}
 	return d.store.Write(ctx, store.WriteLimit, func(t *store.Tx) error {
-		_, err := add(t, e)
+		_, err := d.add(t, e)
 		return err
 	})
 }
@@ -46,7 +48,7 @@ func (d *DB) Import(ctx context.Context, entries iter.Seq2[Entry, error]) (added
 		err := d.store.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
 			n = 0
 			for _, e := range part {
-				isNew, err := add(t, e)
+				isNew, err := d.add(t, e)
 				if err != nil {
 					return err
 				}
@@ -99,20 +101,26 @@ const numberOf = `SELECT n FROM login WHERE id = ?1 UNION ALL SELECT login FROM 
 
 // add remembers an entry, in a transaction of its caller's, and reports
 // whether its login was unknown.
-func add(t *store.Tx, e Entry) (bool, error) {
+func (d *DB) add(t *store.Tx, e Entry) (bool, error) {
 	var n int64
 	known, err := t.One([]any{&n}, numberOf, e.ID)
-	if err != nil || known {
+	if err != nil {
 		return false, err
+	}
+	if known {
+		return false, d.raise(t, e)
 	}
 	twin, err := findTwin(t, e)
 	if err != nil {
 		return false, err
 	}
-	if twin == nil {
-		return true, insert(t, 0, e, e.Source.bit())
+	if twin != nil {
+		return false, d.merge(t, *twin, e)
 	}
-	return false, merge(t, *twin, e)
+	if err := insert(t, 0, e, e.Source.bit()); err != nil {
+		return true, err
+	}
+	return true, d.learn(t, e)
 }
 
 // stored is an entry as it stands in the file.
@@ -157,8 +165,8 @@ func findTwin(t *store.Tx, e Entry) (*stored, error) {
 			best, bestApart = &s, apart
 		}
 		return nil
-	}, selectEntries+` WHERE `+byAddress.is()+` AND l.time BETWEEN ? AND ?`,
-		e.User, e.IP.String(), at-sameLogin.Milliseconds(), at+sameLogin.Milliseconds())
+	}, selectEntries+` WHERE `+byUser.is()+` AND l.time BETWEEN ? AND ? AND l.ip = ?`,
+		e.User, "", at-sameLogin.Milliseconds(), at+sameLogin.Milliseconds(), e.IP.AsSlice())
 	return best, err
 }
 
@@ -171,17 +179,8 @@ func sameHost(a, b string) bool {
 }
 
 // merge makes one entry of two that tell of the same login.
-func merge(t *store.Tx, old stored, e Entry) error {
+func (d *DB) merge(t *store.Tx, old stored, e Entry) error {
 	ids := []string{old.ID}
-	err := t.Each(func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}, `SELECT id FROM alias WHERE login = ?`, old.n)
-	if err != nil {
-		return err
-	}
 	sources := old.sources | e.Source.bit()
 	one, other := old.Entry, e
 	if e.Source == SourceSeen {
@@ -189,11 +188,63 @@ func merge(t *store.Tx, old stored, e Entry) error {
 	} else {
 		ids = append(ids, e.ID)
 	}
+	one.Untaught, one.Late = old.Untaught || e.Untaught, old.Late && e.Late
 	one.fill(other)
+	if err := replace(t, old, one, sources); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if id == one.ID {
+			continue
+		}
+		if _, err := t.Exec(`INSERT OR IGNORE INTO alias(id, login) VALUES (?, ?)`, id, old.n); err != nil {
+			return err
+		}
+	}
+	if e.Untaught && !old.Untaught {
+		return d.unlearn(t, one)
+	}
+	return nil
+}
+
+// raise gives a login the verdict of a judgement that was worse than the one it is
+// remembered with: the hook's word comes before the watcher's.
+func (d *DB) raise(t *store.Tx, e Entry) error {
+	var old stored
+	if err := t.Each(func(rows *sql.Rows) (err error) {
+		old, err = scan(rows)
+		return err
+	}, selectEntries+` WHERE l.n = (`+numberOf+`)`, e.ID); err != nil || e.Severity <= old.Severity {
+		return err
+	}
+	one := old.Entry
+	one.Severity, one.Reasons, one.Told = e.Severity, e.Reasons, e.Told
+	one.Untaught = old.Untaught || e.Untaught
+	one.Usual = old.Usual && e.Usual
+	if err := replace(t, old, one, old.sources); err != nil {
+		return err
+	}
+	if !one.Untaught || old.Untaught {
+		return nil
+	}
+	return d.unlearn(t, one)
+}
+
+// replace puts an entry in the place of another, under the same number.
+func replace(t *store.Tx, old stored, e Entry, sources int) error {
+	var aliases []string
+	if err := t.Each(func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		aliases = append(aliases, id)
+		return err
+	}, `SELECT id FROM alias WHERE login = ?`, old.n); err != nil {
+		return err
+	}
 	if _, err := t.Exec(`DELETE FROM login WHERE n = ?`, old.n); err != nil {
 		return err
 	}
-	if err := insert(t, old.n, one, sources); err != nil {
+	if err := insert(t, old.n, e, sources); err != nil {
 		return err
 	}
 	if old.digest.Valid {
@@ -201,8 +252,8 @@ func merge(t *store.Tx, old stored, e Entry) error {
 			return err
 		}
 	}
-	for _, id := range ids {
-		if id == one.ID {
+	for _, id := range aliases {
+		if id == e.ID {
 			continue
 		}
 		if _, err := t.Exec(`INSERT OR IGNORE INTO alias(id, login) VALUES (?, ?)`, id, old.n); err != nil {
@@ -218,11 +269,12 @@ func (e *Entry) fill(o Entry) {
 	e.Service = orElse(e.Service, o.Service)
 	e.Method = orElse(e.Method, o.Method)
 	e.Key = orElse(e.Key, o.Key)
+	e.CA, e.KeyID = orElse(e.CA, o.CA), orElse(e.KeyID, o.KeyID)
 	if e.Port == 0 {
 		e.Port = o.Port
 	}
 	if e.ASN == 0 && e.ASName == "" {
-		e.ASN, e.ASName = o.ASN, o.ASName
+		e.ASN, e.ASName, e.Named = o.ASN, o.ASName, o.Named
 	}
 	if e.Place == (event.Place{}) {
 		e.Place = o.Place
@@ -238,7 +290,11 @@ func orElse(a, b string) string {
 
 // insert adds a login, under number n where that is not 0. The triggers count it.
 func insert(t *store.Tx, n int64, e Entry, sources int) error {
-	groups, err := e.groups()
+	network, err := nameNetwork(t, e)
+	if err != nil {
+		return err
+	}
+	groups, err := e.groups(network)
 	if err != nil {
 		return err
 	}
@@ -258,8 +314,35 @@ func insert(t *store.Tx, n int64, e Entry, sources int) error {
 	if e.IP.IsValid() {
 		ip = e.IP.AsSlice()
 	}
-	args := []any{number, e.ID, e.Time.UnixMilli(), ip, e.Port, e.Severity, e.Usual, sources}
+	args := []any{number, e.ID, e.Time.UnixMilli(), ip, e.Port, e.Severity, e.usual(), sources}
 	_, err = t.Exec(`INSERT INTO login(n, id, time, ip, port, severity, usual, source, `+columns()+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(args, ids[:]...)...)
+		VALUES (?`+strings.Repeat(", ?", len(args)+int(kinds)-1)+`)`, append(args, ids[:]...)...)
 	return err
+}
+
+// networkOf returns what the network of a login is remembered as.
+func networkOf(t *store.Tx, e Entry) (string, error) {
+	names, network := e.networkNames()
+	for _, name := range names {
+		var known string
+		if found, err := t.One([]any{&known}, `SELECT network FROM network WHERE name = ?`, name); found || err != nil {
+			return known, err
+		}
+	}
+	return network, nil
+}
+
+// nameNetwork is networkOf that also remembers the names.
+func nameNetwork(t *store.Tx, e Entry) (string, error) {
+	network, err := networkOf(t, e)
+	if err != nil {
+		return "", err
+	}
+	names, _ := e.networkNames()
+	for _, name := range names {
+		if _, err := t.Exec(`INSERT OR IGNORE INTO network(name, network) VALUES (?, ?)`, name, network); err != nil {
+			return "", err
+		}
+	}
+	return network, nil
 }

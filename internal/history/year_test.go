@@ -48,7 +48,7 @@ func TestYearWithAStolenKey(t *testing.T) {
 		}
 	}
 	moved := person(11, time.Date(2026, 3, 10, 13, 0, 0, 0, time.UTC))
-	moved.IP, moved.ASN, moved.Place.City = netip.MustParseAddr("203.0.113.200"), 64999, "Cork"
+	moved.IP, moved.ASN, moved.ASName, moved.Place.City = netip.MustParseAddr("203.0.113.200"), 64999, "MOVED", "Cork"
 	thief := person(37, time.Date(2026, 11, 21, 2, 15, 0, 0, time.UTC))
 	thief.IP, thief.ASN, thief.ASName = netip.MustParseAddr("198.51.100.66"), 64666, "ELSEWHERE"
 	thief.Place = event.Place{Country: "BG", City: "Sofia", Point: &event.Point{Lat: 42.7, Lon: 23.3}}
@@ -63,13 +63,13 @@ func TestYearWithAStolenKey(t *testing.T) {
 		m := recall(t, d, e)
 		record(t, d, e)
 		if e.Time.Before(start.AddDate(0, 0, 3)) {
-			if !m.Learning {
+			if !m.Young {
 				t.Fatalf("not learning at %v", e.Time)
 			}
 			continue
 		}
-		if m.Learning != e.Time.Before(start.Add(DefaultLearning)) {
-			t.Fatalf("learning: %v at %v", m.Learning, e.Time)
+		if old := e.Time.Sub(start) >= youth*DefaultLearning; m.Young && old || !m.Young && e.Time.Before(start.Add(DefaultLearning)) {
+			t.Fatalf("learning: %v at %v", m.Young, e.Time)
 		}
 		who := e.User + " " + e.Place.City
 		note := func(is bool, what string) {

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -127,7 +126,7 @@ func Run(args []string, worker func() (string, error)) {
 		return
 	}
 	stranger := mixed || e.Via == event.ViaPAM
-	dir := absolute(o.Spool)
+	dir := paths.Absolute(o.Spool)
 	if dir == "" {
 		dir = user(h, stranger).SpoolDir()
 	}
@@ -160,7 +159,7 @@ func Run(args []string, worker func() (string, error)) {
 	}
 	program, err := worker()
 	if err == nil {
-		err = StartWorker(program, dir, absolute(o.Config), workerEnv(h, stranger))
+		err = StartWorker(program, dir, paths.Absolute(o.Config), workerEnv(h, stranger))
 	}
 	if err != nil {
 		say(syslog.Err, "hook: no worker could be started, the event waits in the spool: %v", err)
@@ -180,17 +179,6 @@ func user(h login.Host, stranger bool) paths.User {
 	u := paths.Of(h.UID, os.Getenv)
 	u.Home = cmp.Or(u.Home, home)
 	return u
-}
-
-// absolute returns a path that means the same to a worker, which runs in /.
-func absolute(path string) string {
-	if path == "" {
-		return ""
-	}
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 // Patience is how long a login waits for the spool. A disk that has much to

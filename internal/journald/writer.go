@@ -226,15 +226,21 @@ const maxComm = 15
 // Matches select the daemons' entries, as journalctl(1) takes them. They find no
 // more than candidates: a command is anybody's to choose. Those that users start by
 // any name are found by their files.
-func Matches() []string {
-	var out []string
+func Matches() []string { return matches(parse.Daemons()) }
+
+// RemoteMatches select those of the daemons that let people in over a network.
+func RemoteMatches() []string {
+	return matches(slices.DeleteFunc(slices.Clone(parse.Daemons()), func(d *parse.Daemon) bool { return !parse.Remote(d.Service) }))
+}
+
+func matches(daemons []*parse.Daemon) (out []string) {
 	or := func(match string) {
 		if len(out) > 0 {
 			out = append(out, "+")
 		}
 		out = append(out, match)
 	}
-	for _, d := range parse.Daemons() {
+	for _, d := range daemons {
 		for _, p := range d.Programs {
 			or("_COMM=" + p[:min(len(p), maxComm)])
 		}

@@ -16,9 +16,12 @@ func (h Host) Account() (name, home string) {
 	return "uid:" + strconv.Itoa(h.UID), ""
 }
 
-// HomeOf returns the home folder of a user from /etc/passwd; "" where the user
-// is not in there.
-func (h Host) HomeOf(name string) string {
-	u, _ := passwd.ByName(passwd.ReadFile(h.path("etc/passwd")), name)
+// OwnHome returns the home folder of h.UID from /etc/passwd if it is that of the user
+// of a name, and "" for anybody else: what stands in another's home is that one's word.
+func (h Host) OwnHome(name string) string {
+	u, ok := passwd.ByName(passwd.ReadFile(h.path("etc/passwd")), name)
+	if !ok || u.UID != h.UID {
+		return ""
+	}
 	return u.Home
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -99,6 +100,12 @@ func (h Host) loginID(s event.Session, sshConnection string) string {
 // auditSession returns /proc/self/sessionid. One that is another user's was begun
 // by whoever started the SSH server by hand.
 func (h Host) auditSession() (uint64, bool) {
+	uid, n, ok := h.audit()
+	return n, ok && uid == h.UID
+}
+
+// audit returns the kernel's audit session, and as whom it was begun: /proc/self/loginuid.
+func (h Host) audit() (uid int, session uint64, ok bool) {
 	number := func(name string) (uint64, error) {
 		b, err := readFile(h.path("proc/self", name), 64)
 		if err != nil {
@@ -106,10 +113,10 @@ func (h Host) auditSession() (uint64, bool) {
 		}
 		return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
 	}
-	uid, err1 := number("loginuid")
+	u, err1 := number("loginuid")
 	n, err2 := number("sessionid")
 	const unset = math.MaxUint32
-	return n, err1 == nil && err2 == nil && n != 0 && n != unset && uid == uint64(h.UID)
+	return int(u), n, err1 == nil && err2 == nil && n != 0 && n != unset && u != unset
 }
 
 // owner returns the uid of the user whom a server's process serves: its own, or,
@@ -182,4 +189,27 @@ func (h Host) role(p process) role {
 		}
 	}
 	return other
+}
+
+// Origin returns the address that the connection came from to which this
+// process belongs, as sshd told the outermost of its ancestors that has it in its
+// environment; under sudo, too. It is zero outside SSH, and where the ancestors
+// can't be looked at. Whoever is root on a host can make it what they like.
+func (h Host) Origin() netip.Addr {
+	var from netip.Addr
+	for pid, n := h.PID, 0; pid > 1 && n < maxSteps; n++ {
+		p, err := h.process(pid)
+		if err != nil {
+			break
+		}
+		if raw, err := h.proc(pid, "environ"); err == nil {
+			if s, ok := ParseEnviron(raw).Last("SSH_CONNECTION"); ok {
+				if c, err := parseConnection(s); err == nil {
+					from = c.remote.Addr()
+				}
+			}
+		}
+		pid = p.ppid
+	}
+	return bare(from)
 }

@@ -31,16 +31,6 @@ func FromStrings(entries []string) Env {
 	return env
 }
 
-// First returns the value that getenv(3) would: of the first entry with the key.
-func (e Env) First(key string) (string, bool) {
-	for _, entry := range e.list {
-		if k, v, _ := strings.Cut(entry, "="); k == key {
-			return v, true
-		}
-	}
-	return "", false
-}
-
 // Last returns the value of the last entry with the key. pam_exec appends its own
 // after whatever a user got into the environment.
 func (e Env) Last(key string) (string, bool) {

@@ -80,6 +80,15 @@ func Read(h Host, o Options) (event.Event, error) {
 // a shell's login is told as.
 const service = "sshd"
 
+// serviceOf is the name under which a PAM service is told: an sshd of before
+// OpenSSH 9.8 asks PAM by its program's name, and Alpine's with PAM is sshd.pam.
+func serviceOf(name string) string {
+	if name == "sshd.pam" {
+		return service
+	}
+	return name
+}
+
 func (o Options) tells(name string) bool {
 	if len(o.Services) == 0 {
 		return name == service

@@ -23,7 +23,7 @@ func becomes(service string) bool {
 // may have replaced them with pam_env(8)'s user_readenv; at a logout they
 // always may, because pam_env ran when the session was opened.
 func fromPAM(h Host, env Env, o Options) (event.Event, error) {
-	name := env.last("PAM_SERVICE")
+	name := serviceOf(env.last("PAM_SERVICE"))
 	if !o.tells(name) {
 		return event.Event{}, nothing(fmt.Sprintf("service %.64q is not among those to tell", name))
 	}

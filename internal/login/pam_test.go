@@ -219,6 +219,7 @@ func TestPAMFilter(t *testing.T) {
 		want     event.Kind // "": nothing to tell
 	}{
 		{"sshd is the default", nil, []string{"PAM_SERVICE=sshd", "PAM_TYPE=open_session"}, event.KindLogin},
+		{"Alpine's sshd of before OpenSSH 9.8", nil, []string{"PAM_SERVICE=sshd.pam", "PAM_TYPE=open_session"}, event.KindLogin},
 		{"another service", nil, []string{"PAM_SERVICE=cron", "PAM_TYPE=open_session"}, ""},
 		{"a service that begins alike", nil, []string{"PAM_SERVICE=sshd-test", "PAM_TYPE=open_session"}, ""},
 		{"in capitals", nil, []string{"PAM_SERVICE=SSHD", "PAM_TYPE=open_session"}, ""},
@@ -296,10 +297,7 @@ func TestReadEnviron(t *testing.T) {
 	if !raw {
 		t.Error("not raw")
 	}
-	for _, r := range []struct{ key, first, last string }{{"A", "1", "2"}, {"B", "x=y", "x=y"}, {"E", "", ""}} {
-		if v, ok := env.First(r.key); !ok || v != r.first {
-			t.Errorf("first %s is %q, %v", r.key, v, ok)
-		}
+	for _, r := range []struct{ key, last string }{{"A", "2"}, {"B", "x=y"}, {"E", ""}} {
 		if v, ok := env.Last(r.key); !ok || v != r.last {
 			t.Errorf("last %s is %q, %v", r.key, v, ok)
 		}
@@ -307,9 +305,6 @@ func TestReadEnviron(t *testing.T) {
 	for _, key := range []string{"", "novalue", "C"} {
 		if _, ok := env.Last(key); ok {
 			t.Errorf("there is a %q", key)
-		}
-		if _, ok := env.First(key); ok {
-			t.Errorf("there is a first %q", key)
 		}
 	}
 	write(t, h.Root, "proc/self/environ", "") // as gVisor once had it

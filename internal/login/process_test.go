@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -128,4 +129,49 @@ func FuzzStat(f *testing.F) {
 			t.Errorf("%+v is read again as %+v, %v", p, again, err)
 		}
 	})
+}
+
+func TestSession(t *testing.T) {
+	sshd := []proc{
+		{810, 805, "sshd", "sshd: alice@pts/0|", alice},
+		{805, 700, "sshd", "sshd: alice [priv]|", 0},
+		{700, 1, "sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups|", 0},
+	}
+	under := func(procs ...proc) Host { return pretend(t, nil, append(procs, sshd...)...) }
+	for name, c := range map[string]struct {
+		host              Host
+		loginuid, session string
+		uptime            string
+		want              string
+	}{
+		"a shell":                  {under(proc{900, 810, "sshnotify", "", alice}), "1000", "7", "2000.50 1.00", "1000 [810 16m32.4s] [805 16m32.45s]"},
+		"sudo, which others know":  {under(proc{900, 880, "sshnotify", "", 0}, proc{880, 820, "sudo", "", 0}, proc{820, 810, "bash", "-bash|", alice}), "1000", "7", "2000.50 1.00", "1000 [810 16m32.4s] [805 16m32.45s]"},
+		"su to somebody":           {under(proc{900, 820, "sshnotify", "", bob}, proc{820, 810, "su", "su bob|", 0}), "1000", "7", "2000.50 1.00", "1000 [810 16m32.4s] [805 16m32.45s]"},
+		"a service":                {pretend(t, nil, proc{900, 1, "sshnotify", "", 0}), "4294967295", "4294967295", "2000.50 1.00", ""},
+		"a container":              {under(proc{900, 810, "sshnotify", "", alice}), "4294967295", "4294967295", "2000.50 1.00", "-1 [810 16m32.4s] [805 16m32.45s]"},
+		"tmux":                     {pretend(t, nil, proc{900, 890, "sshnotify", "", alice}, proc{890, 1, "tmux: server", "tmux|", alice}), "1000", "7", "2000.50 1.00", ""},
+		"below the listener":       {pretend(t, nil, append([]proc{{900, 700, "sshnotify", "", 0}}, sshd[2])...), "0", "7", "2000.50 1.00", ""},
+		"a kernel without audit":   {under(proc{900, 810, "sshnotify", "", alice}), "", "", "2000.50 1.00", "-1 [810 16m32.4s] [805 16m32.45s]"},
+		"a clock that nobody asks": {under(proc{900, 810, "sshnotify", "", alice}), "1000", "7", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.loginuid != "" {
+				write(t, c.host.Root, "proc/self/loginuid", c.loginuid)
+				write(t, c.host.Root, "proc/self/sessionid", c.session)
+			}
+			if c.uptime != "" {
+				write(t, c.host.Root, "proc/uptime", c.uptime+"\n")
+			}
+			got := ""
+			if uid, servers, ok := c.host.Session(); ok {
+				got = fmt.Sprint(uid)
+				for _, s := range servers {
+					got += fmt.Sprintf(" [%d %v]", s.PID, s.Age.Round(10*time.Millisecond))
+				}
+			}
+			if got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/country"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -15,10 +16,16 @@ const namesShown = 8
 // match's own, and what was counted of an attack. Both are empty for any other
 // event. A nil zone is UTC.
 func Note(e event.Event, zone *time.Location) (title, text string) {
+	return note(e, clock{zone: zone})
+}
+
+func note(e event.Event, c clock) (title, text string) {
 	n := e.Note()
 	switch {
+	case e.Kind == event.KindDigest && e.Digest.Of == event.KindDigest:
+		return "Daily digest", strings.Join(dayParts(e.Digest), "; ")
 	case e.Kind == event.KindDigest && e.Digest.Of == event.KindLogin:
-		return "Usual logins", "the daily digest of usual logins"
+		return "Ordinary logins", "the daily digest of ordinary logins"
 	case e.Kind == event.KindDigest:
 		attempts := 0
 		for _, r := range e.Digest.Rows {
@@ -29,37 +36,41 @@ func Note(e event.Event, zone *time.Location) (title, text string) {
 			title = plural(n, "attack") + ", " + title
 		}
 		return title, "the daily digest of attacks"
+	case e.Kind == event.KindGate && e.Gate != nil:
+		return step(e.Gate)
 	case n == nil:
 		return "", ""
 	case e.Kind != event.KindAttack || n.Title != "" || n.Text != "":
 		return n.Title, n.Text
 	}
-	clock := func(t time.Time) string { return inZone(t, zone).Format("2 Jan 15:04:05 MST") }
 	switch a := e.Attack; a.Phase {
 	case event.PhaseSuccess:
-		return gotIn(a, clock)
+		return success(a, c)
 	case event.PhaseFlooded:
 		lost := Lost(a.Flood)
 		if len(lost) == 0 {
 			lost = []string{"attempts"}
 		}
-		text = clock(a.First) + " to " + clock(a.Last) + "; more than can be counted, so these are part of no attack that is reported; who gets in after failures is reported all the same"
+		text = c.briefSpan(a.First, a.Last) + "; more than can be counted, so these are part of no attack that is reported; who gets in after failures is reported all the same"
 		if len(lost) > 1 {
 			text += "; also " + strings.Join(lost[1:], "; ")
 		}
 		return "flood: " + lost[0], text
 	case event.PhaseBegun, event.PhaseEnded:
-		return attack(e, clock)
+		return attack(e, c)
 	}
 	return "", ""
 }
 
-// gotIn tells what matters most: somebody got in.
-func gotIn(a *event.Attack, clock func(time.Time) string) (title, text string) {
-	n := max(a.FromAddress, a.AgainstUser)
-	title = "got in after " + plural(n, "failure")
-	if n == 0 {
+// success tells what matters most: somebody got in.
+func success(a *event.Attack, c clock) (title, text string) {
+	title = "got in after " + plural(max(a.FromAddress, a.FromNetwork), "failure")
+	switch {
+	case a.FromAddress+a.FromNetwork > 0:
+	case a.DroppedFrom > 0:
 		title = "got in during a flood of failures"
+	default:
+		title = "got in by password while others attack the account"
 	}
 	var parts []string
 	add := func(is bool, text string) {
@@ -68,8 +79,14 @@ func gotIn(a *event.Attack, clock func(time.Time) string) (title, text string) {
 		}
 	}
 	add(a.FromAddress > 0, plural(a.FromAddress, "failure")+" from this address")
-	add(a.AgainstUser > 0, plural(a.AgainstUser, "failure")+" for this user")
-	add(!a.First.IsZero(), "since "+clock(a.First))
+	add(a.OwnFailures > 0 && a.OwnFailures < a.FromAddress, fmt.Sprintf("%d of them for this user", a.OwnFailures))
+	add(a.NetworkAccounts > 0, fmt.Sprintf("%s for %s of this host from its network", plural(a.FromNetwork, "failure"), plural(a.NetworkAccounts, "account")))
+	against := plural(a.AgainstUser, "failure") + " for this user"
+	if !a.OwnSource() {
+		against += " from elsewhere"
+	}
+	add(a.AgainstUser > 0, against)
+	add(!a.First.IsZero(), "since "+c.brief(a.First))
 	add(a.DroppedFrom > 0, "during a flood; earlier attempts of this address may have been dropped")
 	add(a.DroppedAgainst > 0, "during a flood; earlier attempts against this user may have been dropped")
 	names := counted(a.Names, namesShown)
@@ -77,25 +94,26 @@ func gotIn(a *event.Attack, clock func(time.Time) string) (title, text string) {
 	return title, strings.Join(parts, "; ")
 }
 
-func attack(e event.Event, clock func(time.Time) string) (title, text string) {
+func attack(e event.Event, c clock) (title, text string) {
 	a := e.Attack
-	who := "from " + e.Remote.IP.String()
+	who, whence := "from "+e.Remote.IP.String(), ""
 	switch a.By {
 	case "user":
 		who = "against " + e.User
 		if n := len(a.Addresses.Most); a.Addresses.Rest > 0 {
-			who += fmt.Sprintf(" from more than %d addresses", n)
+			whence = " from more than " + plural(n, "address")
 		} else if n > 0 {
-			who += " from " + plural(n, "address")
+			whence = " from " + plural(n, "address")
 		}
 	case "network":
 		who = "from the network " + a.Network.String()
 	}
-	title = "Attack " + who + ": " + plural(a.Attempts, "failure")
+	title = "Attack "
 	if a.Phase == event.PhaseEnded {
-		title = "End of the attack " + who + ": " + plural(a.Attempts, "failure")
+		title = "End of the attack "
 	}
-	parts := []string{clock(a.First) + " to " + clock(a.Last)}
+	title += who + ": " + plural(a.Attempts, "failure") + whence
+	parts := []string{c.briefSpan(a.First, a.Last)}
 	if names := counted(a.Names, namesShown); names != "" && a.By != "user" {
 		parts = append(parts, "tried: "+names)
 	}
@@ -124,7 +142,7 @@ func Who(r event.Row) string {
 	a := r.Attacker
 	switch {
 	case r.More > 0 && r.Kind == event.KindLogin:
-		return fmt.Sprintf("%d others", r.More)
+		return plural(r.More, "other")
 	case r.More > 0:
 		return fmt.Sprintf("%d more", r.More)
 	case a == nil:
@@ -145,9 +163,14 @@ func Why(r event.Row) string {
 	if a == nil {
 		return r.Reason
 	}
-	var parts []string
-	if where := strings.TrimSpace(a.ISP + " " + a.Country); where != "" {
-		parts = append(parts, where)
+	var where, parts []string
+	for _, s := range []string{a.ISP, country.Name(a.Country)} {
+		if !blank(s) {
+			where = append(where, s)
+		}
+	}
+	if len(where) > 0 {
+		parts = append(parts, strings.Join(where, ", "))
 	}
 	if names := counted(a.Names, 4); names != "" {
 		parts = append(parts, names)
@@ -164,10 +187,10 @@ func counted(t event.Tally, most int) string {
 			others += c.N
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s ×%d", c.Name, c.N))
+		out = append(out, c.Name+" ×"+number(c.N))
 	}
 	if others > 0 {
-		out = append(out, fmt.Sprintf("others ×%d", others))
+		out = append(out, "others ×"+number(others))
 	}
 	return strings.Join(out, ", ")
 }
@@ -178,7 +201,7 @@ func plural(n int, of string) string {
 	case n == 1:
 		return "1 " + of
 	case strings.HasSuffix(of, "s"), strings.HasSuffix(of, "ch"):
-		return fmt.Sprintf("%d %ses", n, of)
+		return number(n) + " " + of + "es"
 	}
-	return fmt.Sprintf("%d %ss", n, of)
+	return number(n) + " " + of + "s"
 }

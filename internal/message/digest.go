@@ -13,7 +13,8 @@ import (
 type tally struct {
 	n     int        // events
 	kind  event.Kind // of all of them, or empty for a mixture
-	hosts []string   // in order of appearance
+	hosts []string   // in order of appearance, as far as they are named
+	more  int        // hosts beside them, at least
 	users []named    // over all hosts, the most events first
 }
 
@@ -32,10 +33,21 @@ func tallyOf(rows []event.Row) tally {
 		if r.Kind != t.kind {
 			t.kind = ""
 		}
-		if !hosts[r.Host] {
-			hosts[r.Host] = true
-			t.hosts = append(t.hosts, r.Host)
+		if r.More > 0 && r.Host == "" && len(rows) > 1 { // of any host
+			r.Host = rows[0].Host
+			r.Hosts = rows[0].Hosts
 		}
+		on := r.Hosts
+		if len(on) == 0 {
+			on = []string{r.Host}
+		}
+		for _, host := range on {
+			if !hosts[host] {
+				hosts[host] = true
+				t.hosts = append(t.hosts, host)
+			}
+		}
+		t.more = max(t.more, r.MoreHosts)
 		name := Who(r)
 		if !hasUser(r) {
 			_, name = noun(r.Kind)
@@ -61,7 +73,7 @@ func hasUser(r event.Row) bool {
 func (t tally) items() []Line {
 	var out []Line
 	for _, u := range t.users {
-		out = append(out, Line{untrusted(orUnknown(u.name, "user")), literal(fmt.Sprintf(" ×%d", u.n))})
+		out = append(out, Line{untrusted(orUnknown(u.name, "user")), literal(" ×" + number(u.n))})
 	}
 	return out
 }
@@ -69,8 +81,8 @@ func (t tally) items() []Line {
 func digestHeadline(a event.Alert) Headline {
 	t := tallyOf(a.Rows)
 	where := untrusted(shortHost(t.hosts[0]))
-	if len(t.hosts) > 1 {
-		where = literal(fmt.Sprintf("%d hosts", len(t.hosts)))
+	if n := max(a.Hosts, len(t.hosts)+t.more); n > 1 {
+		where = literal(number(n) + " hosts")
 	}
 	return Headline{
 		Head:  Line{literal(severityWord(a.Verdict.Severity) + daily(a) + count(t.n, t.kind) + toHost(t.kind)), where},
@@ -79,10 +91,10 @@ func digestHeadline(a event.Alert) Headline {
 	}
 }
 
-// daily sets the digest of usual logins apart from that of a burst.
+// daily sets the digest of ordinary logins apart from that of a burst.
 func daily(a event.Alert) string {
 	if d := a.Event.Digest; d != nil && d.Of == event.KindLogin {
-		return "Usual: "
+		return "Ordinary: "
 	}
 	return ""
 }
@@ -90,20 +102,15 @@ func daily(a event.Alert) string {
 func digestTitle(a event.Alert) Line {
 	t := tallyOf(a.Rows)
 	l := Line{literal(daily(a) + count(t.n, t.kind) + toHost(t.kind))}
-	if len(t.hosts) > 1 {
-		l = append(l, literal(fmt.Sprintf("%d hosts", len(t.hosts))))
+	if n := max(a.Hosts, len(t.hosts)+t.more); n > 1 {
+		l = append(l, literal(number(n)+" hosts"))
 	} else {
 		l = append(l, marked(orUnknown(t.hosts[0], "host"))...)
 	}
 	if a.First.IsZero() || a.Last.IsZero() {
 		return l
 	}
-	first, last := inZone(a.First, a.Zone), inZone(a.Last, a.Zone)
-	from := first.Format(clock)
-	if first.Format(date) == last.Format(date) {
-		from = first.Format(timeOfDay)
-	}
-	return append(l, literal(" from "+from+" to "+last.Format(clock)))
+	return append(l, literal(" from "+clockOf(a).span(a.First, a.Last)))
 }
 
 // Row is a line of a digest: what it counts, from which addresses, and why.
@@ -117,8 +124,14 @@ type Row struct {
 
 // rowsOf returns a row a line, the worst and then the most first.
 func rowsOf(rows []event.Row) []Row {
+	if len(rows) == 0 {
+		return nil
+	}
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b event.Row) int {
+		if a.More > 0 != (b.More > 0) { // who found no row comes last
+			return cmp.Compare(a.More, b.More)
+		}
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Count, a.Count))
 	})
 	showHost := len(tallyOf(rows).hosts) > 1
@@ -130,12 +143,12 @@ func rowsOf(rows []event.Row) []Row {
 		}
 		if hasUser(r) {
 			l = append(l, untrusted(orUnknown(Who(r), "user")))
-			if showHost {
-				l = append(l, literal(" → "), untrusted(shortHost(r.Host)))
+			if showHost && (r.Host != "" || len(r.Hosts) > 0 || r.More == 0) {
+				l = append(append(l, literal(" → ")), rowHosts(r)...)
 			}
 			l = append(l, literal(": "))
 		} else if showHost {
-			l = append(l, untrusted(shortHost(r.Host)), literal(": "))
+			l = append(append(l, rowHosts(r)...), literal(": "))
 		}
 		out[i] = Row{Lead: append(l, literal(count(r.Count, r.Kind))), IPs: r.IPs, More: r.MoreIPs, of: r}
 		if why := Why(r); !blank(why) {

@@ -21,8 +21,8 @@ func Example() {
 	})
 	fmt.Print(m.Plain(false))
 	// Output:
-	// HIGH root → db1: first login from Bulgaria
-	// ▌ New SSH login of >root< to >db1.example.com< at 02:15:04 AM (UTC), 21 Nov 2026
+	// HIGH root → db1 from 203.0.113.7: first login from Bulgaria, 02:15
+	// ▌ New SSH login of >root< to >db1.example.com< at 02:15:04 (UTC), 21 Nov 2026
 	// ▌ Why: first login from Bulgaria
 	// ▌ Connected from IP: 203.0.113.7
 	// ▌ Authenticated with: password

@@ -8,25 +8,41 @@ import (
 // enough is how much of a reason makes sense in a headline.
 const enough = 34
 
-// Fit puts the headline into max characters. It shortens names and drops labels
-// until the tail and some words of the reason can be seen, and cuts the end
-// last.
+// Fit puts the headline into max characters. It shortens names, and drops the
+// time or the labels, until all of the reason can be seen; where that is too long,
+// until the tail and some words of the reason can, and cuts the end last.
 func (h Headline) Fit(f Form, max int) Line {
-	need := f.Width(h.Tail...) + min(f.Width(h.More...), enough)
+	if h.own != nil {
+		return h.ownHeadline(f, max)
+	}
+	tail, more, at := f.Width(h.Tail...), f.Width(h.More...), f.Width(h.At...)
+	all, some := tail+more+at, tail+min(more, enough)
 	var l Line
 	for _, step := range []struct {
-		each   int
-		labels bool
-	}{{40, true}, {24, true}, {28, false}, {18, false}, {12, false}, {8, false}} {
+		each            int
+		labels, network bool
+		need            int
+	}{
+		{40, true, true, all}, {24, true, true, all - at}, {32, false, true, all}, {20, false, true, all},
+		{40, true, true, some}, {24, true, true, some}, {32, false, true, some},
+		{24, false, false, some}, {18, false, false, some}, {12, false, false, some}, {8, false, false, some},
+	} {
 		l = f.shorten(h.Head, step.each)
 		if step.labels {
 			l = append(l, f.shorten(h.Labels, step.each)...)
 		}
-		if f.Width(l...)+need <= max {
+		l = join(l, h.Times, f.shorten(h.From, step.each))
+		if step.network {
+			l = append(l, f.shorten(h.Network, step.each)...)
+		}
+		if f.Width(l...)+step.need <= max {
 			break
 		}
 	}
 	l = join(l, h.Tail, h.More)
+	if timed := join(l, h.At); f.Width(timed...) <= max {
+		l = timed
+	}
 	if items := f.fitItems(h.Items, max-f.Width(l...)-2, max/4); len(items) > 0 {
 		l = join(l, Line{literal(": ")}, items)
 	}
@@ -48,7 +64,7 @@ func (t Title) Fit(f Form, max int) Line {
 // Fit puts the footer into max characters.
 func (t Footer) Fit(f Form, max int) Line {
 	l := f.shorten(t.Line, max/4)
-	return f.clip(join(l, f.fitItems(t.Items, max-f.Width(l...), 40)), max)
+	return f.clip(join(l, f.fitItems(t.Items, max-f.Width(l...)-f.Width(t.Tail...), 40), t.Tail), max)
 }
 
 // fitItems lists as many items as fit the room, with at most each characters of
@@ -62,7 +78,7 @@ func (f Form) fitItems(items []Line, room, each int) Line {
 		}
 		rest := 0
 		if i < len(items)-1 {
-			rest = len(", ") + 1
+			rest = len(", ") + f.text("…")
 		}
 		if f.Width(next...)+rest > room {
 			if i > 0 {
@@ -83,6 +99,12 @@ const maxWhy = 280
 // included, and at most so many lines, which holds for no digest. The limit must
 // be some hundreds.
 func (m Message) Body(f Form, max, lines int) []Line {
+	if m.own != nil {
+		return m.ownBody(f, max, lines)
+	}
+	if len(m.Sections) > 0 {
+		return m.dayBody(f, max)
+	}
 	if len(m.Rows) > 0 {
 		return m.digestBody(f, max)
 	}
@@ -152,7 +174,7 @@ func (m Message) why(f Form, max int) Line {
 		if f.Width(next...) > room {
 			if i == 0 || room >= worthwhile/2 {
 				l = append(l, f.clip(next, room)...)
-			} else if room > 0 {
+			} else if room >= f.text("…") {
 				l = append(l, literal("…"))
 			}
 			break

@@ -13,11 +13,15 @@ import (
 // Each of these functions returns a line, or none where there is nothing to say.
 
 func addressLine(e event.Event, f event.Facts) Line {
+	name := "Connected from IP:"
+	if e.Kind == event.KindAlert { // nobody need have connected
+		name = "IP:"
+	}
 	ip := e.Remote.IP.Unmap().WithZone("")
 	var l Line
 	switch {
 	case ip.IsValid():
-		l = append(label(literal("Connected from IP:")), Span{Kind: Exact, Text: ip.String()})
+		l = append(label(literal(name)), Span{Kind: Exact, Text: ip.String()})
 		if e.Remote.Zone != "" {
 			l = append(l, literal("%"), untrusted(e.Remote.Zone))
 		}
@@ -77,16 +81,20 @@ func dashed(parts ...string) Line {
 	return l
 }
 
-func ispLine(f event.Facts) Line {
+func ispLine(e event.Event, f event.Facts) Line {
+	from, isp := "Connected from:", "Connected from ISP:"
+	if e.Kind == event.KindAlert {
+		from, isp = "Network:", "ISP:"
+	}
 	n, sorts := f.Network, sorts(f.Traits)
 	names := dashed(n.Name, n.Description)
 	if n.ASN == 0 && len(names) == 0 {
 		if len(sorts) == 0 {
 			return nil
 		}
-		return append(label(literal("Connected from:")), sorts...)
+		return append(label(literal(from)), sorts...)
 	}
-	l := label(literal("Connected from ISP:"))
+	l := label(literal(isp))
 	if n.ASN != 0 {
 		l = append(l, literal(fmt.Sprintf("AS%d", n.ASN)))
 		if len(names) > 0 {
@@ -116,14 +124,18 @@ func sorts(t event.Traits) Line {
 	return Line{literal(strings.Join(words, ", "))}
 }
 
-func riskLine(f event.Facts) Line {
-	r := f.Risk
-	if r == nil || f.Scope != "" {
+func riskLine(a event.Alert) Line {
+	r := a.Facts.Risk
+	if r == nil || a.Facts.Scope != "" {
 		return nil
 	}
 	l := label(literal("Risk:"))
-	if !blank(r.Provider) {
-		l = label(untrusted(r.Provider), literal(" Risk:"))
+	switch name := strings.TrimSpace(r.Provider); {
+	case name == "":
+	case endsInRisk(name):
+		l = label(untrusted(name), literal(":"))
+	default:
+		l = label(untrusted(name), literal(" Risk:"))
 	}
 	why := r.Reason
 	if r.Known {
@@ -139,24 +151,23 @@ func riskLine(f event.Facts) Line {
 		l = append(l, literal(" - "), untrusted(why))
 	}
 	if r.Known && !r.Stale.IsZero() {
-		l = append(l, literal(" (an answer of "+r.Stale.UTC().Format("2 Jan 15:04 MST")+")"))
+		l = append(l, literal(" (an answer of "+inZone(r.Stale, a.Zone).Format("2 Jan")+" "+clockOf(a).minutes(r.Stale)+")"))
 	}
 	return l
 }
 
+// endsInRisk reports whether a provider's name says itself what its number is.
+func endsInRisk(name string) bool {
+	words := strings.Fields(strings.ToLower(name))
+	return len(words) > 0 && (words[len(words)-1] == "risk" || len(words) > 1 && words[len(words)-2] == "risk")
+}
+
 func authLine(a event.Alert) Line {
-	u := a.Event.Login.Auth
+	u := a.Event.Auth()
 	if blank(u.Method) && blank(u.Fingerprint) {
 		return nil
 	}
-	l := label(literal("Authenticated with:"))
-	sep := ""
-	for _, p := range []Span{untrusted(u.Method), untrusted(keyType(u.KeyType)), fingerprint(u.Fingerprint)} {
-		if p.Text != "" {
-			l = append(l, literal(sep), p)
-			sep = " "
-		}
-	}
+	l := join(label(literal("Authenticated with:")), method(u))
 	if !blank(a.Person) {
 		l = append(l, literal(" ("), untrusted(a.Person), literal(")"))
 	}
@@ -166,6 +177,19 @@ func authLine(a event.Alert) Line {
 	l = append(l, literal(`, key id "`), untrusted(u.KeyID), literal(fmt.Sprintf(`", serial %d`, u.Serial)))
 	if u.CAFingerprint != "" {
 		l = append(l, literal(", CA "), fingerprint(u.CAFingerprint))
+	}
+	return l
+}
+
+// method is how somebody authenticated, and with which key.
+func method(u event.Auth) Line {
+	var l Line
+	sep := ""
+	for _, p := range []Span{untrusted(u.Method), untrusted(keyType(u.KeyType)), fingerprint(u.Fingerprint)} {
+		if p.Text != "" {
+			l = append(l, literal(sep), p)
+			sep = " "
+		}
 	}
 	return l
 }
@@ -193,7 +217,7 @@ func seenLine(a event.Alert) Line {
 			said += " since " + day(m.User.First, a)
 		}
 	}
-	if m.Learning {
+	if m.Young {
 		said += " (still learning)"
 	}
 	return append(label(literal("Seen before:")), literal(said))

@@ -18,6 +18,7 @@ const (
 	Exact                     // an address or a fingerprint of proven form: shown unchanged
 	Bold                      // Spans, in bold
 	Link                      // Text is a web address made by safeURL, Spans what it is called
+	Markup                    // the owner's own words, in the markup of the channel where it has one: written as they are
 )
 
 // Span is a part of a line that is escaped in one way. Spans hold words, and
@@ -48,6 +49,19 @@ func blank(s string) bool { return strings.TrimSpace(s) == "" }
 // label returns a bold name of a line, and the space after it.
 func label(name ...Span) Line {
 	return Line{{Kind: Bold, Spans: name}, literal(" ")}
+}
+
+// Words returns the line without markup of the owner's: as words of ours, for a form
+// that is one of several that tell the same.
+func (l Line) Words() Line {
+	out := make(Line, len(l))
+	for i, s := range l {
+		if s.Kind == Markup {
+			s.Kind = Literal
+		}
+		out[i] = s
+	}
+	return out
 }
 
 // join appends lines to each other.
@@ -102,12 +116,13 @@ func (f Form) text(s string) int {
 // is near.
 func (f Form) cut(s string, limit int) string {
 	total, keep := 0, 0 // keep: bytes of s that leave room for the "…"
+	more := f.text("…")
 	for i, r := range s {
 		w := 1
 		if f.Rune != nil {
 			w = f.Rune(r)
 		}
-		if total+w <= limit-1 {
+		if total+w <= limit-more {
 			keep = i + utf8.RuneLen(r)
 		}
 		total += w
@@ -115,7 +130,7 @@ func (f Form) cut(s string, limit int) string {
 	if total <= limit {
 		return s
 	}
-	if limit < 1 {
+	if limit < more {
 		return ""
 	}
 	head := s[:keep]
@@ -123,6 +138,19 @@ func (f Form) cut(s string, limit int) string {
 		head = head[:space]
 	}
 	return strings.TrimRight(head, " ,;:") + "…"
+}
+
+// cutMarkup returns the words of s that leave room for a "…" in a width. It cuts
+// within no link and no mention.
+func (f Form) cutMarkup(s string, limit int) string {
+	limit -= f.text("…")
+	for i := len(s); i >= 0; i = strings.LastIndexByte(s[:i], ' ') {
+		head := s[:i]
+		if f.text(head) <= limit && strings.Count(head, "<") == strings.Count(head, ">") && strings.Count(head, "[") == strings.Count(head, "]") {
+			return head
+		}
+	}
+	return ""
 }
 
 // shorten cuts each untrusted span to a width.
@@ -149,10 +177,14 @@ func (f Form) clip(l Line, limit int) Line {
 	var out Line
 	for _, s := range l {
 		w := f.Width(s)
-		if w < limit { // one is kept for the "…"
+		if w+f.text("…") <= limit {
 			out = append(out, s)
 			limit -= w
 			continue
+		}
+		if s.Kind == Markup {
+			s.Text = f.cutMarkup(s.Text, limit)
+			return append(out, s, literal("…"))
 		}
 		if s.Kind == Exact || s.Kind == Link {
 			return append(out, literal("…"))

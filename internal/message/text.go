@@ -52,12 +52,8 @@ func (m Message) Short() string { return m.Headline.Fit(Form{}, textHeadline).Te
 // In colour the bar has the verdict's, and labels are bold; else no escape
 // sequence is written.
 func (m Message) Plain(coloured bool) string {
-	limit := textBody
-	if len(m.Rows) > 0 {
-		limit = textDigest
-	}
 	p := Page{Headline: m.Short(), Colour: Colour(m.Verdict), Title: m.Title.Fit(Form{}, textTitle), Footer: m.Footer.Fit(Form{}, textFooter)}
-	p.Lines = m.Body(Form{}, limit, textLines)
+	p.Lines = m.Body(Form{}, m.BodySize(textBody, textDigest), textLines)
 	return p.Plain(coloured)
 }
 

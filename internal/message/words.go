@@ -13,12 +13,61 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
-// clock is the contract's way to write a time.
-const (
-	timeOfDay = "03:04:05 PM"
-	date      = "2 Jan 2006"
-	clock     = timeOfDay + " (MST), " + date
-)
+// clock writes times: those of one zone, in 24 or in 12 hours.
+type clock struct {
+	zone   *time.Location // nil: UTC
+	twelve bool
+}
+
+const date = "2 Jan 2006"
+
+func clockOf(a event.Alert) clock { return clock{a.Zone, a.Clock12} }
+
+func (c clock) in(t time.Time) time.Time { return inZone(t, c.zone) }
+
+// of returns a time of day's form, with seconds: 15:04:05.
+func (c clock) of() string {
+	if c.twelve {
+		return "03:04:05 PM"
+	}
+	return time.TimeOnly
+}
+
+// full is "02:15:04 (UTC), 21 Nov 2026".
+func (c clock) full(t time.Time) string { return c.in(t).Format(c.of() + " (MST), " + date) }
+
+// minutes is "02:15".
+func (c clock) minutes(t time.Time) string {
+	if c.twelve {
+		return c.in(t).Format("03:04 PM")
+	}
+	return c.in(t).Format("15:04")
+}
+
+// span is "02:15:04 to 02:19:04 (UTC), 21 Nov 2026": what is the same of both is
+// said once.
+func (c clock) span(first, last time.Time) string {
+	from, to := c.in(first), c.in(last)
+	day := ""
+	if from.Format(date) != to.Format(date) {
+		day = ", " + date
+		if from.Year() == to.Year() {
+			day = ", 2 Jan"
+		}
+	}
+	return from.Format(c.of()+day) + " to " + c.full(last)
+}
+
+// brief is "20 Nov 23:15:04", of a text beside a title that has the zone.
+func (c clock) brief(t time.Time) string { return c.in(t).Format("2 Jan " + c.of()) }
+
+// briefSpan is "20 Nov 23:15:04 to 23:25:04".
+func (c clock) briefSpan(first, last time.Time) string {
+	if c.in(first).Format(date) == c.in(last).Format(date) {
+		return c.brief(first) + " to " + c.in(last).Format(c.of())
+	}
+	return c.brief(first) + " to " + c.brief(last)
+}
 
 // newest is the time of the newest event that the alert tells.
 func newest(a event.Alert) time.Time {
@@ -69,6 +118,8 @@ func noun(k event.Kind) (one, several string) {
 		return "alert", "alerts"
 	case event.KindWitness:
 		return "unreported session", "unreported sessions"
+	case event.KindGate:
+		return "second step", "second steps"
 	default:
 		return "event", "events"
 	}
@@ -80,13 +131,21 @@ func count(n int, k event.Kind) string {
 	if n != 1 {
 		one = several
 	}
-	return fmt.Sprintf("%d %s", n, one)
+	return number(n) + " " + one
 }
 
-// moreOf writes 12 more logins.
-func moreOf(n int, k event.Kind) string {
-	_, several := noun(k)
-	return fmt.Sprintf("%d more %s", n, several)
+// moreOf writes 12 logins, or 12 more logins where others were told.
+func moreOf(a event.Alert) string {
+	_, several := noun(a.Event.Kind)
+	return manyOf(a) + several
+}
+
+// manyOf writes "12 " or "12 more ".
+func manyOf(a event.Alert) string {
+	if a.More {
+		return number(a.Count) + " more "
+	}
+	return number(a.Count) + " "
 }
 
 // toHost is the preposition between so many of a kind and their host.
@@ -233,6 +292,12 @@ func becomes(e event.Event) bool { return e.Kind == event.KindLogin && !blank(e.
 func public(e event.Event) bool {
 	n := e.Note()
 	return n != nil && n.Public
+}
+
+// gotIn reports whether an event is that somebody got in after failures, told in
+// what was counted.
+func gotIn(e event.Event) bool {
+	return e.Kind == event.KindAttack && e.Attack != nil && e.Attack.Phase == event.PhaseSuccess
 }
 
 func inZone(t time.Time, zone *time.Location) time.Time {

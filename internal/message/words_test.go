@@ -17,11 +17,11 @@ func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
 	show := func(l Line) string { return l.Text() }
 	where := func(p event.Place) string { return show(place(event.Facts{Place: p})) }
 	isp := func(asn uint32, name, description string) string {
-		return show(ispLine(event.Facts{Network: event.Network{ASN: asn, Name: name, Description: description}}))
+		return show(ispLine(event.Event{}, event.Facts{Network: event.Network{ASN: asn, Name: name, Description: description}}))
 	}
-	risk := func(r event.Risk) string { return show(riskLine(event.Facts{Risk: &r})) }
+	risk := func(r event.Risk) string { return show(riskLine(event.Alert{Facts: event.Facts{Risk: &r}})) }
 	auth := func(u event.Auth, person string) string {
-		return show(authLine(event.Alert{Event: event.Event{Login: event.Login{Auth: u}}, Person: person}))
+		return show(authLine(event.Alert{Event: event.Event{Kind: event.KindLogin, Login: event.Login{Auth: u}}, Person: person}))
 	}
 	tests := []struct{ name, got, want string }{
 		{"place", where(event.Place{City: "Dublin", Region: "Leinster", Country: "IE"}), "Dublin - Leinster (IE)"},
@@ -40,6 +40,8 @@ func TestLinesLeaveOutWhatIsNotKnown(t *testing.T) {
 			"Threat Jammer Risk: 72 (HIGH) - Listed as a brute force source"},
 		{"risk without reason", risk(event.Risk{Provider: "Threat Jammer", Known: true, Score: 0, Word: "LOW"}), "Threat Jammer Risk: 0 (LOW)"},
 		{"bare score", risk(event.Risk{Known: true, Score: 5}), "Risk: 5"},
+		{"a provider named for its risk", risk(event.Risk{Provider: "Network Risk", Known: true, Score: 5}), "Network Risk: 5"},
+		{"a provider named for its risk score", risk(event.Risk{Provider: "IP risk score", Known: true, Score: 5}), "IP risk score: 5"},
 		{"risk unknown", risk(event.Risk{Provider: "Threat Jammer", Problem: "timed out", Score: 99, Reason: "old"}), "Threat Jammer Risk: unknown - timed out"},
 		{"risk unknown, no word why", risk(event.Risk{Provider: "Threat Jammer"}), "Threat Jammer Risk: unknown"},
 		{"key", auth(event.Auth{Method: "publickey", KeyType: "ssh-ed25519", Fingerprint: keyAlice}, "alice"), "Authenticated with: publickey ED25519 " + keyAlice + " (alice)"},

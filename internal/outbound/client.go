@@ -31,6 +31,7 @@ type Options struct {
 	Timeout   time.Duration     // for one Do, the body and a retry included; 0: DefaultTimeout
 	Proxy     Secret            // URL of a proxy for all but loopback hosts; see CheckProxyURL. Zero: none, whatever the environment says
 	RootCAs   *x509.CertPool    // nil: the host's
+	TLS       *tls.Config       // of https, in place of RootCAs; nil: TLS 1.2 and above
 	UserAgent string            // "sshnotify/1.2.3"; empty: "sshnotify"
 	Transport http.RoundTripper // in place of the network, for tests
 }
@@ -62,7 +63,10 @@ func New(o Options) *Client {
 	}
 	rt := o.Transport
 	if rt == nil {
-		rt = newTransport(c.timeout, proxy, o.RootCAs)
+		if o.TLS == nil {
+			o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
+		}
+		rt = newTransport(c.timeout, proxy, o.TLS)
 	}
 	c.retry = &retryablehttp.Client{
 		HTTPClient: &http.Client{
@@ -78,6 +82,22 @@ func New(o Options) *Client {
 	return c
 }
 
+// Trust returns those certificates, or the machine's where roots is nil, and
+// what a file in PEM form has besides.
+func Trust(roots *x509.CertPool, pem []byte) (*x509.CertPool, error) {
+	if roots == nil {
+		var err error
+		if roots, err = x509.SystemCertPool(); err != nil { // a machine without certificates of its own
+			roots = x509.NewCertPool()
+		}
+	}
+	roots = roots.Clone()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in PEM form in it")
+	}
+	return roots, nil
+}
+
 // CloseIdleConnections closes the connections that no request is using.
 func (c *Client) CloseIdleConnections() { c.retry.HTTPClient.CloseIdleConnections() }
 
@@ -85,12 +105,12 @@ func (c *Client) CloseIdleConnections() { c.retry.HTTPClient.CloseIdleConnection
 // http must end at this machine and never goes through a proxy.
 type transport struct{ secure, plain *http.Transport }
 
-func newTransport(timeout time.Duration, proxy *url.URL, roots *x509.CertPool) transport {
+func newTransport(timeout time.Duration, proxy *url.URL, t *tls.Config) transport {
 	dialer := net.Dialer{Timeout: timeout}
 	secure := &http.Transport{
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:        t,
 		TLSHandshakeTimeout:    timeout,
 		DisableCompression:     true, // a small answer must not unpack into a big one
 		MaxIdleConnsPerHost:    2,

@@ -125,7 +125,7 @@ func TestARequestThatMayNotBeMade(t *testing.T) {
 // What a name says is not enough: localhost may resolve to anything.
 func TestPlainHTTPEndsAtThisMachine(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://192.0.2.1/"+hush, nil)
-	_, err := newTransport(time.Second, nil, nil).RoundTrip(r)
+	_, err := newTransport(time.Second, nil, &tls.Config{}).RoundTrip(r)
 	if !errors.Is(err, errNotLoopback) {
 		t.Errorf("got %v, want %v", err, errNotLoopback)
 	}

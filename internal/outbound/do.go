@@ -28,7 +28,10 @@ type Request struct {
 	Header  http.Header
 	Body    []byte
 	MaxBody int64 // bytes of the answer's body that are read; 0: DefaultMaxBody
-	Retry   bool  // a GET or HEAD may be sent a second time after a failure, or a 502, 503 or 504 without Retry-After
+	// To gets the body of an answer of 200, all of it, in place of Response.Body: one that
+	// is too large for memory. It may have got some where an error is returned.
+	To    io.Writer
+	Retry bool // a GET or HEAD may be sent a second time after a failure, or a 502, 503 or 504 without Retry-After
 }
 
 // Format writes the method, the host and the purpose for every verb.
@@ -101,6 +104,14 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	defer resp.Body.Close() // with the rest unread: that ends the connection
 	a.phase.Store(phaseAnswered)
 
+	if r.To != nil && resp.StatusCode == http.StatusOK {
+		if n, err := io.Copy(r.To, resp.Body); err != nil {
+			return nil, fail(err)
+		} else if resp.ContentLength >= 0 && n != resp.ContentLength {
+			return nil, fail(io.ErrUnexpectedEOF)
+		}
+		return &Response{Status: resp.StatusCode, Header: resp.Header, secrets: func() []string { return c.secrets(u, r.Header) }}, nil
+	}
 	limit := r.MaxBody
 	if limit <= 0 {
 		limit = DefaultMaxBody

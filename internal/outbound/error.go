@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +30,11 @@ const (
 	Refused          // nobody listens there
 	Unreachable      // no way to the host
 	TLS              // no secure connection: a certificate, or no TLS spoken there
+	Clock            // TLS, for a certificate that has ended or not begun by this machine's clock
 	Broken           // the connection broke off
 )
 
-var kindNames = [...]string{"other", "invalid", "cancelled", "time-out", "name resolution", "refused", "unreachable", "tls", "broken off"}
+var kindNames = [...]string{"other", "invalid", "cancelled", "time-out", "name resolution", "refused", "unreachable", "tls", "clock", "broken off"}
 
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {
@@ -74,6 +76,13 @@ type reason struct {
 
 func (r *reason) Error() string { return r.text }
 func (r *reason) Unwrap() error { return r.is }
+
+// Explain words an error of package net or crypto/tls as Do would, for what
+// speaks another protocol than HTTP with host.
+func Explain(host string, err error) *Error {
+	kind, is := explain(err, nil)
+	return &Error{Kind: kind, Host: host, Err: is}
+}
 
 // explain finds the kind of a transport's error and says it in words that are
 // fit to be seen. secrets are pieces of text that must not be.
@@ -117,6 +126,8 @@ func explain(err error, secrets []string) (Kind, error) {
 		return say(Unreachable, errno.Error())
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return say(TLS, "no TLS is spoken there")
+	case isEnded(err):
+		return say(Clock, visible(innermost(err).Error(), secrets))
 	case isTLS(err):
 		return say(TLS, visible(innermost(err).Error(), secrets))
 	case isErrno:
@@ -139,6 +150,11 @@ func isTLS(err error) bool {
 		}
 	}
 	return cert || record
+}
+
+func isEnded(err error) bool {
+	bad, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && bad.Reason == x509.Expired
 }
 
 // innermost leaves off the layers that say what was being done, because they

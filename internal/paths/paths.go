@@ -32,6 +32,18 @@ func Of(uid int, getenv func(string) string) User {
 	}
 }
 
+// Absolute returns a path that means the same to a worker, which runs in /, and
+// by which what is remembered of a spool is found again. An empty one stays so.
+func Absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
 // ConfigFile is the default settings file. Like all paths, it is empty for a
 // user whose home is not known.
 func (u User) ConfigFile() string {

@@ -26,6 +26,7 @@ type Asked struct {
 type RuleTrace struct {
 	Name   string `json:"name"`             // or its number, from 1
 	Misses []Miss `json:"misses,omitempty"` // none: it matched
+	Reason string `json:"reason,omitempty"` // its own, of the one that matched; told first
 }
 
 // Miss is a key of a rule that did not match.

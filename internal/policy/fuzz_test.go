@@ -43,7 +43,7 @@ func FuzzJudge(f *testing.F) {
 	})
 	add(func(in *Input, s *Settings) {
 		stranger(in)
-		in.Memory.Learning, in.Memory.KeyUsers = true, []string{"bob"}
+		in.Memory.Young, in.Memory.KeyUsers = true, []string{"bob"}
 		in.Owner = "bob"
 		in.Facts.Traits = event.Traits{Tor: "a", VPN: "b", Lists: []string{""}}
 		s.RedAbove, s.YellowAbove = -5, 900
@@ -77,7 +77,7 @@ func keepsPromises(t *testing.T, in Input, s Settings) event.Verdict {
 		problem = "known without a score of its own"
 	case v.Ignore && (!isLogin || len(e.Flags) > 0):
 		problem = "ignored"
-	case (v.Usual || v.Knowledge == event.Usual) && e.Kind != event.KindDigest && (!isLogin || v.Severity != event.Low || !m.Known || m.Learning || len(e.Flags) > 0 ||
+	case (v.Usual || v.Knowledge == event.Usual) && e.Kind != event.KindDigest && (!isLogin || v.Severity != event.Low || !m.Known || !m.Pair.Usual() || len(e.Flags) > 0 ||
 		m.User.Count < 1 || m.UserHost.Count < 1 || m.Network.Count < 1 || e.Login.Auth.Fingerprint != "" && m.Key.Count < 1 || asked && !isScored):
 		problem = "usual"
 	case e.Has(event.FlagAddressMismatch) && isLogin && (v.Severity < event.High || v.Only != nil):
@@ -139,7 +139,7 @@ func TestPromisesHoldForAnyMixture(t *testing.T) {
 		if rnd.IntN(8) == 0 {
 			in.Memory.Known = false
 		}
-		in.Memory.Learning = rnd.IntN(8) == 0
+		in.Memory.Young = rnd.IntN(8) == 0
 		if rnd.IntN(8) == 0 {
 			in.Facts.Traits = event.Traits{Tor: word(), VPN: word(), Proxy: word(), Hosting: word(), Mobile: word()}
 		}

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,45 @@ func (h Hours) Contain(t time.Time) bool {
 		return h.Days[day] && h.From <= now && now < h.To
 	}
 	return h.Days[day] && h.From <= now || h.Days[(day+6)%7] && now < h.To
+}
+
+// Quiet are the hours in which a destination is left alone. The zero value is never.
+type Quiet struct {
+	Hours []Hours
+	Zone  *time.Location // nil: UTC
+}
+
+// At reports whether a moment is quiet.
+func (q Quiet) At(t time.Time) bool {
+	if len(q.Hours) == 0 {
+		return false
+	}
+	t = t.In(zoneOr(q.Zone))
+	return slices.ContainsFunc(q.Hours, func(h Hours) bool { return h.Contain(t) })
+}
+
+// week is longer than hours can last that end at all, whatever the clocks do.
+const week = 8 * 24 * time.Hour
+
+// End returns the first moment from t on that is not quiet: t itself where it is
+// not. Hours that never end, which the settings refuse, end in a week.
+func (q Quiet) End(t time.Time) time.Time {
+	if !q.At(t) {
+		return t
+	}
+	// By the minute, because a change of the clock may come at any of them.
+	end := t.Truncate(time.Minute)
+	for last := t.Add(week); q.At(end) && end.Before(last); {
+		end = end.Add(time.Minute)
+	}
+	return end
+}
+
+func zoneOr(zone *time.Location) *time.Location {
+	if zone == nil {
+		return time.UTC
+	}
+	return zone
 }
 
 // String writes them so that ParseHours reads the same.

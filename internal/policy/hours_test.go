@@ -123,3 +123,58 @@ func TestHoursOverMidnight(t *testing.T) {
 		t.Errorf("%d minutes", in)
 	}
 }
+
+// The edges of quiet hours, over midnight and where the clocks change.
+func TestQuietEnds(t *testing.T) {
+	dublin, err := time.LoadLocation("Europe/Dublin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		hours string
+		at    string // RFC 3339
+		want  string // when it ends; empty: it is not quiet
+	}{
+		{"before", "22:00-07:00", "2026-11-27T21:59:59Z", ""},
+		{"from the first moment", "22:00-07:00", "2026-11-27T22:00:00Z", "2026-11-28T07:00:00Z"},
+		{"after midnight", "22:00-07:00", "2026-11-28T03:15:30Z", "2026-11-28T07:00:00Z"},
+		{"to the last moment", "22:00-07:00", "2026-11-28T06:59:59.9Z", "2026-11-28T07:00:00Z"},
+		{"after", "22:00-07:00", "2026-11-28T07:00:00Z", ""},
+		{"a weekend", "sat-sun", "2026-11-28T00:00:00Z", "2026-11-30T00:00:00Z"},
+		{"a night that begins on a day of the list", "fri 22:00-07:00", "2026-11-28T06:00:00Z", "2026-11-28T07:00:00Z"},
+		{"and one that does not", "fri 22:00-07:00", "2026-11-29T06:00:00Z", ""},
+		{"by the clock in summer", "22:00-07:00", "2026-07-01T21:30:00Z", "2026-07-02T06:00:00Z"},
+		{"the night that is an hour shorter", "22:00-07:00", "2026-03-28T22:00:00Z", "2026-03-29T06:00:00Z"},
+		{"that ends in the hour which is not there", "22:00-01:30", "2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z"},
+		{"the night that is an hour longer", "22:00-07:00", "2026-10-24T21:00:00Z", "2026-10-25T07:00:00Z"},
+		{"that ends in the hour which comes twice", "22:00-01:30", "2026-10-24T23:50:00Z", "2026-10-25T00:30:00Z"},
+		{"and again", "22:00-01:30", "2026-10-25T01:10:00Z", "2026-10-25T01:30:00Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, err := ParseHours(tt.hours)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := Quiet{Hours: []Hours{h}, Zone: dublin}
+			at, err := time.Parse(time.RFC3339, tt.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := at
+			if tt.want != "" {
+				want, _ = time.Parse(time.RFC3339, tt.want)
+			}
+			if got := q.End(at); !got.Equal(want) || q.At(at) != (tt.want != "") {
+				t.Errorf("quiet: %v until %v, want until %v", q.At(at), got, want)
+			}
+		})
+	}
+}
+
+func TestNeverQuiet(t *testing.T) {
+	now := time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)
+	if q := (Quiet{}); q.At(now) || !q.End(now).Equal(now) {
+		t.Error("without hours it is quiet")
+	}
+}

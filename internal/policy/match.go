@@ -26,12 +26,7 @@ func newMatcher(in Input, s Settings, explain bool) *matcher {
 	return &matcher{in: in, s: s, new: newnessOf(in), when: in.Event.Time.In(s.zone()), explain: explain}
 }
 
-func (s Settings) zone() *time.Location {
-	if s.Zone == nil {
-		return time.UTC
-	}
-	return s.Zone
-}
+func (s Settings) zone() *time.Location { return zoneOr(s.Zone) }
 
 // match holds the login against one rule, and notes all that does not match.
 func (m *matcher) match(r *Rule) bool {

@@ -1,10 +1,13 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/country"
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
@@ -47,24 +50,31 @@ func newnessOf(in Input) newness {
 // one of a network that the settings name.
 func named(f event.Facts) bool { return f.Name != "" || f.Scope != "" }
 
-// IsNew reports whether the memory has never seen the user of a login, or the
-// user with its key, from its network or from its country. It is false without
-// a memory, and while that learns, when nothing is a wonder.
-func IsNew(in Input) bool {
-	n := newnessOf(in)
-	return !in.Memory.Learning && (n.user || n.key || n.network || n.country)
-}
-
 // memoryReasons tell what is new. Of what one thing implies only the strongest
 // is told: with a user's first login everything is new, and in a new country
 // every network is.
 func memoryReasons(in Input, s Settings) []reason {
 	n, m := newnessOf(in), in.Memory
+	if !m.Known {
+		return nil
+	}
 	var rs []reason
+	place := placeReason(n, in.Facts.Place.Country, s)
 	if n.user {
 		rs = s.Raise.told(FirstLogin, "first login of "+name(in.Event.User)+" ever")
-	} else if m.Known {
-		rs = append(rs, placeReason(n, in.Facts.Place.Country, s)...)
+		// From where others come a first login is a new colleague's.
+		place = strangeReason(n, in, s)
+	}
+	if m.Young {
+		// Its owner is as new as a stranger.
+		for i, r := range place {
+			if place[i].weight = min(r.weight, event.Medium); r.weight > event.Medium {
+				place = append(place, reason{weight: event.Low, text: "medium at most, because little is usual on this host yet", key: keyYoung})
+			}
+		}
+	}
+	rs = append(rs, place...)
+	if !n.user {
 		if n.key {
 			rs = append(rs, keyReason(in, s)...)
 		}
@@ -75,25 +85,122 @@ func memoryReasons(in Input, s Settings) []reason {
 			rs = append(rs, s.Raise.told(Absent, fmt.Sprintf("gone for %s days", thousands(int(gone/(24*time.Hour)))))...)
 		}
 	}
-	if m.Learning && len(rs) > 0 {
-		for i := range rs {
-			rs[i].weight = event.Low
-		}
-		rs = append(rs, reason{weight: event.Low, text: learning(m, s)})
+	if m.Pair.Usual() {
+		return odd(forgiven(rs, m.Pair))
+	}
+	if m.Warned != nil {
+		rs = append(rs, warnedReason(in, s))
+	}
+	if n.address = false; n == (newness{}) {
+		rs = append(rs, reason{weight: event.Low, text: newPair(in), key: keyNewPair})
 	}
 	return odd(rs)
 }
 
+// strangeReason is about a user's first login ever: whether anybody of this host
+// came from there before.
+func strangeReason(n newness, in Input, s Settings) []reason {
+	m := in.Memory
+	if m.Young || !n.network && !n.country {
+		return nil
+	}
+	n.country = n.country && m.HostCountry.Count <= 0
+	n.network = n.network && m.HostNetwork.Count <= 0
+	n.address = false
+	rs := placeReason(n, in.Facts.Place.Country, s)
+	for i := range rs {
+		rs[i].text += ", as of anybody"
+	}
+	return rs
+}
+
+// warnedReason is about a login of the last day that was told as high, from the
+// same address or with the same key. Another host's word of one is no more than
+// medium: that host may lie.
+func warnedReason(in Input, s Settings) reason {
+	w := in.Memory.Warned
+	from := "from the same address"
+	if w.By == "key" {
+		from = "with the same key"
+	}
+	who := name(w.User)
+	if w.User == in.Event.User {
+		who = "the same user"
+	}
+	weight := event.High
+	if w.Host != "" {
+		who += " to " + w.Host
+		weight = event.Medium
+	}
+	return reason{
+		weight: weight, key: keyWarned,
+		text: fmt.Sprintf("%s as the login of %s %s, which was told as dangerous and nobody acknowledged (ref %s)", from, who, since(in.Event.Time.Sub(w.Time)), w.Ref),
+	}
+}
+
+// newPair says what is new where each part of it is known.
+func newPair(in Input) string {
+	p, how := in.Memory.Pair, "with this key"
+	if in.Event.Login.Auth.Fingerprint == "" {
+		how = "by " + cmp.Or(in.Event.Login.Auth.Method, "this method")
+	}
+	if p.State == "" {
+		return "first login " + how + " from this network"
+	}
+	when := fmt.Sprintf("on %d of 3 days", p.Days)
+	switch {
+	case p.Elsewhere:
+		when = "only one other host has reported it"
+	case p.Days < 3:
+	case in.Event.Time.Sub(p.First) < 48*time.Hour:
+		when = "for less than 48 hours"
+	default: // a password, or a new key of somebody known
+		when = "until somebody acknowledges it"
+	}
+	return "not usual yet " + how + " from this network: " + when
+}
+
+// standing takes their weight from facts about an address or key that the pair
+// had when it became usual: a person who always comes by a VPN is no news.
+func standing(rs []reason, p event.Pair) []reason {
+	if !p.Usual() {
+		return rs
+	}
+	for i, r := range rs {
+		switch r.name() {
+		case string(VPN), string(Proxy), string(Hosting), string(UnknownKey), keyScoreMedium, keyScoreHigh:
+			if slices.Contains(p.Standing, r.name()) {
+				rs[i].weight, rs[i].odd = event.Low, false
+			}
+		}
+	}
+	return forgiven(rs, p)
+}
+
+// forgiven takes their weight from what somebody has said is theirs. What may be
+// forged is nobody's.
+func forgiven(rs []reason, p event.Pair) []reason {
+	if p.State != event.PairAcknowledged {
+		return rs
+	}
+	for i, r := range rs {
+		if !r.forged && slices.Contains(p.Standing, r.name()) {
+			rs[i].weight, rs[i].odd = event.Low, false
+		}
+	}
+	return rs
+}
+
 func keyReason(in Input, s Settings) []reason {
-	text := "first login with this key"
+	what := "key"
+	if certified(in.Event.Login.Auth) {
+		what = "certificate's name" // its key is made anew each day
+	}
+	text := "first login with this " + what
 	if len(in.Memory.KeyUsers) > 0 {
 		text += ", which " + name(in.Memory.KeyUsers[0]) + " has used"
 	}
-	rs := s.Raise.told(NewKey, text)
-	if len(rs) > 0 && certified(in.Event.Login.Auth) {
-		rs[0].weight = event.Low // the authority says whose it is
-	}
-	return rs
+	return s.Raise.told(NewKey, text)
 }
 
 func placeReason(n newness, code string, s Settings) []reason {
@@ -103,7 +210,7 @@ func placeReason(n newness, code string, s Settings) []reason {
 		about Signal
 		text  string
 	}{
-		{n.country, NewCountry, "first login from " + CountryName(code)},
+		{n.country, NewCountry, "first login from " + country.Name(code)},
 		{n.network, NewNetwork, "first login from this network"},
 		{n.address, NewAddress, "first login from this address"},
 	} {
@@ -115,14 +222,6 @@ func placeReason(n newness, code string, s Settings) []reason {
 		}
 	}
 	return best
-}
-
-func learning(m event.Memory, s Settings) string {
-	const what = ": what is new raises nothing yet"
-	if m.Since.IsZero() || s.Learning <= 0 {
-		return "still learning" + what
-	}
-	return "still learning until " + m.Since.Add(s.Learning).In(s.zone()).Format("2 January") + what
 }
 
 // anomalies are the reasons that raise nothing by themselves.
@@ -146,10 +245,13 @@ func anomalies(in Input, s Settings) []reason {
 }
 
 // step lets the odd reasons raise an event that others raise already.
-func step(rs []reason) []reason {
+// On a young host what is new does not count as one.
+func step(rs []reason, young bool) []reason {
 	base := event.Low
 	for _, r := range rs {
-		base = max(base, r.weight)
+		if !young || r.about != FirstLogin && r.about != NewCountry && r.about != NewNetwork {
+			base = max(base, r.weight)
+		}
 	}
 	if base == event.Low {
 		return rs
@@ -168,8 +270,10 @@ func step(rs []reason) []reason {
 func usual(in Input, s Settings, a assessment) bool {
 	m, n := in.Memory, newnessOf(in)
 	switch {
-	case !m.Known, m.Learning, a.unanswered, len(in.Event.Flags) > 0, !in.Event.Remote.IP.IsValid(), m.Network.Count <= 0,
-		n.user, n.host, n.key, n.network, n.country, keyHidden(in.Event.Login.Auth), foreignKey(in, s):
+	case !m.Known, !m.Pair.Usual(), a.unanswered, len(in.Event.Flags) > 0, !in.Event.Remote.IP.IsValid(), m.Network.Count <= 0,
+		n.user, n.host, n.key, n.network, n.country, keyHidden(in.Event.Login.Auth):
+		return false
+	case foreignKey(in, s) && !(m.Pair.State == event.PairAcknowledged && slices.Contains(m.Pair.Standing, string(ForeignKey))):
 		return false
 	}
 	for _, r := range a.reasons {

@@ -23,6 +23,15 @@ type Input struct {
 	// KnownKeys: there is a list of owners at all, so that a key which nobody
 	// owns means something.
 	KnownKeys bool
+	// OneByOne: ordinary logins of this host are few enough to be told one by one,
+	// where the settings leave that to their number. Frequent: this one's pair
+	// comes more often than hourly.
+	OneByOne, Frequent bool
+	// Few: so are all logins of this host, usual or not.
+	Few bool
+	// ManyNew: more pairs that are not usual yet came in a day than are told one by
+	// one.
+	ManyNew bool
 }
 
 // Judge returns the verdict on one event. The verdict of a logout is its own;
@@ -55,27 +64,37 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 	case event.KindAlert:
 		return conclude(assessment{scored: true, reasons: noted(e, nil)})
 	case event.KindDigest:
-		return conclude(assessment{usual: e.Digest.Of == event.KindLogin})
+		return conclude(assessment{usual: e.Digest.Of != event.KindAttempt && len(e.Digest.Unanswered) == 0})
 	case event.KindLogout:
 		var rs []reason
 		if e.Has(event.FlagNoLogout) {
-			rs = append(rs, reason{weight: event.Low, text: "its sshd is gone, no logout was reported"})
+			rs = append(rs, reason{weight: event.Low, text: "its sshd is gone, no logout was reported", key: keyNoLogout})
 		}
 		return conclude(assessment{reasons: rs})
 	case event.KindWitness:
 		return conclude(assessment{reasons: []reason{missed(e)}})
+	case event.KindGate:
+		a := addressed(in, s)
+		a.add(step2(e))
+		a.reasons = append(a.reasons, traitReasons(in.Facts, s)...)
+		return conclude(a)
 	case event.KindLogin:
 		a := addressed(in, s)
 		a.reasons = append(a.reasons, keyReasons(in, s)...)
 		a.reasons = append(a.reasons, traitReasons(in.Facts, s)...)
-		a.reasons = append(a.reasons, memoryReasons(in, s)...)
-		a.reasons = step(append(a.reasons, anomalies(in, s)...))
-		a.reasons = noted(e, a.reasons)
+		a.reasons = append(standing(a.reasons, in.Memory.Pair), memoryReasons(in, s)...)
+		a.reasons = step(append(a.reasons, anomalies(in, s)...), in.Memory.Young)
+		a.reasons = append(a.reasons, afterFailures(in, e.Login.After)...)
 		a.usual = usual(in, s, a)
 		return applyRule(conclude(a), in, s, trace)
 	default:
 		a := addressed(in, s)
-		a.reasons = noted(e, append(a.reasons, traitReasons(in.Facts, s)...))
+		a.reasons = append(a.reasons, traitReasons(in.Facts, s)...)
+		if e.GotIn() {
+			a.reasons = append(a.reasons, afterFailures(in, e.Attack)...)
+		} else {
+			a.reasons = noted(e, a.reasons)
+		}
 		return conclude(a)
 	}
 }
@@ -93,7 +112,7 @@ func addressed(in Input, s Settings) assessment {
 	e, f := in.Event, in.Facts
 	var a assessment
 	if e.Has(event.FlagAddressMismatch) {
-		a.add(reason{weight: event.High, text: forged(e.Remote), forged: true})
+		a.add(reason{weight: event.High, text: forged(e.Remote), key: keyForged, forged: true})
 	}
 	if _, a.scored = score(f, s); a.scored {
 		a.add(scoreReason(f.Risk, s)...)
@@ -102,11 +121,11 @@ func addressed(in Input, s Settings) assessment {
 		a.add(noScore(f.Risk))
 	}
 	if e.Has(event.FlagEnvironmentUnverified) {
-		a.add(reason{weight: event.Medium, text: "its environment could not be verified, user and address may be forged", forged: true})
+		a.add(reason{weight: event.Medium, text: "its environment could not be verified, user and address may be forged", key: keyUnverified, forged: true})
 	}
 	if e.Has(event.FlagAddressUnverified) {
 		// No higher severity: a host with UseDNS would cry wolf at every login.
-		a.add(reason{weight: event.Low, text: "its address is unverified, sshd named none"})
+		a.add(reason{weight: event.Low, text: "its address is unverified, sshd named none", key: keyUnverified})
 	}
 	// The score of an address that may be another's vouches for nothing.
 	a.scored = a.scored && !e.Has(event.FlagAddressMismatch) && !e.Has(event.FlagEnvironmentUnverified) && !e.Has(event.FlagAddressUnverified)
@@ -122,7 +141,7 @@ func conclude(a assessment) judgement {
 	for _, r := range a.reasons {
 		v.Severity = max(v.Severity, r.weight)
 		if r.text != "" {
-			v.Reasons = append(v.Reasons, r.text)
+			v.Reasons, v.Keys = append(v.Reasons, r.text), append(v.Keys, r.name())
 		}
 	}
 	v.Knowledge, v.Floor = known(a.scored, a.usual, a.unanswered)

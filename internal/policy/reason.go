@@ -13,6 +13,7 @@ type reason struct {
 	weight event.Severity // how severe it makes the event
 	text   string         // plain; empty: it needs no words
 	about  Signal         // empty: none of those
+	key    string         // stays when the words do not; empty: about
 	// cap, above Low, is of a reason that raises nothing by itself: beside
 	// others it may raise the event a step, to cap at most.
 	cap    event.Severity
@@ -20,14 +21,32 @@ type reason struct {
 	odd    bool // such a login is not usual, however severe it is
 }
 
+func (r reason) name() string { return cmp.Or(r.key, string(r.about)) }
+
+// The keys of reasons that are no signal of the settings.
+const (
+	keyScoreMedium = "score_medium"
+	keyScoreHigh   = "score_high"
+	keyNoScore     = "risk_unknown"
+	keyForged      = "forged_address"
+	keyUnverified  = "unverified"
+	keyWarned      = "warned"
+	keyNewPair     = "new_pair"
+	keyYoung       = "young"
+	keyMissed      = "hook_missed"
+	keyNoLogout    = "no_logout"
+	keyList        = "list:"
+	keyRule        = "rule:"
+)
+
 // scoreReason returns no reason for a low score: it is no reason to worry.
 func scoreReason(r *event.Risk, s Settings) []reason {
-	weight := event.Low
+	weight, key := event.Low, ""
 	switch {
 	case r.Score > s.RedAbove:
-		weight = event.High
+		weight, key = event.High, keyScoreHigh
 	case r.Score > s.YellowAbove:
-		weight = event.Medium
+		weight, key = event.Medium, keyScoreMedium
 	default:
 		return nil
 	}
@@ -35,7 +54,7 @@ func scoreReason(r *event.Risk, s Settings) []reason {
 	if r.Word != "" {
 		text += " (" + r.Word + ")"
 	}
-	return []reason{{weight: weight, text: join(text, r.Reason)}}
+	return []reason{{weight: weight, text: join(text, r.Reason), key: key}}
 }
 
 // noScore tells of a provider that was asked in vain, or that gave a score
@@ -48,7 +67,7 @@ func noScore(r *event.Risk) reason {
 			problem += " (" + r.Word + ")"
 		}
 	}
-	return reason{weight: event.Low, text: join(cmp.Or(r.Provider, "provider")+" risk unknown", problem)}
+	return reason{weight: event.Low, text: join(cmp.Or(r.Provider, "provider")+" risk unknown", problem), key: keyNoScore}
 }
 
 // keyReasons are about whose key it is. They need no memory.
@@ -106,7 +125,7 @@ func traitReasons(f event.Facts, s Settings) []reason {
 		}
 	}
 	for _, label := range t.Lists {
-		rs = append(rs, reason{weight: event.Low, text: label})
+		rs = append(rs, reason{weight: event.Low, text: label, key: keyList + label})
 	}
 	return rs
 }
@@ -139,7 +158,7 @@ func forged(r event.Remote) string {
 // may have kept it from doing so, which is worst where the session is root's, or
 // where it came from outside.
 func missed(e event.Event) reason {
-	r := reason{weight: event.High, text: "the login hook did not report this session, only the system log shows it"}
+	r := reason{weight: event.High, text: "the login hook did not report this session, only the system log shows it", key: keyMissed}
 	if event.Became(e.Service) && e.User != "root" {
 		r.weight = event.Medium
 	}

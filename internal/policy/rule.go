@@ -93,6 +93,9 @@ func applyRule(j judgement, in Input, s Settings, trace *[]RuleTrace) judgement 
 		if trace != nil {
 			*trace = append(*trace, RuleTrace{Name: r.title(i), Misses: m.misses})
 		}
+		if ok && trace != nil {
+			(*trace)[i].Reason = r.Reason
+		}
 		if ok {
 			j.rule = i
 			return speak(j, in, s, r)
@@ -125,7 +128,7 @@ func speak(j judgement, in Input, s Settings, r *Rule) judgement {
 		}
 	}
 	if reason != "" {
-		v.Reasons = slices.Insert(v.Reasons, 0, reason)
+		v.Reasons, v.Keys = slices.Insert(v.Reasons, 0, reason), slices.Insert(v.Keys, 0, keyRule+v.Rule)
 	}
 	if r.Ignore {
 		switch {

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sshnotify/sshnotify/internal/country"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/sshauth"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -25,6 +27,8 @@ type Settings struct {
 
 	Zone     *time.Location // of the rules' hours; nil: UTC
 	Learning time.Duration  // how long a young memory learns, for the words; 0: not said
+	Notify   string         // how ordinary logins are told; empty: NotifyAll
+	Ignored  Ignore         // logins that are not told, unless they are new or high
 	MaxSpeed float64        // km/h that a traveller can do; 0: 900, an airliner's
 }
 
@@ -86,20 +90,33 @@ func (r *SignalSeverity) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 
 // Person is somebody who logs in.
 type Person struct {
-	Keys     []string `toml:"keys,unique=key"`           // fingerprints (SHA256:…), no other person's
+	Keys     []Key    `toml:"keys,unique=key"`           // no other person's
 	Accounts []string `toml:"accounts" check:"line=128"` // beside the one of the person's own name
 	Phone    string   `toml:"phone" check:"line=32"`     // +353…, see E.164
 	Slack    string   `toml:"slack" check:"line=64"`     // member id: U…
 	Email    string   `toml:"email" check:"line=254"`
 }
 
-// Validate looks at the keys, and at how the person is reached.
-func (p *Person) Validate(at strictoml.At) {
-	for i, k := range p.Keys {
-		if !IsFingerprint(k) {
-			at.Fail(fmt.Sprintf("keys.%d", i), "must be the fingerprint of a key: SHA256: and 43 characters").Hint = "ssh-keygen -lf FILE.pub shows it"
-		}
+// Key is the fingerprint of a person's key: SHA256:….
+type Key string
+
+// DecodeTOML reads whatever sshauth.KeyFingerprint does.
+func (k *Key) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
+	if !d.Is(n, strictoml.Text) {
+		return
 	}
+	*k = Key(sshauth.KeyFingerprint(n.Text))
+	switch {
+	case *k != "":
+	case strings.Contains(n.Text, "cert-authority"):
+		d.Fail(n, "the key of a certificate authority is no person's").Hint = "the keys that it signs are known by their certificates: leave it out"
+	default:
+		d.Fail(n, "must be a key: its fingerprint (SHA256: and 43 characters), or its line of authorized_keys or a .pub file").Hint = "ssh-keygen -lf FILE.pub shows the fingerprint"
+	}
+}
+
+// Validate looks at how the person is reached.
+func (p *Person) Validate(at strictoml.At) {
 	if digits, ok := strings.CutPrefix(p.Phone, "+"); p.Phone != "" && (!ok || len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "") {
 		at.Fail("phone", "must be an international number such as \"+35315550123\"")
 	}
@@ -152,8 +169,8 @@ func (ps *People) DecodeTOML(d *strictoml.Decoder, n *strictoml.Node) {
 func (ps People) Keys() map[string][]string {
 	all := map[string][]string{}
 	for name, p := range ps {
-		if len(p.Keys) > 0 {
-			all[name] = p.Keys
+		for _, k := range p.Keys {
+			all[name] = append(all[name], string(k))
 		}
 	}
 	return all
@@ -209,17 +226,17 @@ func (rs *Rules) Validate(at strictoml.At) {
 func (r *Rule) Validate(at strictoml.At) {
 	at.Known("group", r.Group, at.Names("groups"), "a name of [groups]", "groups")
 	for i, c := range r.Country {
-		if IsCountry(c) {
+		if country.Known(c) {
 			continue
 		}
 		e := at.Fail(fmt.Sprintf("country.%d", i), `must be a country's code of two letters (ISO 3166-1), such as "IE"%s`, strictoml.Not(c))
-		if upper := strings.ToUpper(c); IsCountry(upper) {
+		if upper := strings.ToUpper(c); country.Known(upper) {
 			e.Hint = `did you mean "` + upper + `"?`
 		}
 	}
 	people := append(at.Names("people"), at.Names("person")...)
 	for i, k := range r.Key {
-		if !IsFingerprint(k) && !slices.Contains(people, k) {
+		if !sshauth.IsFingerprint(k) && !slices.Contains(people, k) {
 			at.Fail(fmt.Sprintf("key.%d", i), "must be the fingerprint of a key (SHA256: and 43 characters) or the name of a person%s", strictoml.Not(k)).
 				Hint = strictoml.HintAt(k, "people", people)
 		}
@@ -230,13 +247,6 @@ func (r *Rule) Validate(at strictoml.At) {
 	if r.Ignore && (r.Severity != nil || len(r.Destination) > 0) {
 		at.Fail("ignore", "what is ignored has no severity and no destination").Hint = "leave one of them out"
 	}
-}
-
-// IsFingerprint takes the form that sshd logs: a SHA-256 sum in base 64 without
-// padding.
-func IsFingerprint(s string) bool {
-	sum, ok := strings.CutPrefix(s, "SHA256:")
-	return ok && len(sum) == 43 && strings.Trim(sum, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/") == ""
 }
 
 // DecodeTOML reads a network, an address, or the name of a network.

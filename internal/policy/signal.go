@@ -87,3 +87,24 @@ func (r SignalSeverity) told(n Signal, text string) []reason {
 	}
 	return []reason{{weight: weight, text: text, about: n}}
 }
+
+// Shown returns which signals a login shows, whatever the settings make of them: of what
+// one thing implies, as a new country does a new network, a verdict tells only the
+// strongest, and nothing of what is not to be told. Absences, speed and hours are not
+// among them.
+func Shown(in Input, s Settings) (all []Signal) {
+	n, key := newnessOf(in), in.Event.Login.Auth
+	for _, x := range []struct {
+		is bool
+		Signal
+	}{
+		{n.country, NewCountry}, {n.network, NewNetwork}, {n.key, NewKey}, {foreignKey(in, s), ForeignKey},
+		{key.Fingerprint != "" && in.KnownKeys && in.Owner == "" && !certified(key), UnknownKey},
+		{in.Facts.Traits.Tor != "", Tor},
+	} {
+		if x.is {
+			all = append(all, x.Signal)
+		}
+	}
+	return all
+}

@@ -4,8 +4,13 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/sshnotify/sshnotify/internal/event"
 )
+
+// keyless leaves the reasons' keys to the tests that are about them.
+var keyless = cmpopts.IgnoreFields(event.Verdict{}, "Keys")
 
 // now is a Saturday.
 var now = time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC)
@@ -41,6 +46,8 @@ func everyday(change func(in *Input)) Input {
 			Known: true, Since: now.AddDate(-1, 0, 0),
 			Host: seen(900), User: seen(120), UserHost: seen(60), Address: seen(30), Network: seen(100),
 			Country: seen(120), Key: seen(110), Networks: 2, HourShare: 0.2,
+			HostNetwork: seen(300), HostCountry: seen(900),
+			Pair: event.Pair{State: event.PairUsual, Since: now.AddDate(-1, 0, 2), First: now.AddDate(-1, 0, 0), Last: now.Add(-24 * time.Hour), Days: 3, Count: 90},
 			Last: &event.Past{
 				Time: now.Add(-24 * time.Hour), IP: netip.MustParseAddr("203.0.113.7"), ASN: 64500,
 				Place: event.Place{Country: "IE", Point: new(dublin)},
@@ -57,13 +64,14 @@ func everyday(change func(in *Input)) Input {
 
 // stranger is somebody whom the memory does not know.
 func stranger(in *Input) {
-	in.Memory = event.Memory{Known: true, Since: now.AddDate(-1, 0, 0), Host: seen(900)}
+	in.Memory = event.Memory{Known: true, Since: now.AddDate(-1, 0, 0), Host: seen(900), HostNetwork: seen(300), HostCountry: seen(900)}
 }
 
 // elsewhereNew is a country, with its networks and addresses, that alice never
 // came from.
 func elsewhereNew(in *Input) {
 	in.Memory.Address, in.Memory.Network, in.Memory.Country = event.Seen{}, event.Seen{}, event.Seen{}
+	in.Memory.HostNetwork, in.Memory.HostCountry, in.Memory.Pair = event.Seen{}, event.Seen{}, event.Pair{}
 	in.Facts.Place = event.Place{Country: "BG"}
 }
 

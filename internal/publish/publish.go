@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/channel/form"
+	"github.com/sshnotify/sshnotify/internal/message"
 )
 
 // Entry is an attack as it is told to everybody.
@@ -35,8 +38,8 @@ const (
 	maxName     = 40 // characters
 	maxService  = 20
 	maxNetwork  = 80
-	maxNames    = 20 // on the page and in the feed
-	maxInText   = 8  // in a message
+	maxNames    = 20  // on the page and in the feed
+	maxText     = 280 // of a message, as X counts it: the least that a service takes
 	nothingSaid = "(empty)"
 )
 
@@ -87,7 +90,8 @@ const stamp = "2 Jan 2006 15:04"
 
 // Text returns an entry as a message: a headline, and one line. Both are made
 // harmless, the names too; a destination still escapes what means something to
-// it.
+// it. The text fits into a post of any service, as far as its first part, which has
+// the address, does.
 func Text(e Entry) (title, text string) {
 	e = e.clean()
 	attempts := "1 attempt"
@@ -107,11 +111,32 @@ func Text(e Entry) (title, text string) {
 	if owner := e.owner(); owner != "" {
 		b.WriteString("; network: " + owner)
 	}
-	if n := len(e.Names); n > 0 {
-		b.WriteString("; names tried: " + strings.Join(e.Names[:min(n, maxInText)], ", "))
-		if n > maxInText {
-			b.WriteString(" and others")
-		}
-	}
+	addNames(&b, e.Names)
 	return title, b.String()
+}
+
+// addNames adds as many names as a message has room for, and says so where there are
+// more.
+func addNames(b *strings.Builder, names []string) {
+	const others = " and others"
+	room := maxText - width(b.String()) - len(others)
+	before := "; names tried: "
+	for i, n := range names {
+		w := width(before + n)
+		last := i == len(names)-1
+		if w > room && !(last && w <= room+len(others)) {
+			if i > 0 {
+				b.WriteString(others)
+			}
+			return
+		}
+		b.WriteString(before + n)
+		room -= w
+		before = ", "
+	}
+}
+
+// width is what a text counts at most on the service that counts dearest.
+func width(s string) int {
+	return form.Post.Count().Width(message.Span{Kind: message.Untrusted, Text: s})
 }

@@ -192,7 +192,7 @@ func TestFeedIsBounded(t *testing.T) {
 
 func TestText(t *testing.T) {
 	long := entry("2001:db8::7", 0)
-	long.Names, long.Attempts, long.First = strings.Split("a b c d e f g h i", " "), 1, long.Last
+	long.Names, long.Attempts, long.First = strings.Fields("administrator postgresql elasticsearch minecraft teamspeak zabbix jenkins ansible terraform kubernetes nagios gitlab-runner"), 1, long.Last
 	for _, row := range []struct {
 		situation   string
 		e           Entry
@@ -201,7 +201,7 @@ func TestText(t *testing.T) {
 		{"usual", entry("203.0.113.7", 0), "214 attempts to log in from 203.0.113.7 (sshd)",
 			"203.0.113.7 made 214 attempts to log in by sshd from 21 Nov 2026 01:15 to 21 Nov 2026 02:15 UTC; network: AS64500 EXAMPLE-NET - Example Networks, Inc. (IE); names tried: root, admin"},
 		{"many names", long, "1 attempt to log in from 2001:db8::7 (sshd)",
-			"2001:db8::7 made 1 attempt to log in by sshd on 21 Nov 2026 02:15 UTC; network: AS64500 EXAMPLE-NET - Example Networks, Inc. (IE); names tried: a, b, c, d, e, f, g, h and others"},
+			"2001:db8::7 made 1 attempt to log in by sshd on 21 Nov 2026 02:15 UTC; network: AS64500 EXAMPLE-NET - Example Networks, Inc. (IE); names tried: administrator, postgresql, elasticsearch, minecraft, teamspeak, zabbix, jenkins, ansible, terraform, kubernetes and others"},
 		{"little is known", Entry{IP: netip.MustParseAddr("203.0.113.7"), Service: "vsftpd", Attempts: 5, Country: "IE"},
 			"5 attempts to log in from 203.0.113.7 (vsftpd)", "203.0.113.7 made 5 attempts to log in by vsftpd; network: IE"},
 	} {

@@ -16,7 +16,7 @@ type Publisher struct {
 	c         Settings
 	published *Log
 	place     func(netip.Addr) (network, country string, asn uint32)
-	ours      func(user string) bool // an account of this host
+	ours      func() Names
 	log       *slog.Logger
 	wrote     time.Time
 	said      time.Time // when it was last said how many were not published
@@ -28,8 +28,9 @@ const pageEvery = 24 * time.Hour
 
 // New returns a publisher that keeps what it published in the folder dir, or nil
 // where the settings name no place to publish. place gives the network and country of
-// an address, nil: nobody knows; ours reports whether an account is one of this host.
-func New(c Settings, dir string, place func(netip.Addr) (network, country string, asn uint32), ours func(user string) bool, log *slog.Logger) *Publisher {
+// an address, nil: nobody knows; ours gives the names that are never published, which it
+// is asked for at each attack.
+func New(c Settings, dir string, place func(netip.Addr) (network, country string, asn uint32), ours func() Names, log *slog.Logger) *Publisher {
 	if !c.Enabled() {
 		return nil
 	}
@@ -52,8 +53,9 @@ func (p *Publisher) Ended(f attack.Finding) []event.Event {
 		e.Network, e.Country, e.ASN = p.place(f.IP)
 	}
 	if p.c.Names {
+		ours := p.ours()
 		for _, n := range f.Names.Most {
-			if !p.ours(n.Name) {
+			if !ours.in(n.Name) {
 				e.Names = append(e.Names, n.Name)
 			}
 		}

@@ -25,7 +25,7 @@ func press(t *testing.T, change func(*Settings)) (*Publisher, string) {
 		change(&c)
 	}
 	place := func(netip.Addr) (string, string, uint32) { return "EXAMPLE-NET", "IE", 64500 }
-	ours := func(user string) bool { return user == "alice" }
+	ours := func() Names { return Names{Words: []string{"alice"}} }
 	return New(c, dir, place, ours, slog.New(slog.DiscardHandler)), dir
 }
 
@@ -161,5 +161,51 @@ func TestPublishedPageAges(t *testing.T) {
 	p.Age(now.Add(8 * 24 * time.Hour))
 	if has() {
 		t.Error("it has what is a week old")
+	}
+}
+
+// Whatever was tried that holds a name of ours stays here; what only looks a little
+// like one is told.
+func TestNoNameOfOurs(t *testing.T) {
+	ours := Names{
+		Words: []string{"bin", "www-data"},
+		Parts: []string{"alice", "al", "db1.example.com", "db1", "example", "q+Zm3kfingerprint", ""},
+	}
+	for tried, want := range map[string]bool{
+		"alice": true, "ALICE": true, "Alice": true, "alice@corp": true, `CORP\alice`: true, "alice2": true, "malicexyz": true, "svc-alice-backup": true,
+		"al": true, "al@corp": true, "oracle-al": true, "oracle": false, "portal": false,
+		"bin": true, "BIN": true, "bin/sh": true, "robin": false, "binary bin": true,
+		"www-data": true, "x.www-data": true, "www": false, "www-database": false,
+		"db1": true, "root@DB1.Example.com": true, "db10": true, "admin-example": true, "SHA256:Q+zm3kfingerprint": true,
+		"root": false, "admin": false, "": false, "ali": false, "\xff": false,
+	} {
+		if got := ours.in(tried); got != want {
+			t.Errorf("%q: %v", tried, got)
+		}
+	}
+}
+
+// A post's words are counted as X counts them, and a list of names that is too long says
+// that there are others.
+func TestTextFits(t *testing.T) {
+	base := Entry{IP: netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678"), Service: "sshd", Attempts: 99999, First: time.Now().Add(-time.Hour), Last: time.Now(),
+		ASN: 64500, Country: "IE"}
+	for name, tc := range map[string]struct {
+		names []string
+		want  string // the end; empty: no names
+	}{
+		"all of them":               {[]string{"root", "admin", "test"}, "; names tried: root, admin, test"},
+		"letters that count two":    {strings.Fields("管理 者管理者管理者管理者 者者者者者者者者者者 理理理理理理理理理理 ユユユユユユユユユユ ロロロロロロロロロロ"), " and others"},
+		"twenty":                    {strings.Fields("a1b2c3d4e5 a2b2c3d4e5 a3b2c3d4e5 a4b2c3d4e5 a5b2c3d4e5 a6b2c3d4e5 a7b2c3d4e5 a8b2c3d4e5 a9b2c3d4e5 b1b2c3d4e5 b2b2c3d4e5 b3b2c3d4e5"), " and others"},
+		"nothing":                   {nil, "(IE)"},
+		"the last takes the room":   {[]string{strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 30)}, " and others"},
+		"a name that is a sentence": {[]string{strings.Repeat("wide ", 60)}, "…"},
+	} {
+		e := base
+		e.Names = tc.names
+		_, text := Text(e)
+		if n := width(text); n > maxText || !strings.HasSuffix(text, tc.want) {
+			t.Errorf("%s: %d: %s", name, n, text)
+		}
 	}
 }

@@ -5,7 +5,7 @@ import "github.com/sshnotify/sshnotify/internal/strictoml"
 // Settings say where attacks are told to everybody.
 type Settings struct {
 	Destinations []string `toml:"destination,one"`   // names of destinations, which get nothing else
-	Dir          string   `toml:"file" check:"path"` // the folder of index.html and feed.json; empty: none
+	Dir          string   `toml:"file" check:"file"` // the folder of index.html and feed.json; empty: none
 	Names        bool     `toml:"names"`             // the names that were tried are told too
 	PerHour      int      `toml:"per_hour" check:"min=1,max=200"`
 	MinAttempts  int      `toml:"min_attempts" check:"min=1,max=1000000"`

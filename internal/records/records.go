@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
@@ -59,9 +61,10 @@ type Record struct {
 
 // Counts say what became of what was read.
 type Counts struct {
-	Logins int // logins over the network, each one entry
-	Other  int // other things: failures, logouts, other programs
-	Bad    int // what could not be understood
+	Logins int          // logins over the network, each one entry
+	Other  int          // other things: failures, logouts, other programs
+	Bad    int          // what could not be understood
+	Unread parse.Unread // of these the lines of known daemons
 }
 
 // Failed returns a record that can't be read.
@@ -103,9 +106,12 @@ func (h Host) Open(ctx context.Context, names []string, format history.Source, s
 	// As logrotate names them, with a number or with a date.
 	add("wtmp", "wtmp.*", "wtmp-*")
 	if h.Journalctl != "" {
-		all = append(all, h.openJournal(since))
+		all = append(all, h.OpenJournal(since))
 	}
-	add("auth.log", "auth.log.*", "auth.log-*", "secure", "secure.*", "secure-*")
+	for _, path := range append(source.SystemLogs(), parse.Logs()...) {
+		name := strings.TrimPrefix(path, "/var/log/")
+		add(name, name+".*", name+"-*")
+	}
 	return all
 }
 
@@ -159,23 +165,21 @@ func (r *Record) read(ctx context.Context, n *Counts, give func(history.Entry) b
 		return r.err
 	}
 	if r.journal != nil {
-		return r.readJournal(ctx, n, give)
+		p := r.host.parser()
+		return r.readJournal(ctx, func(l line.Line) bool { return r.entry(p, l, n, give) })
 	}
 	content, err := r.content(ctx)
 	if err != nil {
 		return err
 	}
-	switch r.Format {
-	case history.SourceWtmp:
+	if r.Format == history.SourceWtmp {
 		return readWtmp(content, n, give)
-	case history.SourceJournal:
-		return r.readEntries(content, n, give)
 	}
-	return r.readSyslog(content, n, give)
+	return r.readLines(content, n, give)
 }
 
 // ErrNoForm says that nobody knows what a file is.
-var ErrNoForm = errors.New("it is no wtmp, no output of journalctl -o json and no syslog file")
+var ErrNoForm = errors.New("it is no wtmp, no output of journalctl -o json and no log of lines that are known")
 
 // content returns a record's bytes, unpacked, and finds out what they are.
 func (r *Record) content(ctx context.Context) (*bufio.Reader, error) {
@@ -188,7 +192,7 @@ func (r *Record) content(ctx context.Context) (*bufio.Reader, error) {
 		return nil, err
 	}
 	if r.Format == "" && len(head) > 0 {
-		if r.Format = formOf(head); r.Format == "" {
+		if r.Format = r.host.formOf(head); r.Format == "" {
 			return nil, ErrNoForm
 		}
 	}
@@ -212,16 +216,21 @@ func (u *untilDone) Read(p []byte) (int, error) {
 }
 
 // formOf tells what a file is from how it begins; empty: none of ours. A record
-// of wtmp begins with its type, a small number in four bytes; a line of a syslog
-// file with a time, after a priority from a relay that keeps it.
-func formOf(head []byte) history.Source {
+// of wtmp begins with its type, a small number in four bytes; a line of a log with
+// a time, or it is one that a daemon writes.
+func (h Host) formOf(head []byte) history.Source {
 	switch text := string(head); {
 	case len(head) >= 4 && head[0] < 10 && text[1:4] == "\x00\x00\x00":
 		return history.SourceWtmp
-	case strings.HasPrefix(strings.TrimSpace(text), "{"):
+	case strings.HasPrefix(strings.TrimSpace(text), "{") && !strings.HasPrefix(text, `{"log":"`): // a container's
 		return history.SourceJournal
-	case syslogStart().Match(head):
-		return history.SourceAuthLog
+	default:
+		p := h.parser()
+		for l := range strings.Lines(text) {
+			if r := p.Parse(line.Line{Text: strings.TrimRight(l, "\r\n")}); r.Outcome != parse.None || !r.Time.IsZero() {
+				return history.SourceAuthLog
+			}
+		}
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ type Answer struct {
 // Read returns what an answer means, by what the description says of a request.
 func (s *Service) Read(r *Request, resp *outbound.Response, now time.Time) *Answer {
 	a := &Answer{
-		Status: resp.Status, Wait: min(resp.RetryAfter, MaxWait), secrets: secretsOf(s.Key), blank: s.Description.Blank,
+		Status: resp.Status, Wait: min(resp.RetryAfter, MaxWait), secrets: secretsOf(s.Key, s.Description.Key), blank: s.Description.Blank,
 		Fault: faultOf(resp), body: string(bytes.TrimSpace(resp.Body)),
 	}
 	if a.Fault == nil {
@@ -63,7 +63,7 @@ func (s *Service) Read(r *Request, resp *outbound.Response, now time.Time) *Answ
 	}
 	a.Reply = s.replyOf(r, a)
 	if a.Reply == nil {
-		a.Means = meaning(resp.Status)
+		a.Means = s.Description.meaning(resp.Status)
 	} else {
 		a.Means = a.Reply.Means
 		if a.Wait == 0 {
@@ -100,8 +100,10 @@ func faultOf(resp *outbound.Response) error {
 
 // meaning is that of a status where the description says nothing else. Only it
 // can know what the others mean.
-func meaning(status int) Means {
+func (d *Description) meaning(status int) Means {
 	switch {
+	case d.v.Default != nil:
+		return d.v.Default(status)
 	case status == http.StatusOK:
 		return Good
 	case status == http.StatusUnauthorized:
@@ -152,6 +154,9 @@ func (a *Answer) unexpected(r *Request) error {
 	missing := errors.New("the fields that belong there are missing")
 	switch r.Answer {
 	case Any:
+		if a.Reply == nil && len(r.Expect) == 0 {
+			return errors.New("no answer of this service")
+		}
 		if len(r.Expect) > 0 && !slices.ContainsFunc(r.Expect, func(p string) bool { return a.Root.Get(p).Exists() }) {
 			return cmp.Or(a.Fault, missing)
 		}
@@ -182,6 +187,9 @@ func (a *Answer) unexpected(r *Request) error {
 func (a *Answer) waitIn(w WaitIn, h http.Header, now time.Time) time.Duration {
 	var text string
 	switch {
+	case w.Unit == utcDay:
+		const day = 24 * time.Hour
+		return now.Truncate(day).Add(day).Sub(now)
 	case w.Header != "":
 		text = h.Get(w.Header)
 	case w.Path != "":
@@ -206,6 +214,8 @@ func (a *Answer) waitIn(w WaitIn, h http.Header, now time.Time) time.Duration {
 		n /= 1000
 	case "epoch":
 		n -= float64(now.UnixMilli()) / 1000
+	case "epoch_milliseconds":
+		n = (n - float64(now.UnixMilli())) / 1000
 	}
 	n = max(0, min(n, MaxWait.Seconds()))
 	return time.Duration(n * float64(time.Second))
@@ -277,16 +287,28 @@ func (a *Answer) validation() string {
 	return a.Clean(strings.Join(all, ", "), maxDetail)
 }
 
-// secretsOf lists the forms in which a service can send the key back.
-func secretsOf(key outbound.Secret) []string {
+// secretsOf lists the forms in which a service can send the key back, the longest
+// first.
+func secretsOf(key outbound.Secret, kind Key) []string {
 	k := key.Reveal()
 	if k == "" {
 		return nil
 	}
 	out := []string{k, url.PathEscape(k), url.QueryEscape(k)}
-	slices.Sort(out)
+	if _, rest, ok := strings.Cut(k, "://"); kind == KeyURL && ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		for _, word := range strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
+			if len(word) >= minSecret {
+				out = append(out, word)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(out)
 }
+
+// minSecret spares the words of a URL such as "hooks".
+const minSecret = 8
 
 func depthOf(b []byte) int {
 	depth, deepest, quoted := 0, 0, false

@@ -46,7 +46,11 @@ func (e *Example) Play(at strictoml.At, key string, d *Description, requests []*
 	}
 	r := requests[i]
 	s := &Service{Name: "example", Description: d, BaseURL: "https://example.com"}
-	if d.Key != KeyNone {
+	switch d.Key {
+	case KeyNone:
+	case KeyURL:
+		s.Key = outbound.NewSecret(s.BaseURL + "/" + exampleKey)
+	default:
 		s.Key = outbound.NewSecret(exampleKey)
 	}
 	for _, name := range r.names {
@@ -55,7 +59,11 @@ func (e *Example) Play(at strictoml.At, key string, d *Description, requests []*
 			return nil, nil
 		}
 	}
-	built := s.Build(r, e.Values)
+	built, err := s.Build(r, e.Values)
+	if err != nil {
+		at.Fail(key+".values", "%v", err)
+		return nil, nil
+	}
 	method := built.Method
 	if method == "" {
 		method = http.MethodGet

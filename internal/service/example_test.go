@@ -20,14 +20,15 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(s.Build(&ask, map[string]string{"ip": "2001:db8::1"}))
+	r, err := s.Build(&ask, map[string]string{"ip": "2001:db8::1"})
+	fmt.Println(r, err)
 	for _, status := range []int{200, 429} {
 		h := http.Header{"Content-Type": {"application/json"}}
 		a := s.Read(&ask, &outbound.Response{Status: status, Header: h, Body: []byte(`{"score": 7}`)}, time.Now())
 		fmt.Println(a.Means, a.Get("score"), a.Wait)
 	}
 	// Output:
-	// GET risk.example.com risk check
+	// GET risk.example.com risk check <nil>
 	// answer 7 0s
 	// quota 7 1m0s
 }

@@ -2,7 +2,9 @@ package service
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,13 +22,19 @@ type Service struct {
 	Name        string // its table in the settings; logs name it
 	Description *Description
 	Client      *outbound.Client
-	BaseURL     string          // without "/" at its end
-	Key         outbound.Secret // zero: none
+	BaseURL     string          // without "/" at its end; empty with KeyURL
+	Key         outbound.Secret // zero: none; with KeyURL the URL
 }
 
 // New returns a service whose base URL, empty for the description's own, and key
 // are fit for it.
 func New(name string, d *Description, c *outbound.Client, baseURL string, key outbound.Secret) (*Service, error) {
+	if d.Key == KeyURL {
+		if err := outbound.CheckURL(key.Reveal()); err != nil {
+			return nil, err
+		}
+		return &Service{Name: name, Description: d, Client: c, Key: key}, nil
+	}
 	if baseURL == "" {
 		baseURL = d.URL
 	}
@@ -59,7 +67,7 @@ func CheckBaseURL(base string) error {
 
 // Host returns the host that is asked, with its port.
 func (s *Service) Host() string {
-	u, err := url.Parse(s.BaseURL)
+	u, err := url.Parse(cmp.Or(s.BaseURL, s.Key.Reveal()))
 	if err != nil {
 		return ""
 	}
@@ -68,8 +76,11 @@ func (s *Service) Host() string {
 
 // Build makes a request of its description and of values for its placeholders.
 // Each value is escaped for the place where it stands. A header, a parameter or a
-// field that is made of the key is left out without one.
-func (s *Service) Build(r *Request, values map[string]string) outbound.Request {
+// field that is made of the key is left out without one, and so are a parameter
+// and a field that are one empty value. A path that would lead
+// elsewhere than the description says is an error: no escape keeps "..", which
+// proxies and servers resolve, from it.
+func (s *Service) Build(r *Request, values map[string]string) (outbound.Request, error) {
 	all := map[string]string{keyName: s.Key.Reveal()}
 	for k, v := range values {
 		all[k] = v
@@ -85,15 +96,31 @@ func (s *Service) Build(r *Request, values map[string]string) outbound.Request {
 			}
 		}
 	}
-	u := s.BaseURL + fill(r.Path, all, url.PathEscape)
-	if query := s.form(r.Query, all); query != "" {
+	if s.Description.Basic != "" {
+		out.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(fill(s.Description.Basic, all, asIs))))
+	}
+	path := fill(r.Path, all, url.PathEscape)
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "." || part == ".." {
+			return outbound.Request{}, fmt.Errorf("%s: a part of the path is %q", r.Name, part)
+		}
+	}
+	base, own := s.BaseURL, ""
+	if s.Description.Key == KeyURL {
+		base, own, _ = strings.Cut(s.Key.Reveal(), "?")
+		if path != "" {
+			base = strings.TrimRight(base, "/")
+		}
+	}
+	u := base + path
+	if query := joinQuery(own, s.form(r.Query, all)); query != "" {
 		u += "?" + query
 	}
 	out.URL = outbound.NewSecret(u)
 	switch {
 	case r.JSON != nil:
 		out.Header.Set("Content-Type", "application/json")
-		out.Body = marshal(r.JSON.fill(func(t string) any { return fill(t, all, asIs) }))
+		out.Body = r.JSON.Fill(s.Description.v, all)
 	case len(r.Form) > 0:
 		out.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		out.Body = []byte(s.form(r.Form, all))
@@ -101,8 +128,11 @@ func (s *Service) Build(r *Request, values map[string]string) outbound.Request {
 		out.Header.Set("Content-Type", "text/plain; charset=utf-8")
 		out.Body = []byte(fill(r.Text, all, asIs))
 	}
-	return out
+	return out, nil
 }
+
+// joinQuery joins two queries; either may be empty.
+func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
 
 func (s *Service) lacksKey(template string) bool {
 	return s.Key.IsZero() && strings.Contains(template, "{"+keyName+"}")
@@ -111,9 +141,10 @@ func (s *Service) lacksKey(template string) bool {
 func (s *Service) form(templates, values map[string]string) string {
 	out := make(url.Values)
 	for k, template := range templates {
-		if !s.lacksKey(template) {
-			out.Set(k, fill(template, values, asIs))
+		if name := alone(template); s.lacksKey(template) || name != "" && values[name] == "" {
+			continue
 		}
+		out.Set(k, fill(template, values, asIs))
 	}
 	return out.Encode()
 }
@@ -130,9 +161,13 @@ func marshal(v any) []byte {
 }
 
 // Do sends a request and returns the answer, whatever it means. An error is an
-// *outbound.Error: nobody answered.
+// *outbound.Error, nobody answered, or Build's.
 func (s *Service) Do(ctx context.Context, r *Request, values map[string]string) (*Answer, error) {
-	resp, err := s.Client.Do(ctx, s.Build(r, values))
+	req, err := s.Build(r, values)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.Client.Do(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -9,14 +9,18 @@
 package service
 
 import (
+	"embed"
 	"fmt"
+	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/placeholder"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -32,6 +36,16 @@ const (
 	maxProblem = 40
 )
 
+// Names returns the names of the descriptions in a program's folder services, sorted.
+func Names(shipped embed.FS) []string {
+	files, _ := fs.Glob(shipped, "services/*.toml") // errs only on the pattern
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".toml")
+	}
+	slices.Sort(files) // "ipinfo" comes before "ipinfo-core", and their files the other way round
+	return files
+}
+
 // Key says whether a service takes an API key.
 type Key string
 
@@ -40,6 +54,7 @@ const (
 	KeyRequired Key = "required"
 	KeyOptional Key = "optional"
 	KeyNone     Key = "none"
+	KeyURL      Key = "url" // its URL is the key: whoever has it may ask
 )
 
 // Means is what an answer means.
@@ -64,12 +79,15 @@ type Description struct {
 	Terms     string            `toml:"terms"`
 	URL       string            `toml:"url"` // without "/" at its end
 	URLHint   string            `toml:"url_hint" check:"line=200"`
-	Key       Key               `toml:"key" check:"oneof=required optional none"`
+	Key       Key               `toml:"key"`
 	MaxAnswer int               `toml:"max_answer" check:"min=1024,max=1048576"`
 	Blank     []string          `toml:"blank"` // texts that stand for nothing
 	Headers   map[string]string `toml:"headers"`
+	Basic     string            `toml:"basic"` // NAME:PASSWORD, of RFC 7617
 	Error     ErrorPaths        `toml:"error"`
 	Replies   []Reply           `toml:"reply"`
+
+	v Vocabulary
 }
 
 // NewDescription returns one with its defaults, for decoding into.
@@ -102,12 +120,15 @@ type Reply struct {
 }
 
 // WaitIn names where an answer says how long to wait, beside Retry-After, which
-// is always heeded.
+// is always heeded. By the unit "utc_day" it is until the next day of UTC begins,
+// whatever the answer says.
 type WaitIn struct {
 	Header string `toml:"header"`
 	Path   string `toml:"path"`
-	Unit   string `toml:"unit" check:"oneof=seconds milliseconds epoch date"`
+	Unit   string `toml:"unit" check:"oneof=seconds milliseconds epoch epoch_milliseconds date utc_day"`
 }
+
+const utcDay = "utc_day"
 
 // What the body of an answer is.
 const (
@@ -140,17 +161,39 @@ func (r *Request) Names() []string { return r.names }
 // Vocabulary is what the user of a description allows in it.
 type Vocabulary struct {
 	Values []string // names of placeholders, beside {key} and what is captured
-	Means  []Means  // beside those of everybody
+	Header []string // those of them that may stand in a header
+	URLKey bool     // the URL may be the key
+	JSON   []string // those whose value is JSON: a number, or a list
+	Means  []Means  // nil: what an answer can mean to everybody
+	// Default is what a status means where the description says nothing else; nil:
+	// to everybody.
+	Default func(status int) Means
 	// Trusted are meanings that only the service itself can give: a 404 of
 	// anybody's would pass for them, so that a path must show whose answer it is.
 	Trusted []Means
-	Limit   int // of requests
+	Waits   []Means // those that may come with a time to wait, beside Quota and Down
+	Limit   int     // of requests
 }
+
+// Everybody returns what an answer can mean to everybody.
+func Everybody() []Means { return []Means{Good, Refused, NoKey, Plan, Quota, Down} }
 
 // Check notes what is wrong with the description and its requests, which stand at
 // the key "request", and readies them for use.
 func (d *Description) Check(at strictoml.At, v Vocabulary, requests []*Request) {
+	if v.Means == nil {
+		v.Means = Everybody()
+	}
+	d.v = v
 	c := checker{at: at, v: v, d: d, whole: at.OK()}
+	keys := []string{string(KeyRequired), string(KeyOptional), string(KeyNone)}
+	if v.URLKey {
+		keys = append(keys, string(KeyURL))
+	}
+	if !slices.Contains(keys, string(d.Key)) {
+		at.Fail("key", "must be %s, not %q", strictoml.OneOf(keys), d.Key)
+		c.whole = false
+	}
 	if d.Version != 1 {
 		at.Fail("form", "form = 1 says which form this file has")
 	}
@@ -166,7 +209,13 @@ func (d *Description) Check(at strictoml.At, v Vocabulary, requests []*Request) 
 			at.Fail("url", "it ends before any ? or #, and holds no { }")
 		}
 	}
-	used := slices.Contains(c.headers("headers", d.Headers), keyName)
+	used := d.Key == KeyURL
+	for _, n := range append(c.headers("headers", d.Headers), c.basic()...) {
+		used = used || n == keyName
+	}
+	if d.Key == KeyURL && d.URL != "" {
+		at.Fail("url", `with key = "url" the settings say where it is`)
+	}
 	c.paths("error.title", d.Error.Title)
 	c.paths("error.detail", d.Error.Detail)
 	c.paths("error.type", d.Error.Type)
@@ -236,7 +285,6 @@ func (c *checker) paths(key string, paths []string) {
 }
 
 func (c *checker) replies(key string, list []Reply, any bool) {
-	base := []Means{Good, Refused, NoKey, Plan, Quota, Down}
 	trusted := append([]Means{Good, Refused}, c.v.Trusted...)
 	for i := range list {
 		r, key := &list[i], fmt.Sprintf("%s.%d", key, i)
@@ -248,7 +296,7 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 		if slices.Contains(r.Contains, "") {
 			c.at.Fail(key+".contains", "every text contains an empty one")
 		}
-		known := append(slices.Clone(base), c.v.Means...)
+		known := c.v.Means
 		switch {
 		case r.Means == "":
 			c.missing(key+".means", "what it means is missing")
@@ -267,15 +315,15 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 			c.at.Fail(key+".means", "a redirect means down")
 		}
 		c.line(key+".reason", r.Reason, maxDetail)
-		if (r.Wait > 0 || r.WaitIn != WaitIn{}) && r.Means != Quota && r.Means != Down {
-			c.at.Fail(key, `wait and wait_in belong to means = "quota" or "down"`)
+		if waits := append([]Means{Quota, Down}, c.v.Waits...); (r.Wait > 0 || r.WaitIn != WaitIn{}) && !slices.Contains(waits, r.Means) {
+			c.at.Fail(key, `wait and wait_in do not belong to means = %q`, r.Means)
 		}
 		if r.WaitIn != (WaitIn{}) {
-			if (r.WaitIn.Header == "") == (r.WaitIn.Path == "") {
+			if (r.WaitIn.Header == "") == (r.WaitIn.Path == "") && r.WaitIn != (WaitIn{Unit: utcDay}) {
 				c.at.Fail(key+".wait_in", "one of header and path says where the wait stands")
 			}
 			if r.WaitIn.Unit == "" {
-				c.at.Fail(key+".wait_in", "unit is missing: seconds, milliseconds, epoch or date")
+				c.at.Fail(key+".wait_in", "unit is missing: seconds, milliseconds, epoch, epoch_milliseconds, date or utc_day")
 			}
 			if r.WaitIn.Path != "" {
 				CheckPath(c.at, key+".wait_in.path", r.WaitIn.Path)
@@ -287,7 +335,7 @@ func (c *checker) replies(key string, list []Reply, any bool) {
 func (c *checker) request(key string, r *Request) {
 	names := map[string]bool{}
 	add := func(k, template string) {
-		found, err := placeholders(template)
+		found, err := placeholder.Names(template)
 		if err != nil {
 			c.at.Fail(k, "%v", err)
 		}
@@ -295,7 +343,9 @@ func (c *checker) request(key string, r *Request) {
 			names[n] = true
 		}
 	}
-	if !strings.HasPrefix(r.Path, "/") || strings.ContainsAny(r.Path, "?# \\") || event.Clean(r.Path, maxDetail) != r.Path {
+	if c.d.Key == KeyURL && r.Path == "" {
+		// The URL as it is.
+	} else if !strings.HasPrefix(r.Path, "/") || strings.ContainsAny(r.Path, "?# \\") || event.Clean(r.Path, maxDetail) != r.Path {
 		c.at.Fail(key+".path", "a path begins with / and ends before any ? or #")
 	}
 	add(key+".path", r.Path)
@@ -311,7 +361,13 @@ func (c *checker) request(key string, r *Request) {
 	bodies := 0
 	if r.JSON != nil {
 		bodies++
-		r.JSON.templates(func(s string) { add(key+".json", s) })
+		found, err := r.JSON.Names()
+		if err != nil {
+			c.at.Fail(key+".json", "%v", err)
+		}
+		for _, n := range found {
+			names[n] = true
+		}
 	}
 	if len(r.Form) > 0 {
 		bodies++
@@ -354,18 +410,35 @@ func (c *checker) headers(key string, h map[string]string) (names []string) {
 		if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
 			c.at.Fail(key, "a character that no header has")
 		}
-		found, err := placeholders(v)
+		found, err := placeholder.Names(v)
 		if err != nil {
 			c.at.Fail(key, "%v", err)
 		}
 		for _, n := range found {
-			if n != keyName {
-				c.at.Fail(key, "only {key} may stand in a header")
+			if n != keyName && !slices.Contains(c.v.Header, n) {
+				c.at.Fail(key, "{%s} may not stand in a header", n)
 			}
 		}
 		names = append(names, found...)
 	}
 	return names
+}
+
+// basic returns the names of the placeholders of the name and the password.
+func (c *checker) basic() []string {
+	found, err := placeholder.Names(c.d.Basic)
+	switch {
+	case err != nil:
+		c.at.Fail("basic", "%v", err)
+	case c.d.Basic != "" && !strings.Contains(c.d.Basic, ":"):
+		c.at.Fail("basic", "must be NAME:PASSWORD")
+	}
+	for _, n := range found {
+		if n != keyName && !slices.Contains(c.v.Values, n) {
+			c.at.Fail("basic", "{%s} has no value", n)
+		}
+	}
+	return found
 }
 
 // isHeaderName takes a token of RFC 9110, 5.6.2.

@@ -213,6 +213,7 @@ func TestWaits(t *testing.T) {
 		{"fractions of a second", "", `{"retry_after":0.25}`, WaitIn{Path: "retry_after", Unit: "seconds"}, 250 * time.Millisecond},
 		{"milliseconds", "", `{"retry_after":1500}`, WaitIn{Path: "retry_after", Unit: "milliseconds"}, 1500 * time.Millisecond},
 		{"since 1970", "1800000060", "", WaitIn{Header: "X-Wait", Unit: "epoch"}, time.Minute},
+		{"since 1970, in milliseconds", "1800000060500", "", WaitIn{Header: "X-Wait", Unit: "epoch_milliseconds"}, time.Minute + 500*time.Millisecond},
 		{"since 1970, over", "1700000000", "", WaitIn{Header: "X-Wait", Unit: "epoch"}, 0},
 		{"a date", "", `{"until":"2027-01-15T08:01:00Z"}`, WaitIn{Path: "until", Unit: "date"}, time.Minute},
 		{"a date of HTTP", "Fri, 15 Jan 2027 08:01:00 GMT", "", WaitIn{Header: "X-Wait", Unit: "date"}, time.Minute},
@@ -220,6 +221,7 @@ func TestWaits(t *testing.T) {
 		{"below 0", "-5", "", WaitIn{Header: "X-Wait", Unit: "seconds"}, 0},
 		{"no number", "soon", "", WaitIn{Header: "X-Wait", Unit: "seconds"}, 0},
 		{"NaN", "NaN", "", WaitIn{Header: "X-Wait", Unit: "seconds"}, 0},
+		{"until UTC's next day", "", "", WaitIn{Unit: "utc_day"}, 16 * time.Hour},
 		{"nothing", "", `{}`, WaitIn{Path: "until", Unit: "date"}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -238,11 +240,20 @@ func TestWaits(t *testing.T) {
 func FuzzBuild(f *testing.F) {
 	f.Add("ssh", "title", "text")
 	f.Add("../../x?y#z", "{key}", "\"}, {\"a\": \"{topic}\"")
+	f.Add("..", "title", "text")
+	f.Add(".", "title", "text")
+	f.Add("ssh", "title", "")
 	f.Add("%2e%2e", "\r\nX: y", "\x00\xff")
 	d := push(f)
 	s := &Service{Description: &d.Description, BaseURL: "https://push.example.com/base", Key: outbound.NewSecret("tk_example")}
 	f.Fuzz(func(t *testing.T, topic, title, text string) {
-		r := s.Build(&d.Requests[0], map[string]string{"topic": topic, "title": title, "text": text})
+		r, err := s.Build(&d.Requests[0], map[string]string{"topic": topic, "title": title, "text": text})
+		if leads := topic == "." || topic == ".."; leads || err != nil {
+			if leads != (err != nil) {
+				t.Errorf("%q: %v", topic, err)
+			}
+			return
+		}
 		u, err := url.Parse(r.URL.Reveal())
 		if err != nil || u.Host != "push.example.com" || u.Path != "/base/"+topic+"/json" || u.Query().Get("via") != topic || u.Fragment != "" {
 			t.Fatalf("%q: %v", r.URL.Reveal(), err)
@@ -251,10 +262,19 @@ func FuzzBuild(f *testing.F) {
 			t.Errorf("%q", u.EscapedPath())
 		}
 		var got map[string]any
-		if err := json.Unmarshal(r.Body, &got); err != nil || len(got) != 5 {
+		want := 5
+		for _, v := range []string{topic, title, text} {
+			if v == "" { // a field that is one empty value is left out
+				want--
+			}
+		}
+		if err := json.Unmarshal(r.Body, &got); err != nil || len(got) != want {
 			t.Fatalf("%s: %v", r.Body, err)
 		}
 		valid := strings.ToValidUTF8
+		if title == "" || text == "" {
+			return
+		}
 		if got["title"] != valid(title, "\ufffd") && valid(title, "") == title || valid(text, "") == text && got["message"] != text {
 			t.Errorf("%q", got)
 		}

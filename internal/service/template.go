@@ -1,58 +1,26 @@
 package service
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/sshnotify/sshnotify/internal/placeholder"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
-
-// placeholders returns the names in braces of a template.
-func placeholders(template string) ([]string, error) {
-	_, inside, err := Split(template)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range inside {
-		if !strictoml.IsName(name) {
-			return nil, fmt.Errorf("{ without a name and } in %q", template)
-		}
-	}
-	slices.Sort(inside)
-	return slices.Compact(inside), nil
-}
-
-// Split takes a text with names or paths in braces apart: "{data.total} reports".
-// There is one more of texts than of what stood in braces.
-func Split(template string) (texts, inside []string, err error) {
-	for s := template; ; {
-		text, rest, open := strings.Cut(s, "{")
-		if strings.Contains(text, "}") {
-			return nil, nil, fmt.Errorf("} without { in %q", template)
-		}
-		texts = append(texts, text)
-		if !open {
-			return texts, inside, nil
-		}
-		in, after, closed := strings.Cut(rest, "}")
-		if !closed {
-			return nil, nil, fmt.Errorf("{ without a name and } in %q", template)
-		}
-		inside = append(inside, in)
-		s = after
-	}
-}
 
 // fill puts values into a template, each through escape. A value is not looked
 // at again.
 func fill(template string, values map[string]string, escape func(string) string) string {
-	texts, inside, err := Split(template)
+	texts, inside, err := placeholder.Split(template)
 	if err != nil { // Check has refused it
 		return ""
 	}
@@ -110,31 +78,129 @@ func bodyOf(d *strictoml.Decoder, n *strictoml.Node) any {
 	return nil
 }
 
-// templates calls f with each text, names of fields left out.
-func (b *Body) templates(f func(string)) {
-	b.fill(func(s string) any { f(s); return s })
+// A table of a list that has the key each = "{body}" is there once for each line
+// of that value, which {line} stands for in it.
+const (
+	eachKey  = "each"
+	lineName = "line"
+)
+
+// Names returns the names of its placeholders, sorted, {line} not among them. The
+// error is of the first text in which braces hold no name.
+func (b *Body) Names() (names []string, err error) {
+	b.templates(func(s string) {
+		found, e := placeholder.Names(s)
+		err = cmp.Or(err, e)
+		names = append(names, found...)
+	})
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == lineName })
+	return names, err
 }
 
-func (b *Body) fill(f func(template string) any) any { return fillValue(b.value, f) }
+// Fill returns the document as JSON, with a value for each placeholder.
+func (b *Body) Fill(v Vocabulary, values map[string]string) []byte {
+	return marshal(b.document(v, values))
+}
 
-func fillValue(v any, f func(string) any) any {
+// templates calls f with each text, names of fields left out.
+func (b *Body) templates(f func(string)) { templates(b.value, f) }
+
+func templates(v any, f func(string)) {
 	switch v := v.(type) {
 	case string:
-		return f(v)
+		f(v)
 	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = fillValue(v[i], f)
+		for _, e := range v {
+			templates(e, f)
 		}
-		return out
+	case map[string]any:
+		for _, e := range v {
+			templates(e, f)
+		}
+	}
+}
+
+// document returns the value with its placeholders filled.
+func (b *Body) document(v Vocabulary, values map[string]string) any {
+	d := document{v, values}
+	out, _ := d.fill(b.value, 0)
+	return out
+}
+
+type document struct {
+	v      Vocabulary
+	values map[string]string
+}
+
+// fill returns a value of the document. One that is a single placeholder without
+// a value is missing, and so is a table within another that has only such ones.
+func (d document) fill(v any, depth int) (out any, ok bool) {
+	switch v := v.(type) {
+	case string:
+		name := alone(v)
+		s := fill(v, d.values, asIs)
+		if name != "" && slices.Contains(d.v.JSON, name) {
+			return json.RawMessage(s), s != ""
+		}
+		return s, name == "" || s != ""
+	case []any:
+		out := make([]any, 0, len(v))
+		for _, e := range v {
+			for one := range d.each(e) {
+				if e, ok := one.fill(e, depth+1); ok {
+					out = append(out, e)
+				}
+			}
+		}
+		return out, true
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for k := range v {
-			out[k] = fillValue(v[k], f)
+		filled, missing := false, false
+		for k, e := range v {
+			if k == eachKey && depth > 0 {
+				continue
+			}
+			one, ok := d.fill(e, depth+1)
+			if ok {
+				out[k] = one
+				templates(e, func(t string) { filled = filled || strings.Contains(t, "{") })
+			}
+			missing = missing || !ok
 		}
-		return out
+		return out, filled || !missing || depth == 0
 	}
-	return v
+	return v, true
+}
+
+// each yields the document once, or with each of the lines that a table of a list
+// is repeated for.
+func (d document) each(element any) iter.Seq[document] {
+	return func(yield func(document) bool) {
+		table, _ := element.(map[string]any)
+		template, repeated := table[eachKey].(string)
+		if !repeated {
+			yield(d)
+			return
+		}
+		for line := range strings.SplitSeq(fill(template, d.values, asIs), "\n") {
+			values := maps.Clone(d.values)
+			values[lineName] = line
+			if line != "" && !yield(document{d.v, values}) {
+				return
+			}
+		}
+	}
+}
+
+// alone returns the name of the placeholder that a template is, and nothing else.
+func alone(template string) string {
+	name, ok := strings.CutPrefix(template, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	if !ok || !closed || !strictoml.IsName(name) {
+		return ""
+	}
+	return name
 }
 
 // CheckPath notes what is wrong with a gjson path. gjson takes any text for a
@@ -254,14 +320,14 @@ func checkQuery(query string) error {
 // Capture takes a value out of an answer, for the placeholders of later requests.
 type Capture struct {
 	Path  string `toml:"path"`
-	After string `toml:"after"`                          // what stands before it, and must
-	Form  string `toml:"form" check:"oneof=number word"` // empty: number
+	After string `toml:"after"`                             // what stands before it, and must
+	Form  string `toml:"form" check:"oneof=number word id"` // empty: number
 }
 
 // read returns the value; empty if it is not of the form that it must have.
 func (c Capture) read(f gjson.Result) string {
 	s := f.String()
-	if c.Form != "word" {
+	if c.Form != "word" && c.Form != "id" {
 		n := Number(f, c.After)
 		if n == 0 {
 			return ""
@@ -269,10 +335,18 @@ func (c Capture) read(f gjson.Result) string {
 		return strconv.FormatUint(uint64(n), 10)
 	}
 	s, ok := strings.CutPrefix(s, c.After)
-	if !ok || f.Type != gjson.String || !isWord(s) {
+	if !ok || f.Type != gjson.String || !c.Gives(s) {
 		return ""
 	}
 	return s
+}
+
+// Gives reports whether a value is of the form that is captured.
+func (c Capture) Gives(value string) bool {
+	if c.Form == "id" {
+		return value != "" && len(value) <= 255 && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\<>", r) })
+	}
+	return isWord(value) && (c.Form == "word" || value[0] != '0' && strings.Trim(value, "0123456789") == "")
 }
 
 // isWord reports whether s may be part of a path and of a file's name.

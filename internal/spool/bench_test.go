@@ -64,7 +64,7 @@ func BenchmarkCheckRoom(b *testing.B) {
 			}
 			defer tmp.close()
 			for b.Loop() {
-				if err := checkCapacity(root, tmp, ready, s.limit, 600); err != nil {
+				if err := s.checkCapacity(root, tmp, ready, s.limit, 600); err != nil {
 					b.Fatal(err)
 				}
 			}

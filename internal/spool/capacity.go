@@ -15,48 +15,55 @@ type limits struct {
 	bytes int64
 }
 
-// fullName is an empty file in tmp/, where only hooks can write, that says that
-// the spool is full. It bears the time of new/'s last change, as of the count:
-// once that is another, somebody has claimed, and the mark means nothing. Nor does
-// it after markAge: what leaves cur/ does not change new/, and where no hook puts
-// anything there, nothing else may for days.
-// It is not a name that writeTemp gives, and sweep leaves dots alone.
+// fullName is an empty file that says that the spool is full: in tmp/, where
+// only hooks can write, a hook's word, and in cur/, where only the worker can,
+// the worker's. It bears the times of the last changes of new/ (as its own last
+// change) and of cur/ (as its last access), as of the count: once one of these is
+// another, something has left, and the mark means nothing, unless it is that of
+// a worker, which counts again. It is not a name that writeTemp gives, and sweep
+// and names leave dots alone.
 const fullName = ".full"
 
-// markAge is how long a mark is believed: a login in so long counts.
-const markAge = 5 * time.Second
+// countEvery is how seldom the worker counts. Where it has nothing to do, it
+// comes by once a minute.
+const countEvery = 10 * time.Second
 
 // checkCapacity returns ErrFull where size bytes more do not fit. Reading a
 // folder of 100,000 names takes a tenth of a second, and a login must not wait:
-// one in a thousandth of the limit counts what waits, by chance, which needs no
-// counter that hooks would have to share, and no worker. So the limits may be
-// exceeded by some thousandths. While the mark stands, nobody counts.
-func checkCapacity(root, tmp, ready folder, most limits, size int) error {
+// where a worker lives, it counts, and hooks look for its mark, so that the limits
+// may be exceeded by what comes between two counts. Without one, one hook in a
+// thousandth of the limit counts, by chance, which needs nothing that hooks
+// would have to share; then they may be exceeded by some thousandths. While a
+// mark stands, nobody counts.
+func (s *Spool) checkCapacity(root, tmp, ready folder, most limits, size int) error {
 	full := fmt.Errorf("%s: %w", root.path, ErrFull)
-	changed, err := ready.stat()
-	if err != nil {
-		return err
-	}
-	mark, err := tmp.lstat(fullName)
+	ours, err := tmp.lstat(fullName)
 	marked := err == nil
-	switch {
-	case marked && mark.Mtim == changed.Mtim && settled(changed) && isFresh(mark):
-		return full
-	case !marked && rand.N(max(1, most.count/1000)) != 0:
+	theirs, err := root.lstat(curName + "/" + fullName)
+	byWorker := err == nil
+	if !marked && !byWorker && rand.N(max(1, most.count/1000)) != 0 {
 		return nil
 	}
-	count, bytes, err := measure(ready, most.count)
+	changed, err := changes(root, ready)
 	if err != nil {
 		return err
 	}
-	if cur, err := root.folder(curName); err == nil {
-		n, b, _ := measure(cur, most.count) // a hook that may not look has the limit to itself
-		count, bytes = count+n, bytes+b
-		cur.close()
-	}
-	if count >= most.count || bytes+int64(size) > most.bytes {
-		setMark(tmp, changed.Mtim)
+	if marked && stampOf(ours) == changed || byWorker && (stampOf(theirs) == changed || s.hasWorker()) {
 		return full
+	}
+	// The overflow and the watcher's inbox have no worker of their own.
+	if root.path != s.o.Dir || !s.hasWorker() {
+		isFull, err := most.reached(root, ready, size)
+		if err != nil {
+			return err
+		}
+		if isFull {
+			if !changed.settled() {
+				changed = stamp{} // means nothing, but that the next hook counts, too
+			}
+			setMark(tmp, changed)
+			return full
+		}
 	}
 	if marked {
 		tmp.unlink(fullName)
@@ -64,22 +71,86 @@ func checkCapacity(root, tmp, ready folder, most limits, size int) error {
 	return nil
 }
 
-// settled reports whether a change in this instant would show. One in the same
-// tick of the file system's clock would not, thus the second.
-func settled(st unix.Stat_t) bool { return time.Since(time.Unix(st.Mtim.Unix())) > time.Second }
+// hasWorker reports whether a worker lives, which counts for the hooks.
+func (s *Spool) hasWorker() bool { return s.Busy() && s.Silence(time.Now()) <= SilentAfter }
 
-// isFresh reports whether a mark was set a moment ago. A clock that was set back
-// makes it neither younger nor older.
-func isFresh(mark unix.Stat_t) bool { return time.Since(time.Unix(mark.Ctim.Unix())).Abs() < markAge }
+// countForHooks sets or removes the worker's mark, if that is due. Its errors are nobody's
+// concern: without the mark the spool takes more than it should until the next
+// count.
+func (q *Queue) countForHooks() {
+	if time.Since(q.counted) < countEvery {
+		return
+	}
+	q.counted = time.Now()
+	ready, err := q.s.existing(q.s.o.Dir, newName)
+	if err != nil || ready.f == nil {
+		return
+	}
+	defer ready.close()
+	isFull, err := q.s.limit.reached(q.dir, ready, 0)
+	switch {
+	case err != nil:
+	case isFull:
+		setMark(q.cur, stamp{}) // which changes cur/ where there was none
+		if changed, err := changes(q.dir, ready); err == nil {
+			setMark(q.cur, changed)
+		}
+	case q.marked():
+		q.cur.unlink(fullName)
+	}
+}
+
+func (q *Queue) marked() bool {
+	_, err := q.cur.lstat(fullName)
+	return err == nil
+}
+
+// reached reports whether new/ and cur/ hold so much that size bytes more do not
+// fit. A process that may not look into cur/ has the limit to new/.
+func (l limits) reached(root, ready folder, size int) (bool, error) {
+	count, bytes, err := measure(ready, l.count)
+	if err != nil {
+		return false, err
+	}
+	if cur, err := root.folder(curName); err == nil {
+		n, b, _ := measure(cur, l.count)
+		count, bytes = count+n, bytes+b
+		cur.close()
+	}
+	return count >= l.count || bytes+int64(size) > l.bytes, nil
+}
+
+// stamp is when new/ and cur/ were changed last; that of a cur/ which is not
+// there, or can't be asked, is zero.
+type stamp struct{ ready, cur unix.Timespec }
+
+func changes(root, ready folder) (stamp, error) {
+	st, err := ready.stat()
+	if err != nil {
+		return stamp{}, err
+	}
+	cur, _ := root.lstat(curName)
+	return stamp{st.Mtim, cur.Mtim}, nil
+}
+
+// stampOf returns what a mark bears.
+func stampOf(mark unix.Stat_t) stamp { return stamp{mark.Mtim, mark.Atim} }
+
+// settled reports whether a change from now on would show. One in the same tick
+// of the file system's clock would not, thus the second. A clock that was set
+// back makes no difference.
+func (c stamp) settled() bool {
+	return time.Since(time.Unix(c.ready.Unix())).Abs() > time.Second && time.Since(time.Unix(c.cur.Unix())).Abs() > time.Second
+}
 
 // setMark is not synced, and its errors are nobody's concern: it is a hint.
-func setMark(tmp folder, at unix.Timespec) {
-	f, err := tmp.open(fullName, unix.O_WRONLY|unix.O_CREAT, 0o600)
+func setMark(d folder, at stamp) {
+	f, err := d.open(fullName, unix.O_WRONLY|unix.O_CREAT, 0o600)
 	if err != nil {
 		return
 	}
 	f.Close()
-	_ = unix.UtimesNanoAt(tmp.fd(), fullName, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+	_ = unix.UtimesNanoAt(d.fd(), fullName, []unix.Timespec{at.cur, at.ready}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // sampleSize is how many sizes are asked for before every other one is left

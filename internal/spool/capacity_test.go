@@ -26,6 +26,7 @@ func TestFull(t *testing.T) {
 			q := mustLock(t, s)
 			mustPut(t, s, newEvent(), newEvent(), newEvent())
 			mustClaim(t, q)
+			q.Unlock()
 		}, 4},
 		{"by the bytes that the worker has", limits{50, 10 * big}, func(t *testing.T, s *Spool) {
 			q := mustLock(t, s)
@@ -153,17 +154,118 @@ func TestFullIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(markAge + 10*time.Second); ; time.Sleep(100 * time.Millisecond) {
-		where, err := s.Put(newEvent(), nil)
-		if err != nil {
+	if where, err := s.Put(newEvent(), nil); err != nil || where != s.o.Dir {
+		t.Errorf("with room again: Put = %q, %v", where, err)
+	}
+}
+
+// countReads counts what is read of new/ and cur/ by s from now on.
+func countReads(s *Spool) *int {
+	reads := new(int)
+	s.fault = func(op, path string) error {
+		// tmp/ is swept by one hook in many.
+		if op == "readdir" && filepath.Dir(path) == s.o.Dir && filepath.Base(path) != tmpName {
+			*reads++
+		}
+		return nil
+	}
+	return reads
+}
+
+// Where a worker lives, no login counts: neither when there is room nor when
+// there is none, however much the worker writes.
+func TestTheWorkerCounts(t *testing.T) {
+	o := hostOptions(t, fastDir(t))
+	worker, hook := Open(o), Open(o)
+	worker.limit.count, hook.limit.count = 5, 5 // each hook would count
+	q := mustLock(t, worker)
+	defer q.Unlock()
+	reads := countReads(hook)
+	count := func() {
+		t.Helper()
+		q.counted = time.Time{}
+		mustClaim(t, q)
+	}
+	putInto := func(want string) {
+		t.Helper()
+		if where, err := hook.Put(newEvent(), nil); err != nil || where != want {
+			t.Fatalf("Put = %q, %v, want %q", where, err, want)
+		}
+	}
+	for range 8 { // more than the limit, but nobody has counted yet
+		putInto(o.Dir)
+	}
+	count()
+	putInto(o.Overflow)
+	names, err := q.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Write(names[0], []byte("tried")); err != nil {
+		t.Fatal(err)
+	}
+	putInto(o.Overflow)
+	if *reads != 0 {
+		t.Errorf("hooks read the folders %d times beside a worker", *reads)
+	}
+	for _, name := range names {
+		if err := q.Remove(name); err != nil {
 			t.Fatal(err)
 		}
-		if where == s.o.Dir {
-			return
+	}
+	count()
+	putInto(o.Dir)
+}
+
+// What a worker said last is true after its end as well, until something leaves.
+func TestTheWorkersCountStays(t *testing.T) {
+	o := hostOptions(t, fastDir(t))
+	s := Open(o)
+	s.limit.count = 5
+	q := mustLock(t, s)
+	var names []string
+	for range 5 {
+		names = append(names, newEvent())
+		if err := q.Write(names[len(names)-1], nil); err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatal("the spool is empty, and hooks take it for full")
+	}
+	q.counted = time.Time{}
+	q.Beat()
+	if err := q.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	reads := countReads(s)
+	for range 10 {
+		if where, err := s.Put(newEvent(), nil); err != nil || where != o.Overflow {
+			t.Fatalf("full: Put = %q, %v", where, err)
 		}
+	}
+	if *reads != 0 {
+		t.Errorf("hooks read the folders %d times after a worker had", *reads)
+	}
+	if err := os.Remove(filepath.Join(o.Dir, curName, names[0])); err != nil {
+		t.Fatal(err)
+	}
+	if where, err := s.Put(newEvent(), nil); err != nil || where != o.Dir {
+		t.Errorf("with room again: Put = %q, %v", where, err)
+	}
+}
+
+// A worker that was stopped counts no more, so that hooks do.
+func TestAStoppedWorkerDoesNotCount(t *testing.T) {
+	o := hostOptions(t, fastDir(t))
+	s := Open(o)
+	s.limit.count = 5
+	q := mustLock(t, s)
+	defer q.Unlock()
+	past := time.Now().Add(-2 * SilentAfter)
+	if err := os.Chtimes(s.lockPath(), past, past); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, newEvent(), newEvent(), newEvent(), newEvent(), newEvent())
+	if where, err := s.Put(newEvent(), nil); err != nil || where != o.Overflow {
+		t.Errorf("Put = %q, %v", where, err)
 	}
 }
 
@@ -181,6 +283,10 @@ func TestLimitHoldsWithoutAWorker(t *testing.T) {
 	}
 	if n < 10 || n > 60 { // 50 beyond the limit come once in a billion runs
 		t.Errorf("%d events were taken where 10 have room", n)
+	}
+	for range 20 { // in the same second, in which one of three would not count
+		_, err := s.Put(newEvent(), nil)
+		wantErrs(t, "still full", err, ErrFull)
 	}
 }
 

@@ -117,6 +117,7 @@ func (q *Queue) claim(c claim) (names []string, more bool, err error) {
 		c.fromDrop(q.dir) // last: logins go first
 	}
 	q.keepTroubles()
+	q.countForHooks()
 	return c.names, c.more, errors.Join(c.errs...)
 }
 

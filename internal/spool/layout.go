@@ -116,7 +116,7 @@ func (d folder) make(name string, a access) error {
 	// Under another name first: whoever is killed between mkdir and chmod would
 	// leave a folder that the service can't enter, for good.
 	temp := "." + name + "-" + tempName()
-	err := d.do("mkdir", temp, func() error { return unix.Mkdirat(d.fd(), temp, 0o700) })
+	err := d.do("mkdir", name, func() error { return unix.Mkdirat(d.fd(), temp, 0o700) })
 	if err != nil {
 		return err
 	}

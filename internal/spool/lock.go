@@ -149,14 +149,16 @@ func (s *Spool) tryLock() (_ *Queue, err error) {
 // tidied or a disk that is very slow, takes seconds.
 const SilentAfter = 5 * time.Minute
 
-// Beat shows that the worker lives: it touches the lock's file. Its error is
-// nobody's concern, for the next beat is soon.
+// Beat shows that the worker lives: it touches the lock's file, and counts for
+// the hooks, which count themselves where no worker beats. Its error is nobody's
+// concern, for the next beat is soon.
 func (q *Queue) Beat() {
 	if q.lock == nil {
 		return
 	}
 	now := unix.NsecToTimespec(time.Now().UnixNano())
 	_ = unix.UtimesNanoAt(q.cur.fd(), lockName, []unix.Timespec{now, now}, unix.AT_SYMLINK_NOFOLLOW)
+	q.countForHooks()
 }
 
 // Silence says how long ago the worker that holds the lock, or held it last,
@@ -209,6 +211,10 @@ func (q *Queue) Unlock() error {
 		return nil
 	}
 	q.keepTroubles()
+	if q.marked() {
+		q.counted = time.Time{} // what was sent leaves no false mark
+		q.countForHooks()
+	}
 	return q.close()
 }
 

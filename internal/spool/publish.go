@@ -23,7 +23,7 @@ func (s *Spool) publish(root folder, name string, data []byte, most limits) erro
 		return err
 	}
 	defer ready.close()
-	if err := checkCapacity(root, tmp, ready, most, len(data)); err != nil {
+	if err := s.checkCapacity(root, tmp, ready, most, len(data)); err != nil {
 		return err
 	}
 

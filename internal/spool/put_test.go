@@ -229,6 +229,19 @@ func TestHostSpoolIsMissing(t *testing.T) {
 	wantErrs(t, "Waiting", err, ErrMissing)
 }
 
+// The error names the folder that was to be made, and not what it is called until
+// it is whole.
+func TestUserSpoolThatCannotBeMade(t *testing.T) {
+	dir := fastDir(t)
+	s := Open(Options{Dir: filepath.Join(dir, "no", "spool")})
+	s.fault = failing(syscall.EACCES, "mkdir")
+	_, err := s.Put(newEvent(), nil)
+	wantErrs(t, "Put", err, ErrMissing, fs.ErrPermission)
+	if want := s.o.Dir + ": the spool folder is missing: mkdir " + filepath.Join(dir, "no") + ": permission denied"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestHostSpoolIsNoFolder(t *testing.T) {
 	o := hostOptions(t, fastDir(t))
 	os.Remove(o.Dir)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,8 @@ type Queue struct {
 	lockFile fs.FileInfo
 	dir, cur folder
 
-	count   int // files in cur/
+	count   int       // files in cur/
+	counted time.Time // when countForHooks last did
 	foreign []Foreign
 	seen    map[string]bool // foreign things that were left, by path
 	kept    int             // foreign files in failed/; 0: not counted

@@ -48,8 +48,9 @@ const MaxRead = 4 << 20
 var (
 	// ErrFull: the spool holds Limit events or LimitBytes.
 	ErrFull = errors.New("the queue is full")
-	// ErrMissing: the host's spool folder does not exist. Only install makes it,
-	// because a folder that is merely not mounted yet must not be shadowed.
+	// ErrMissing: the spool folder does not exist. Only install makes the host's,
+	// because a folder that is merely not mounted yet must not be shadowed. A user's
+	// own could not be made.
 	ErrMissing = errors.New("the spool folder is missing")
 	// ErrLocked: another worker has the queue.
 	ErrLocked = errors.New("another worker has the queue")
@@ -234,7 +235,7 @@ func (s *Spool) openDir() (folder, error) {
 		return folder{}, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	if err := makeAll(s.o.Dir, s.fault); err != nil {
-		return folder{}, err
+		return folder{}, fmt.Errorf("%s: %w: %w", s.o.Dir, ErrMissing, err)
 	}
 	return openFolder(s.o.Dir, s.fault)
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,8 +24,8 @@ const (
 
 // Owners knows whose key a login was made with: from the settings, else from
 // the comment beside the key in the account's authorized_keys, where that can be
-// read. A host's service sees no home, and knows the settings only. Safe for
-// concurrent use.
+// read. Who tells of others' logins must ask for no home but its own: the comments
+// are the users' words. Safe for concurrent use.
 type Owners struct {
 	people map[string]string        // names, by fingerprint
 	home   func(user string) string // "" where it is not known
@@ -94,6 +96,36 @@ func readComments(file string) map[string]string {
 		return nil
 	}
 	return parseComments(b.Bytes())
+}
+
+// KeyFingerprint returns the fingerprint of what a person has at hand: a
+// fingerprint itself, a line of authorized_keys or of a .pub file, or one of
+// ssh-keygen -lf. A certificate's is that of the key in it, by which sshd logs
+// it; that of an authority's key, which is nobody's, is "", as of all else.
+func KeyFingerprint(s string) string {
+	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(s))
+	switch {
+	case err != nil:
+		for _, word := range strings.Fields(s) {
+			if IsFingerprint(word) {
+				return word
+			}
+		}
+		return ""
+	case len(bytes.TrimSpace(rest)) > 0 || slices.Contains(options, "cert-authority"):
+		return ""
+	}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		key = cert.Key
+	}
+	return ssh.FingerprintSHA256(key)
+}
+
+// IsFingerprint reports whether s has the form that sshd logs: a SHA-256 sum in
+// base 64 without padding.
+func IsFingerprint(s string) bool {
+	sum, ok := strings.CutPrefix(s, "SHA256:")
+	return ok && len(sum) == 43 && strings.Trim(sum, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/") == ""
 }
 
 // parseComments reads sshd(8)'s authorized_keys format.

@@ -60,3 +60,30 @@ func TestOwners(t *testing.T) {
 		t.Errorf("a FIFO says %q", got)
 	}
 }
+
+// What people paste where a key's fingerprint is wanted.
+func TestKeyFingerprint(t *testing.T) {
+	const (
+		key  = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+		want = "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"
+	)
+	for name, c := range map[string]struct{ pasted, want string }{
+		"a fingerprint":              {want, want},
+		"a public key":               {"ssh-ed25519 " + key, want},
+		"with a comment":             {"ssh-ed25519 " + key + " alice@laptop, the new one", want},
+		"a line with options":        {`from="192.0.2.0/24",command="echo \"ssh-rsa AAAA\"",no-pty ssh-ed25519 ` + key + " alice", want},
+		"with its end":               {"ssh-ed25519 " + key + " alice\n", want},
+		"what ssh-keygen -lf shows":  {"256 " + want + " alice@laptop (ED25519)", want},
+		"a fingerprint in a comment": {"ssh-ed25519 " + key + " SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", want},
+		"two keys":                   {"ssh-ed25519 " + key + "\nssh-ed25519 " + key, ""},
+		"an authority's":             {"cert-authority ssh-ed25519 " + key, ""},
+		"one that is cut off":        {"ssh-ed25519 " + key[:40], ""},
+		"an old fingerprint":         {"MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff", ""},
+		"a file":                     {"alice.pub", ""},
+		"nothing":                    {"", ""},
+	} {
+		if got := KeyFingerprint(c.pasted); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -45,6 +45,13 @@ const (
 	nothingToShow      = "missing_text_or_fallback_or_attachments"
 )
 
+// CheckSlack returns the word with which Slack refuses a payload; empty: it takes
+// it.
+func CheckSlack(raw []byte) string {
+	_, reason := parsePayload(raw)
+	return reason
+}
+
 // object is a JSON object by its keys, which unlike those of a struct mind
 // upper and lower case, as Slack does.
 type object map[string]json.RawMessage

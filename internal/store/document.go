@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 )
 
@@ -27,10 +28,15 @@ func Put[T any](t *Tx, kind, name string, doc T) error {
 	return err
 }
 
-// Load is Get in a transaction of its own.
+// Load is Get in a transaction of its own. The first version, which a reader takes as
+// it is, has no documents.
 func Load[T any](ctx context.Context, d *DB, kind, name string) (doc T, err error) {
-	err = d.Read(ctx, ReadLimit, func(t *Tx) (err error) {
-		doc, err = Get[T](t, kind, name)
+	err = d.Read(ctx, ReadLimit, func(t *Tx) error {
+		var one int
+		has, err := t.One([]any{&one}, `SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'state'`)
+		if has && err == nil {
+			doc, err = Get[T](t, kind, name)
+		}
 		return err
 	})
 	return doc, err
@@ -48,6 +54,37 @@ func Update[T any](ctx context.Context, d *DB, kind, name string, change func(*T
 		if err == nil {
 			err = Put(t, kind, name, doc)
 		}
+		return err
+	})
+}
+
+// LoadAll returns all documents of a kind that can be read as one, by their names.
+func LoadAll[T any](ctx context.Context, d *DB, kind string) (all map[string]T, err error) {
+	err = d.Read(ctx, ReadLimit, func(t *Tx) error {
+		all = map[string]T{}
+		var one int
+		if has, err := t.One([]any{&one}, `SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'state'`); err != nil || !has {
+			return err
+		}
+		return t.Each(func(r *sql.Rows) error {
+			var name, text string
+			if err := r.Scan(&name, &text); err != nil {
+				return err
+			}
+			var doc T
+			if json.Unmarshal([]byte(text), &doc) == nil {
+				all[name] = doc
+			}
+			return nil
+		}, `SELECT name, value FROM state WHERE kind = ?`, kind)
+	})
+	return all, err
+}
+
+// Delete removes a document. Twice is the same as once.
+func Delete(ctx context.Context, d *DB, kind, name string) error {
+	return d.WriteDurably(ctx, WriteLimit, func(t *Tx) error {
+		_, err := t.Exec(`DELETE FROM state WHERE kind = ? AND name = ?`, kind, name)
 		return err
 	})
 }

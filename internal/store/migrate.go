@@ -20,8 +20,8 @@ const (
 	// of pragmas.
 	applicationID = 0x73736e68 // "ssnh"
 	// Version is the newest version, and objects how many tables and triggers it has.
-	Version = 2
-	objects = 10
+	Version = 5
+	objects = 19
 )
 
 // ErrDamaged means that the file is not, or no longer, a database of

@@ -44,6 +44,10 @@ type Options struct {
 	// CacheKiB is how much of the file a connection keeps in memory; 0: 2,000. What
 	// is asked and written for a login is some 40 pages.
 	CacheKiB int
+	// Scratch is for a file that is deleted in the end: nothing in it needs to
+	// outlive a crash, and no delivery waits for it, so that what is asked of it may
+	// take scratchPatience times as long.
+	Scratch bool
 }
 
 // Time limits, besides the caller's. A database of a million logins answers in
@@ -55,6 +59,9 @@ const (
 	BatchLimit = slowness * 10 * time.Second // of each part of a long piece of work
 	CheckLimit = 10 * time.Minute            // of what reads or writes the whole file
 )
+
+// scratchPatience multiplies the time limits of a scratch file.
+const scratchPatience = 60
 
 const (
 	// pause is how long a file that could not be used is left alone, so that a
@@ -106,7 +113,11 @@ func Open(path string, o Options) (*DB, error) {
 	if o.CacheKiB <= 0 {
 		o.CacheKiB = 2000
 	}
-	return &DB{path: abs, o: o, writing: make(chan struct{}, 1), patience: 1}, nil
+	d := &DB{path: abs, o: o, writing: make(chan struct{}, 1), patience: 1}
+	if o.Scratch {
+		d.patience = scratchPatience
+	}
+	return d, nil
 }
 
 // Path returns the file's path.
@@ -291,6 +302,28 @@ func (d *DB) Compact(ctx context.Context) error {
 			}
 		}
 	})
+}
+
+// Copy returns a copy of the database as it is now, without what was deleted. It is a
+// file that has no name any more, and goes with its Close.
+func (d *DB) Copy(ctx context.Context) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(d.path), ".copy-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	err = d.use(ctx, &d.readFailure, CheckLimit, func(ctx context.Context, c *conn) error {
+		if err := f.Truncate(0); err != nil { // f may run twice
+			return err
+		}
+		_, err := c.ExecContext(ctx, "VACUUM INTO ?", f.Name())
+		return err
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Migrate brings a file of an earlier version up to date, which takes seconds
@@ -495,6 +528,10 @@ func dial(path string, o Options) *sql.DB {
 	}}
 	if o.ReadOnly {
 		q.Add("_pragma", "query_only(on)")
+	}
+	if o.Scratch {
+		q.Add("_pragma", "synchronous(off)")
+		q.Add("_pragma", "secure_delete(off)")
 	}
 	// The path is escaped, because "?" and "%" in it would mean something.
 	u := url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: q.Encode()}

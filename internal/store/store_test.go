@@ -242,3 +242,46 @@ func TestExisting(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What version 4 knew was told is so of the host that its login came to, and what
+// was usual stays usual on all.
+func TestWhatWasToldIsTakenOver(t *testing.T) {
+	var script strings.Builder
+	for v := 1; v <= 4; v++ {
+		b, err := migrations.ReadFile(fmt.Sprintf("migrations/%d.sql", v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		script.Write(b)
+		script.WriteString(";\n")
+	}
+	fmt.Fprintf(&script, "PRAGMA application_id = %d; PRAGMA user_version = 4;\n", applicationID)
+	script.WriteString(`
+INSERT INTO grp(id, kind, a, b) VALUES (1, 0, 'db1', '');
+INSERT INTO login(n, id, time, severity, usual, source, g_host) VALUES (1, 'known', 1000, 3, 0, 0, 1);
+INSERT INTO pair(user, network, key, state, since, told, told_id, told_severity, told_reasons) VALUES
+	('alice', 'AS1', 'k', 1, 500, NULL, NULL, NULL, NULL),
+	('erin', 'AS1', 'k', 0, NULL, 1000, 'known', 3, '["tor"]'),
+	('mallory', 'AS1', 'k', 0, NULL, 2000, 'forgotten', 2, '[]');
+INSERT INTO alarm VALUES
+	('erin', 'DE', 'k', 1000, 'known', 3, '["tor"]', 7),
+	('mallory', 'FR', 'k', 2000, 'forgotten', 3, '[]', 2);`)
+	d := open(t, rawFile(t, script.String()), Options{})
+	if err := exec(t, d, `DELETE FROM meta WHERE name = 'no such'`); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ situation, query string }{
+		{"a usual pair is not one host's", `SELECT count(*) FROM pair WHERE user = 'alice' AND state = 1 AND since = 500 AND only = ''`},
+		{"one that was never told", `SELECT count(*) = 0 FROM told WHERE user = 'alice'`},
+		{"told of a login that is known", `SELECT count(*) FROM told WHERE user = 'erin' AND host = 'db1' AND told = 1000 AND told_id = 'known' AND told_severity = 3 AND told_reasons = '["tor"]'`},
+		{"told of a login that is forgotten", `SELECT count(*) FROM told WHERE user = 'mallory' AND host = '' AND told = 2000`},
+		{"an alarm of a login that is known", `SELECT count(*) FROM alarm WHERE user = 'erin' AND place = 'DE' AND host = 'db1' AND unanswered = 7 AND told_reasons = '["tor"]'`},
+		{"an alarm of a login that is forgotten", `SELECT count(*) FROM alarm WHERE user = 'mallory' AND place = 'FR' AND host = '' AND unanswered = 2`},
+		{"nothing else", `SELECT (SELECT count(*) FROM told) = 2 AND (SELECT count(*) FROM alarm) = 2 AND (SELECT count(*) FROM pair) = 3`},
+		{"the new version", `SELECT user_version = 5 FROM pragma_user_version`},
+	} {
+		if n := number(t, d, row.query); n != 1 {
+			t.Errorf("%s: %d", row.situation, n)
+		}
+	}
+}

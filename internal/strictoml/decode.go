@@ -238,7 +238,7 @@ func (d *Decoder) slice(n *Node, v reflect.Value, t tag) {
 		d.Fail(n, "must be text in quotes or a list of such, not %s", n.Kind)
 		return
 	default:
-		d.Is(n, List)
+		d.Fail(n, "must be %s, not %s", List, n.Kind).Hint = `a list stands in brackets, also of one: ["…"]`
 		return
 	}
 	// What is wrong stays in the list, so that Validate finds each by its index.
@@ -292,13 +292,23 @@ type tag struct {
 }
 
 type check struct {
-	line           int
-	path, nonempty bool
-	words          []string
-	min, max       string
+	line                 int
+	path, file, nonempty bool
+	words                []string
+	min, max             string
+}
+
+// Keyed is a struct of which some keys are known no sooner than when it is made.
+type Keyed interface {
+	Struct() any // a pointer to a struct that has them; the same in each call
 }
 
 func fields(v reflect.Value) (all []field) {
+	if v.CanAddr() && v.CanInterface() {
+		if k, ok := v.Addr().Interface().(Keyed); ok {
+			all = fields(reflect.ValueOf(k.Struct()).Elem())
+		}
+	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		key, options, _ := strings.Cut(f.Tag.Get("toml"), ",")
@@ -337,6 +347,8 @@ func fields(v reflect.Value) (all []field) {
 				t.check.line, _ = strconv.Atoi(value)
 			case "path":
 				t.check.path = true
+			case "file":
+				t.check.file = true
 			case "nonempty":
 				t.check.nonempty = true
 			case "oneof":
@@ -394,9 +406,9 @@ func Named[S any](d *Decoder, n *Node, types []Type[S], guess func(*Node) string
 			if typ == "" {
 				hint := didYouMean(c.Key, names)
 				if hint == "" {
-					hint = `type = "` + names[0] + `"`
+					hint = `type = "…" names one of these; there are no others`
 				}
-				d.Fail(c, "its type is missing: %s", OneOf(names)).Hint = hint
+				d.Fail(c, "type is missing, and its name is none: %s", OneOf(names)).Hint = hint
 			}
 		}
 		if i := slices.Index(names, typ); i >= 0 {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -125,6 +127,9 @@ func syntaxError(file *File, data []byte, p *unstable.Parser, err error) *Error 
 	e.Line, e.Column = at.Line, at.Column
 	if barewordAt(data, at.Offset) {
 		e.Message, e.Hint = "no value", `text stands in quotes: key = "value"`
+	}
+	if quote, _ := utf8.DecodeRune(data[min(at.Offset, len(data)):]); strings.ContainsRune("“”„‘’", quote) {
+		e.Message, e.Hint = "a curly quote "+string(quote), `text stands in straight quotes: key = "value"`
 	}
 	return e
 }

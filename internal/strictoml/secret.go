@@ -89,19 +89,25 @@ func (d *Decoder) fileSecret(n *Node) string {
 			return ""
 		}
 		path = filepath.Join(dir, name)
-	} else if !filepath.IsAbs(path) {
-		but := ""
-		if path == "" || ownWords(n, path) {
-			but = Not(path)
-		}
-		d.Fail(n, "must be a path from the root (/…) or credential:NAME%s", but)
+	} else if strings.Contains(path, "://") {
+		d.Fail(n, "must be the path of a file that holds the URL").Hint = "the URL itself stands under " + strings.TrimSuffix(n.Key, fileSuffix)
 		return ""
+	} else {
+		var problem string
+		if path, problem = n.File.path(path); problem != "" {
+			d.Fail(n, "%s, or credential:NAME", problem)
+			return ""
+		}
 	}
 
 	data, mode, err := ReadFile(path)
 	if err != nil {
 		// Without the path, which can be a secret under the wrong key.
-		d.Fail(n, "%s", err).Err = err
+		in := ""
+		if dir, _ := n.File.path("."); !isCredential && !filepath.IsAbs(n.Text) && errors.Is(err, fs.ErrNotExist) {
+			in = ", looked for in " + dir
+		}
+		d.Fail(n, "%s%s", err, in).Err = err
 		return ""
 	}
 	if !isCredential && mode&othersRead != 0 {

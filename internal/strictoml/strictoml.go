@@ -24,6 +24,8 @@
 //
 //	check:"line=64"       text: one visible line of at most so many characters
 //	check:"path"          text: an absolute path; it is cleaned
+//	check:"file"          text: a path; a relative one begins in the folder of the
+//	                      document, and becomes absolute
 //	check:"nonempty"      text: any but ""
 //	check:"oneof=a b c"   text: one of these words
 //	check:"min=1,max=9"   a whole number, or a duration ("min=1s,max=31d"); a
@@ -51,14 +53,33 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // File is where a document comes from.
 type File struct {
-	Name string
+	Name string      // where relative paths in it begin; empty: there are none
 	Mode fs.FileMode // who may read the secrets in it; 0: nobody else
+}
+
+// path makes a path that stands in the document absolute. problem says why that
+// can't be done, without the path.
+func (f *File) path(s string) (at, problem string) {
+	switch {
+	case filepath.IsAbs(s):
+		return filepath.Clean(s), ""
+	case s == "" || f.Name == "":
+		return "", "must be the path of a file"
+	case s[0] == '~':
+		return "", "must be a path without ~, which only a shell understands"
+	}
+	abs, err := filepath.Abs(filepath.Join(filepath.Dir(f.Name), s))
+	if err != nil {
+		return "", "must be a path from the root (/…)" // the current folder is gone
+	}
+	return abs, ""
 }
 
 // Error is one thing that is wrong with a document. No field of it holds a
@@ -135,7 +156,12 @@ func Join(errs []*Error, files ...string) error {
 // errors, and may be empty. Errors returns all that is wrong; the struct is then
 // not to be used.
 func Unmarshal(name string, data []byte, to any) error {
-	root, err := Parse(&File{Name: name}, data)
+	return (&File{Name: name}).Unmarshal(data, to)
+}
+
+// Unmarshal reads data, which is what stands in f, into to.
+func (f *File) Unmarshal(data []byte, to any) error {
+	root, err := Parse(f, data)
 	if err != nil {
 		return err
 	}

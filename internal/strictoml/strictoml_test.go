@@ -89,7 +89,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 		"syntax alone": {"sort='red'\nuser=root\nhsot=1\n", "2:6: no value\n  text stands in quotes: key = \"value\""},
 		"types and keys": {"srot='a'\nhost=''\non='yes'\nuser=7\nnets='192.0.2.0/24'\nthing={}\nlimits=1\n",
 			"1:1: srot: unknown key\n  did you mean \"sort\"?\n2:1: host: must not be empty\n  leave it out\n3:1: on: must be true or false, not text in quotes\n4:1: user: must be text in quotes or a list of such, not a whole number\n" +
-				"5:1: nets: must be a list, not text in quotes\n6:1: thing: must be a list of tables, not a table\n  write [[thing]]\n7:1: limits: must be a table, not a whole number"},
+				"5:1: nets: must be a list, not text in quotes\n  a list stands in brackets, also of one: [\"…\"]\n6:1: thing: must be a list of tables, not a table\n  write [[thing]]\n7:1: limits: must be a table, not a whole number"},
 		"meanings": {"sort='rde'\ndir='x'\nat='24:00'\nnets=['192.0.2.0/33']\nmatch='('\nuser=['rooot','root','toolong']\n",
 			"1:1: sort: must be red or green, not \"rde\"\n  did you mean \"red\"?\n2:1: dir: must be a path from the root (/…), not \"x\"\n3:1: at: must be a time of day such as \"08:00\", not \"24:00\"\n" +
 				"4:7: nets: must be a network such as \"192.0.2.0/28\", or an address, not \"192.0.2.0/33\"\n5:1: match: not a regular expression: missing closing ) at \"(\"\n" +
@@ -117,6 +117,10 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	cwd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	decode := func(mode os.FileMode, text string, without bool) (document, string) {
 		n, err := Parse(&File{Name: "F", Mode: mode}, []byte(text))
 		if err != nil {
@@ -140,7 +144,10 @@ func TestSecrets(t *testing.T) {
 		{"proxy='http://h/?s3cret'\n", "1:1: proxy: a secret stands here, and others can read this file\n  chmod o-r F"},
 		{"key='a'\nkey_file='/x'\n", "2:1: key_file: key is set as well\n  leave one of them out"},
 		{"key_file='" + dir + "/none'\n", "1:1: key_file: no such file or directory"},
-		{"key_file='s3cret'\n", "1:1: key_file: must be a path from the root (/…) or credential:NAME"},
+		{"key_file='s3cret'\n", "1:1: key_file: no such file or directory, looked for in " + cwd},
+		{"key_file='https://example.com/s3cret'\n", "1:1: key_file: must be the path of a file that holds the URL\n  the URL itself stands under key"},
+		{"key_file='~/s3cret'\n", "1:1: key_file: must be a path without ~, which only a shell understands, or credential:NAME"},
+		{"key_file=''\n", "1:1: key_file: must be the path of a file, or credential:NAME"},
 	} {
 		if _, errs := decode(0o644, row[0], false); errs != row[1] {
 			t.Errorf("%s: %s", row[0], cmp.Diff(row[1], errs))
@@ -154,13 +161,16 @@ func TestReadFile(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for size, want := range map[int]string{maxFile: "", maxFile + 1: "larger than 1048576 bytes"} {
-		if err := os.WriteFile(big, make([]byte, size), 0o600); err != nil {
+	for _, row := range []struct {
+		size int
+		want string
+	}{{maxFile, ""}, {maxFile + 1, "larger than 1048576 bytes"}} {
+		if err := os.WriteFile(big, make([]byte, row.size), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := ReadFile(big)
-		if err != nil && err.Error() != want || err == nil && want != "" {
-			t.Errorf("%d bytes: %v, want %q", size, err, want)
+		if err != nil && err.Error() != row.want || err == nil && row.want != "" {
+			t.Errorf("%d bytes: %v, want %q", row.size, err, row.want)
 		}
 	}
 	if err := os.Symlink(big, link); err != nil {

@@ -244,6 +244,12 @@ func (d *Decoder) text(n *Node, c check) (string, bool) {
 		d.Fail(n, "must be a path from the root (/…)%s", Not(s))
 	case c.path:
 		return filepath.Clean(s), true
+	case c.file:
+		at, problem := n.File.path(s)
+		if problem != "" {
+			d.Fail(n, "%s", problem)
+		}
+		return at, problem == ""
 	default:
 		return s, true
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,14 +35,19 @@ const (
 	FloodFile = "flood.json" // an attack.Flood
 )
 
-// Check checks each source of the watcher that keeps its state in dir: whether
-// it is there and readable, whether lines come and are understood. journal says
-// that this host has one.
-func Check(dir string, sources []source.Named, journal bool) doctor.Check {
+// Check checks each source of the watcher that keeps its state in dir: whether it is
+// there and readable, whether lines come and are understood. journal says that this
+// host has one; closed returns why the watcher's service may not read a log, and what
+// to do about it, as far as owners and modes say.
+func Check(dir string, sources []source.Named, journal bool, closed func(log string) (problem, hint string)) doctor.Check {
 	return doctor.Check{Run: func(_ context.Context, r *doctor.Report) {
 		stats := state.Read[map[string]Stat](filepath.Join(dir, StatsFile))
-		for _, s := range sources {
-			checkSource(r, s, filepath.Join(dir, "sources"), stats[s.Name])
+		there := slices.DeleteFunc(slices.Clone(sources), func(s source.Named) bool { return !s.There() })
+		if len(there) == 0 && len(sources) > 0 {
+			r.Warn("sources", "name a log: [source.NAME] with path", "no journal, and none of the usual logs is here; they are waited for")
+		}
+		for _, s := range there {
+			checkSource(r, s, filepath.Join(dir, "sources"), stats[s.Name], closed)
 			checkForgery(r, s, stats[s.Name], journal)
 		}
 		if f := state.Read[attack.Flood](filepath.Join(dir, FloodFile)); f.Any() && r.Now.Sub(f.Last) < floodShown {
@@ -52,7 +60,7 @@ func Check(dir string, sources []source.Named, journal bool) doctor.Check {
 // floodShown is how long a flood is reported.
 const floodShown = 7 * 24 * time.Hour
 
-func checkSource(r *doctor.Report, s source.Named, dir string, stat Stat) {
+func checkSource(r *doctor.Report, s source.Named, dir string, stat Stat, closed func(log string) (problem, hint string)) {
 	name := "source " + s.Name
 	start := "sshnotify watch"
 	if r.Host {
@@ -73,6 +81,14 @@ func checkSource(r *doctor.Report, s source.Named, dir string, stat Stat) {
 		r.Fail(name, look, "%s: not there", what)
 	case st.Dropped > 0:
 		r.Warn(name, "systemctl status sshnotify-watch", "%s: %d lines came faster than they were read, and are lost", what, st.Dropped)
+	case st.Denied && r.Host:
+		problem, hint := closed(what)
+		if problem == "" {
+			problem, hint = what+": "+st.Err, look
+		}
+		r.Fail(name, hint, "%s", problem)
+	case st.Denied:
+		r.Fail(name, doctor.ShellLine("sudo", "setfacl", "-m", "u:"+strconv.Itoa(os.Geteuid())+":r", what), "%s: %s", what, st.Err)
 	case st.Err != "":
 		r.Fail(name, look, "%s: %s", what, st.Err)
 	case st.Lines == 0 && s.Type == source.PipeType:
@@ -130,11 +146,23 @@ func bySyslog(path string, stat Stat) bool {
 	return false
 }
 
+// formsShown is how many forms of unread lines doctor names.
+const formsShown = 3
+
 func understoodText(s Stat) string {
-	if s.Lines == 0 || s.LastTime.IsZero() {
+	if s.Lines == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	text := ""
+	if !s.LastTime.IsZero() {
+		text = fmt.Sprintf("; the last that was understood is of %s", s.LastTime.UTC().Format(time.DateTime))
+	}
+	if forms, n := Forms(&s); n > 0 {
+		text += fmt.Sprintf("; %d of known daemons were not, such as", n)
+		for i, f := range forms[:min(len(forms), formsShown)] {
+			text += fmt.Sprintf("%s %q ×%d", strings.Repeat(",", min(i, 1)), f.Form, f.N)
+		}
+	}
 	if s.Ambiguous > 0 {
 		text += fmt.Sprintf("; %d were ambiguous (could be forged), and count for no address", s.Ambiguous)
 	}

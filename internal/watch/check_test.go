@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
@@ -71,10 +72,12 @@ func TestCheckOfSources(t *testing.T) {
 		"nobody watches":                     {file, nil, 0, Stat{}, doctor.Warn, "nobody has watched it yet", "sshnotify watch"},
 		"the file is gone":                   {file, &well, -1, Stat{}, doctor.Fail, "not there", "ls -l "},
 		"it can't be read":                   {file, with(func(st *source.Status) { st.Err = "permission denied" }), 0, Stat{}, doctor.Fail, "permission denied", "ls -l "},
+		"it is root's alone":                 {file, with(func(st *source.Status) { st.Err, st.Denied = "permission denied", true }), 0, Stat{}, doctor.Fail, "permission denied", "sudo setfacl -m u:"},
 		"no line yet":                        {file, with(func(st *source.Status) { st.Lines = 0 }), 0, Stat{}, doctor.Warn, "no line has come yet", "ls -l "},
 		"nobody understands":                 {file, &well, 0, Stat{Lines: 1000, Unknown: 1000}, doctor.Warn, "1000 lines, of which none was understood", `sshnotify watch --explain "$(tail -n 1 `},
 		"few lines, that nobody understands": {file, with(func(st *source.Status) { st.Lines = 5 }), 0, Stat{Lines: 5, Unknown: 5}, doctor.OK, "5 lines", ""},
 		"attempts without address":           {file, &well, 0, Stat{Lines: 1000, OnlyName: 8}, doctor.Warn, "8 attempts had only a name", "sshd -T"},
+		"lines that nobody can read":         {file, &well, 0, Stat{Lines: 1000, Unread: parse.Unread{ByForm: map[string]int64{"sshd: New #": 7, "sshd: Newer": 9}}}, doctor.OK, `16 of known daemons were not, such as "sshd: Newer" ×9, "sshd: New #" ×7`, ""},
 		"lines that may be forged":           {file, &well, 0, Stat{Lines: 1000, Ambiguous: 3, LastTime: time.Date(2026, 11, 20, 2, 10, 0, 0, time.UTC)}, doctor.OK, "3 were ambiguous (could be forged)", ""},
 		"far behind":                         {file, &well, farBehind + 1, Stat{}, doctor.Warn, "64 MiB of it are not read yet", "systemctl status"},
 		"a line that is not complete":        {file, with(func(st *source.Status) { st.Saved = now.Add(-time.Hour) }), 100, Stat{}, doctor.OK, "1000 lines", ""},
@@ -115,7 +118,7 @@ func TestCheckOfSources(t *testing.T) {
 				standing(t, states, c.of.Name, st)
 			}
 			r := &doctor.Report{Target: doctor.Target{Now: now}}
-			checkSource(r, c.of, states, c.stat)
+			checkSource(r, c.of, states, c.stat, nil)
 			if len(r.Results) != 1 {
 				t.Fatalf("%+v", r.Results)
 			}
@@ -168,6 +171,80 @@ func TestCheckOfForgery(t *testing.T) {
 		}
 		if len(r.Results) != 1 || r.Results[0].State != row.state || !strings.Contains(r.Results[0].Message, row.text) || !strings.Contains(r.Results[0].Hint, row.hint) {
 			t.Errorf("%s: %+v", name, r.Results)
+		}
+	}
+}
+
+// Of the logs that are usual, doctor speaks of those that are there.
+func TestCheckOfUsualSources(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "vsftpd.log")
+	usual := []source.Named{
+		{Name: "vsftpd.log", Type: source.FileType, Settings: &source.File{Path: log}, Usual: true},
+		{Name: "auth.log", Type: source.FileType, Settings: &source.File{Path: filepath.Join(dir, "none", "auth.log")}, Usual: true},
+	}
+	check := func(want ...string) {
+		t.Helper()
+		r := &doctor.Report{Target: doctor.Target{Now: time.Now(), Host: true}}
+		Check(dir, usual, false, nil).Run(t.Context(), r)
+		var got []string
+		for _, f := range r.Results {
+			got = append(got, f.Name+": "+f.Message)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+		for i := range want {
+			if !strings.Contains(got[i], want[i]) {
+				t.Errorf("%q, want %q", got[i], want[i])
+			}
+		}
+	}
+	check("sources: no journal, and none of the usual logs is here")
+	src, err := source.OpenAll(usual, source.Options{StateDir: filepath.Join(dir, "sources")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(log, []byte("Fri Nov 27 10:00:00 2026 [pid 2] CONNECT: Client \"203.0.113.7\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := src[0].Read(t.Context())
+	if err == nil {
+		err = src[0].Commit(b)
+	}
+	for _, s := range src {
+		if cerr := s.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("source vsftpd.log: " + log + ": 1 lines")
+}
+
+// Of a log that the watcher's service was kept from reading, what owners and modes say
+// comes first: it names what opens the log.
+func TestCheckOfAClosedLog(t *testing.T) {
+	dir, log := t.TempDir(), filepath.Join(t.TempDir(), "vsftpd.log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	standing(t, dir, "ftp", source.Status{Name: "ftp", Kind: "file", Path: log, Denied: true, Err: "permission denied"})
+	ftp := source.Named{Name: "ftp", Type: source.FileType, Settings: &source.File{Path: log}}
+	for _, row := range []struct{ problem, hint, text, do string }{
+		{log + ": closed", "chgrp adm", log + ": closed", "chgrp adm"},
+		{"", "", log + ": permission denied", "ls -l " + log},
+	} {
+		r := &doctor.Report{Target: doctor.Target{Now: time.Now(), Host: true}}
+		checkSource(r, ftp, dir, Stat{}, func(name string) (string, string) {
+			if name != log {
+				t.Errorf("asked for %s", name)
+			}
+			return row.problem, row.hint
+		})
+		if len(r.Results) != 1 || r.Results[0].State != doctor.Fail || r.Results[0].Message != row.text || r.Results[0].Hint != row.do {
+			t.Errorf("%+v, want %+v", r.Results, row)
 		}
 	}
 }

@@ -11,255 +11,187 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/message"
-	"github.com/sshnotify/sshnotify/internal/watch/attack"
+	"github.com/sshnotify/sshnotify/internal/state"
+	"github.com/sshnotify/sshnotify/internal/watch/line"
 	"github.com/sshnotify/sshnotify/internal/watch/parse"
+	"github.com/sshnotify/sshnotify/internal/watch/source"
 )
 
-// over is an attack that has ended.
-func over(n int, ip string, attempts int, names attack.Tally) attack.Finding {
-	a := netip.MustParseAddr(ip)
-	bits := 32
-	if a.Is6() {
-		bits = 64
+// tried is an attempt.
+func tried(after time.Duration, ip, user string) parse.Result {
+	r := parse.Result{Parser: "sshd", Outcome: parse.Failure, Time: night.Add(after), Service: "sshd", User: user, Count: 1}
+	if ip != "" {
+		r.IP = netip.MustParseAddr(ip)
 	}
-	net, _ := a.Prefix(bits)
-	at := night.Add(time.Duration(n) * time.Hour)
-	return attack.Finding{
-		Kind: attack.Ended, By: attack.ByAddress, Attack: fmt.Sprint(ip, n), IP: a, Network: net,
-		Attempts: attempts, Names: names, First: at, Last: at.Add(time.Minute), Time: at.Add(11 * time.Minute),
+	return r
+}
+
+func ticked(t *testing.T, p *post, at time.Time) {
+	t.Helper()
+	p.clock = at
+	if err := p.Tick(at); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func TestBookAddsUpAnAttacker(t *testing.T) {
-	var b PendingDigest
-	b.add(over(2, "203.0.113.7", 10, tallied("root", 9, "admin", 1)))
-	b.add(over(2, "203.0.113.7", 10, tallied("root", 9, "admin", 1))) // after a kill
-	b.add(over(0, "203.0.113.7", 30, tallied("oracle", 25, "admin", 5)))
-	b.add(over(1, "2001:db8::1", 5, tallied("root", 5)))
-	b.add(over(2, "2001:db8::2", 5, tallied("root", 5)))
-	b.add(attack.Finding{Kind: attack.Ended, By: attack.ByUser, Attack: "u", User: "alice", Attempts: 4, First: night, Last: night})
-	b.add(attack.Finding{Kind: attack.Ended, By: attack.ByNetwork, Attack: "n", Network: netip.MustParsePrefix("203.0.113.0/24"), Attempts: 3, First: night, Last: night})
-	want := []Line{
-		{Who: "203.0.113.7", IP: netip.MustParseAddr("203.0.113.7"), Attack: "203.0.113.70", Attacks: 2, Attempts: 40, Names: tallied("oracle", 25, "root", 9, "admin", 6), First: night, Last: night.Add(2*time.Hour + time.Minute)},
-		{Who: "2001:db8::/64", IP: netip.MustParseAddr("2001:db8::2"), Attack: "2001:db8::22", Attacks: 2, Attempts: 10, Names: tallied("root", 10), First: night.Add(time.Hour), Last: night.Add(2*time.Hour + time.Minute)},
-		{Who: "against alice", Attack: "u", Attacks: 1, Attempts: 4, First: night, Last: night},
-		{Who: "203.0.113.0/24", Attack: "n", Attacks: 1, Attempts: 3, First: night, Last: night},
-	}
-	if d := cmp.Diff(want, b.Attacks, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
-		t.Error(d)
-	}
-}
-
-func TestMergeLosesNoAttempt(t *testing.T) {
-	a, b := attack.Tally{Rest: 3}, attack.Tally{Rest: 4}
-	for i := range 15 {
-		a.Most = append(a.Most, attack.Count{Name: fmt.Sprint("a", i), N: 100 - i})
-		b.Most = append(b.Most, attack.Count{Name: fmt.Sprint("b", i), N: 100 - i})
-	}
-	got := merge(a, b)
-	sum := func(x attack.Tally) int {
-		n := x.Rest
-		for _, c := range x.Most {
-			n += c.N
-		}
-		return n
-	}
-	if len(got.Most) != lineNames || got.Most[1].Name != "b0" || sum(got) != sum(a)+sum(b) {
-		t.Errorf("%d attempts, want %d: %+v", sum(got), sum(a)+sum(b), got)
-	}
-}
-
-// However many attack, the book ends somewhere, and its counts do not.
-func TestBookIsBounded(t *testing.T) {
-	p := newPost(t)
-	ip := netip.MustParseAddr("198.51.100.0")
-	for i := range maxBook + 100 {
-		p.Pending.add(over(0, ip.String(), 5+i%2, tallied("root", 5)))
-		ip = ip.Next()
-	}
-	p.Pending.add(over(3, "198.51.100.0", 1000, tallied("root", 1000))) // known already
-	if len(p.Pending.Attacks) != maxBook {
-		t.Errorf("%d lines", len(p.Pending.Attacks))
-	}
-	e := p.digestEvent(night)
-	if want := fmt.Sprintf("%d attacks, %d attempts", maxBook+101, (maxBook+100)*11/2+1000); titleOf(e) != want {
-		t.Errorf("%q, want %q", titleOf(e), want)
-	}
-	sum := 0
-	for _, r := range e.Digest.Rows {
-		sum += r.Count
-	}
-	last := e.Digest.Rows[len(e.Digest.Rows)-1]
-	if len(e.Digest.Rows) != digestLines+1 || message.Who(last) != fmt.Sprintf("%d more", maxBook-digestLines+100) || sum != (maxBook+100)*11/2+1000 {
-		t.Errorf("%d rows of %d attempts, the last %+v", len(e.Digest.Rows), sum, last)
-	}
-	if message.Who(e.Digest.Rows[0]) != "198.51.100.0" || e.Digest.Rows[0].Count != 1005 {
-		t.Errorf("the worst first: %+v", e.Digest.Rows[0])
-	}
-	if !e.Digest.First.Equal(night) || !e.Digest.Last.Equal(night.Add(3*time.Hour+time.Minute)) {
-		t.Errorf("from %s to %s", e.Digest.First, e.Digest.Last)
-	}
-}
-
-func TestDigestLines(t *testing.T) {
+// Each attempt of a log counts once, whatever it was found by, and however its
+// lines tell it.
+func TestDigestCountsAttemptsOnce(t *testing.T) {
 	p := newPost(t)
 	p.Place = func(ip Addr) (string, string, uint32) {
-		switch {
-		case ip.Is6():
-			return "", "", 0
-		case ip == netip.MustParseAddr("198.51.100.9"):
-			return "EXAMPLE", "", 64500
+		if ip.Is4() && ip.As4()[0] == 203 {
+			return "EXAMPLE", "IE", 64500
 		}
-		return "EXAMPLE", "IE", 64500
+		return "", "", 0
 	}
-	p.Pending.add(over(0, "203.0.113.7", 9, tallied("root", 5, "a", 1, "b", 1, "c", 1, "d", 1)))
-	p.Pending.add(over(0, "198.51.100.9", 8, attack.Tally{}))
-	p.Pending.add(over(0, "2001:db8::1", 7, tallied("root", 7)))
-	p.Pending.add(attack.Finding{By: attack.ByUser, Attack: "u", User: "alice", IP: netip.MustParseAddr("203.0.113.7"), Attempts: 6, First: night, Last: night})
-	row := func(who string, n int, reason string) event.Row {
-		return event.Row{User: who, Host: "db1.example.com", Kind: event.KindAttempt, Count: n, Severity: event.Low, Reason: reason}
+	var lines []string
+	at := night
+	say := func(format string, args ...any) {
+		lines = append(lines, at.Format("2006-01-02T15:04:05Z ")+"db1 "+fmt.Sprintf(format, args...))
+		at = at.Add(time.Second)
 	}
-	want := []event.Row{
-		row("203.0.113.7", 9, "EXAMPLE IE; root ×5, a ×1, b ×1, c ×1, others ×1"), row("198.51.100.9", 8, "EXAMPLE"),
-		row("2001:db8::/64", 7, "root ×7"), row("against alice", 6, ""),
+	for i := range 40 { // an attack by the address's count and by the account's
+		say("sshd[%d]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.%d  user=root", 100+i, i%4)
+		say("sshd[%d]: Failed password for root from 203.0.113.%d port 4000 ssh2", 100+i, i%4)
+		say("sshd[%d]: Connection closed by authenticating user root 203.0.113.%d port 4000 [preauth]", 100+i, i%4)
 	}
-	var got []event.Row
-	for _, r := range p.digestEvent(night).Digest.Rows {
-		got = append(got, row(message.Who(r), r.Count, message.Why(r)))
+	say("sshd[200]: Invalid user oracle from 2001:db8::1 port 4000")
+	say("sshd[200]: Failed password for invalid user oracle from 2001:db8::1 port 4000 ssh2")
+	say("sshd[201]: Failed password for invalid user oracle from 2001:db8::2 port 4000 ssh2")
+	say("sshd[202]: message repeated 2 times: [ Failed password for alice from 198.51.100.9 port 4000 ssh2]")
+	say("sshd[203]: Accepted publickey for bob from 192.0.2.1 port 4000 ssh2: ED25519 SHA256:abc")
+	var batch source.Batch
+	for _, text := range lines {
+		batch.Lines = append(batch.Lines, line.Line{Source: "log", Text: text})
+	}
+	ticked(t, p, night)
+	if err := p.Take(batch); err != nil {
+		t.Fatal(err)
+	}
+	ticked(t, p, night.Add(24*time.Hour))
+	if len(p.events) != 1 {
+		t.Fatalf("%d digests", len(p.events))
+	}
+	tally := func(rest int, of ...any) event.Tally {
+		out := event.Tally{Rest: rest}
+		for i := 0; i < len(of); i += 2 {
+			out.Most = append(out.Most, event.Count{Name: of[i].(string), N: of[i+1].(int)})
+		}
+		return out
+	}
+	got := *p.events[0].Digest.Failures
+	if len(got.Worst) != 5 || got.Worst[4].Count != 2 {
+		t.Errorf("the worst: %+v", got.Worst)
+	}
+	got.Worst = nil
+	want := event.Failures{
+		Attempts: 44, Addresses: 6, Accounts: 3, Names: tally(0, "root", 40, "alice", 2, "oracle", 2),
+		Networks: tally(0, "EXAMPLE", 40), Countries: tally(0, "IE", 40),
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	one := newPost(t)
-	one.Pending.add(over(0, "203.0.113.7", 1, attack.Tally{}))
-	if got := titleOf(one.digestEvent(night)); got != "1 attack, 1 attempt" {
-		t.Errorf("%q", got)
+}
+
+// What an attempt's later lines take back, or say of its address, changes where it
+// is counted, and not how often.
+func TestDigestFollowsCorrections(t *testing.T) {
+	var b PendingDigest
+	named := tried(0, "", "alice")
+	named.Peer = "host.example.com"
+	b.take(named)
+	end := tried(time.Second, "203.0.113.7", "alice")
+	end.Outcome, end.Count = parse.Other, 0
+	end.Located = []parse.Attempt{{Time: night, Peer: named.Peer, User: "alice", Count: 1}}
+	b.take(end)
+	b.take(tried(time.Minute, "203.0.113.8", "bob"))
+	got := tried(time.Minute, "203.0.113.8", "bob")
+	got.Outcome, got.Retracted = parse.Success, 1
+	b.take(got)
+	if b.Attempts != 1 || b.addresses() != 1 || b.Sources[0].Attempts != 1 || b.Tried["alice"] != 1 || len(b.Tried) != 1 {
+		t.Errorf("%+v", b)
 	}
 }
 
-// Names of four bytes a character and a long host leave room for fewer lines,
-// which is no reason to tell nothing.
-func TestDigestFitsAnEvent(t *testing.T) {
+// A digest is made where there is something new, with what that is, and once.
+func TestDigestOfDays(t *testing.T) {
+	p := newPost(t)
+	p.Place = func(ip Addr) (string, string, uint32) { return fmt.Sprint("NET", ip.As4()[0]), "", 0 }
+	day := func(n int, rs ...parse.Result) *event.Failures {
+		t.Helper()
+		for _, r := range rs {
+			p.Pending.take(r)
+		}
+		kept := *p.Pending
+		was := len(p.events)
+		ticked(t, p, night.Add(time.Duration(n)*24*time.Hour))
+		if len(p.events) == was {
+			return nil
+		}
+		e := p.events[was]
+		if e.Kind != event.KindDigest || e.Digest.Of != event.KindAttempt {
+			t.Errorf("%+v", e)
+		}
+		// A kill after it was queued and before that was kept.
+		again := newPost(t)
+		again.Pending, again.Place = &kept, p.Place
+		ticked(t, again, night.Add(time.Duration(n)*24*time.Hour))
+		if len(again.events) != 1 || again.events[0].ID != e.ID {
+			t.Errorf("told anew: %+v", again.events)
+		}
+		return e.Digest.Failures
+	}
+	ticked(t, p, night)
+	if f := day(1, tried(0, "203.0.113.7", "root"), tried(0, "203.0.113.8", "admin")); f == nil || f.Attempts != 2 || f.NewAddresses != 0 || len(f.NewNames) != 0 {
+		t.Errorf("the first day: %+v", f)
+	}
+	if f := day(2, tried(0, "203.0.113.8", "root"), tried(0, "198.51.100.9", "oracle")); f == nil || f.NewAddresses != 1 ||
+		strings.Join(f.NewNames, " ") != "oracle" || strings.Join(f.NewNetworks, " ") != "NET198" {
+		t.Errorf("a new address: %+v", f)
+	}
+	if f := day(3, tried(0, "203.0.113.8", "root"), tried(0, "203.0.113.8", "root")); f != nil {
+		t.Errorf("nothing new: %+v", f)
+	}
+	if f := day(4); f != nil {
+		t.Errorf("nothing at all: %+v", f)
+	}
+	if f := day(5, tried(0, "203.0.113.8", "root")); f == nil || f.NewAddresses != 1 {
+		t.Errorf("it was not there the day before: %+v", f)
+	}
+	p.Each = true
+	p.Pending.take(tried(0, "203.0.113.9", "root"))
+	if f := day(6); f == nil {
+		t.Error("what was noted before the settings said each is not told")
+	}
+}
+
+// However many attack, the book ends somewhere, its count of attempts does not, and
+// that of addresses stays about right.
+func TestBookIsBounded(t *testing.T) {
 	p := newPost(t)
 	p.Host = strings.Repeat("h", 253)
-	p.Place = func(Addr) (string, string, uint32) { return strings.Repeat(`\`, 50), "IE", 0 }
-	name := strings.Repeat(`"`, 64)
-	for i := range 100 {
-		p.Pending.add(attack.Finding{By: attack.ByUser, Attack: fmt.Sprint(i), User: fmt.Sprint(i, name), Attempts: 5, Names: tallied(strings.Repeat("\U0001f600", 16), 1, strings.Repeat("\U0001f601", 16), 1, "\U0001f602", 2, name, 1), First: night, Last: night})
+	p.Place = func(Addr) (string, string, uint32) { return strings.Repeat("\U0001f601", 50), "IE", 0 }
+	const n = 100_000
+	for i := range n {
+		r := tried(0, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), fmt.Sprint(strings.Repeat("\U0001f600", 60), i))
+		p.Pending.take(r)
 	}
-	e := p.digestEvent(night)
-	if err := p.put(e); err != nil {
+	if len(p.Pending.Sources) != maxSources || len(p.Pending.Tried) != maxTried {
+		t.Errorf("%d addresses, %d names", len(p.Pending.Sources), len(p.Pending.Tried))
+	}
+	dir := t.TempDir()
+	if err := state.Write(dir+"/"+bookFile, *p.Pending); err != nil {
 		t.Fatal(err)
 	}
-	sum := 0
-	for _, r := range p.events[0].Digest.Rows {
-		sum += r.Count
+	if back := state.Read[PendingDigest](dir + "/" + bookFile); back.Attempts != n || back.addresses() != p.Pending.addresses() {
+		t.Errorf("it comes back with %d attempts from %d addresses", back.Attempts, back.addresses())
 	}
-	if sum != 500 || !strings.HasPrefix(titleOf(e), "100 attacks, 500 ") {
-		t.Errorf("%d attempts in the lines of %q", sum, titleOf(e))
+	f, _ := p.failures()
+	if f.Attempts != n || f.Addresses < n*97/100 || f.Addresses > n*103/100 {
+		t.Errorf("%d attempts from %d addresses", f.Attempts, f.Addresses)
 	}
-}
-
-// restarted is a post that has what another one kept.
-func restarted(t *testing.T, b PendingDigest) *post {
-	p := newPost(t)
-	b.Attacks = append([]Line(nil), b.Attacks...)
-	p.Pending = &b
-	return p
-}
-
-func TestDigestIsMadeOnce(t *testing.T) {
-	p := newPost(t)
-	tick := func(p *post, at time.Time) {
-		t.Helper()
-		p.clock = at
-		if err := p.Tick(at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tick(p, night)
-	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
-	tick(p, night.Add(6*time.Hour+49*time.Minute)) // 08:59
-	if len(p.events) > 0 {
-		t.Fatalf("told before it is time: %q", p.titles())
-	}
-	kept := *p.Pending
-	tick(p, night.Add(6*time.Hour+50*time.Minute)) // 09:00
-	if len(p.events) != 1 || p.saves != 1 || len(p.Pending.Attacks) != 0 {
-		t.Fatalf("%d digests, %d saves, %+v", len(p.events), p.saves, p.Pending)
-	}
-	if want := night.Add(30*time.Hour + 50*time.Minute); !p.Pending.Due.Equal(want) {
-		t.Errorf("the next one is due at %s", p.Pending.Due)
-	}
-	tick(p, night.Add(7*time.Hour))
-	// A kill after it was queued and before that was kept.
-	again := restarted(t, kept)
-	tick(again, night.Add(7*time.Hour))
-	if len(again.events) != 1 || again.events[0].ID != p.events[0].ID {
-		t.Errorf("%+v, then %+v", p.events, again.events)
-	}
-	// Nothing happened for a day.
-	tick(p, night.Add(31*time.Hour))
-	if len(p.events) != 1 {
-		t.Errorf("told of nothing: %q", p.titles())
-	}
-	// The next day's is another.
-	p.Pending.add(over(31, "203.0.113.7", 9, attack.Tally{}))
-	tick(p, night.Add(55*time.Hour))
-	if len(p.events) != 2 || p.events[1].ID == p.events[0].ID {
-		t.Errorf("%+v", p.events)
-	}
-}
-
-// Three failures every ten minutes, for days: the attack never ends, and each
-// digest tells what is new of it.
-func TestDigestTellsAttacksThatGoOn(t *testing.T) {
-	p := newPost(t)
-	p.clock = night
-	if err := p.Tick(night); err != nil {
-		t.Fatal(err)
-	}
-	at, n := night, 0
-	for ; at.Before(night.Add(72 * time.Hour)); at = at.Add(10 * time.Minute) {
-		for range 3 {
-			n++
-			for _, f := range p.Attacks.Take(parse.Result{
-				Parser: "sshd", Outcome: parse.Failure, Time: at, Service: "sshd", IP: netip.MustParseAddr("203.0.113.7"), User: "root", Count: 1,
-			}) {
-				if err := p.found(f); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		p.clock = at
-		if err := p.Tick(at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	told := 0
-	for _, e := range p.events {
-		for _, r := range e.Digest.Rows {
-			if message.Who(r) == "203.0.113.7" {
-				told += r.Count
-			}
-		}
-	}
-	if len(p.events) != 3 {
-		t.Errorf("%d digests of three days: %q", len(p.events), p.titles())
-	}
-	for _, f := range p.Attacks.Close() {
-		if err := p.found(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, l := range p.Pending.Attacks {
-		if l.Who == "203.0.113.7" {
-			told += l.Attempts
-		}
-	}
-	if told < n-5 || told > n {
-		t.Errorf("told are %d of %d attempts", told, n)
+	if err := p.put(p.digestEvent(night, f)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -268,26 +200,15 @@ func TestDigestTellsAttacksThatGoOn(t *testing.T) {
 func TestDigestThatFails(t *testing.T) {
 	p := newPost(t)
 	p.Pending.Due = night
-	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
+	p.Pending.take(tried(0, "203.0.113.7", "root"))
 	p.failing(errFull)
-	if err := p.Tick(night); err == nil || len(p.Pending.Attacks) != 1 {
+	if err := p.Tick(night); err == nil || p.Pending.Attempts != 1 {
 		t.Errorf("error %v, %+v", err, p.Pending)
 	}
 	p.failing(nil)
 	p.Save = func(*Watcher) error { return errFull }
 	if err := p.Tick(night); err != nil || len(p.events) != 1 || !strings.Contains(p.said.String(), "no space left") {
 		t.Errorf("error %v, %d events, %s", err, len(p.events), p.said.String())
-	}
-}
-
-// Attacks that were noted for the digest before the settings said "each".
-func TestDigestOfOtherSettings(t *testing.T) {
-	p := newPost(t)
-	p.Each = true
-	p.Pending.Due = night
-	p.Pending.add(over(0, "203.0.113.7", 9, attack.Tally{}))
-	if err := p.Tick(night); err != nil || len(p.events) != 1 {
-		t.Errorf("error %v, %d events", err, len(p.events))
 	}
 }
 
@@ -329,15 +250,22 @@ func TestNextDue(t *testing.T) {
 }
 
 // A clock that was a year ahead when the digest was planned does not put it off
-// by a year; one that is set back by less than a day tells it when it was due.
-func TestDigestAfterTheClockWasSetBack(t *testing.T) {
-	for name, c := range map[string]struct{ due, want time.Time }{
-		"by a year":                 {night.AddDate(1, 0, 0), night.Add(6*time.Hour + 50*time.Minute)},
-		"by an hour":                {night.Add(time.Hour), night.Add(time.Hour)},
-		"by no more than a DST day": {night.Add(25 * time.Hour), night.Add(25 * time.Hour)},
+// by a year; one that is set back by less than a day tells it when it was due. A
+// new hour in the settings holds from now on, but for what is due already.
+func TestDigestIsPlannedAnew(t *testing.T) {
+	const at0310 = 3*time.Hour + 10*time.Minute // an hour after night
+	for name, c := range map[string]struct {
+		at        time.Duration // by the settings
+		due, want time.Time
+	}{
+		"set back by a year":                 {at0310, night.AddDate(1, 0, 0), night.Add(time.Hour)},
+		"set back by an hour":                {at0310, night.Add(time.Hour), night.Add(time.Hour)},
+		"set back by no more than a DST day": {at0310, night.Add(25 * time.Hour), night.Add(25 * time.Hour)},
+		"a later hour":                       {9 * time.Hour, night.Add(time.Hour), night.Add(6*time.Hour + 50*time.Minute)},
+		"an earlier hour, of tomorrow":       {time.Hour, night.Add(time.Hour), night.Add(22*time.Hour + 50*time.Minute)},
 	} {
 		p := newPost(t)
-		p.Pending.Due = c.due
+		p.Pending.Due, p.DigestAt = c.due, c.at
 		if err := p.Tick(night); err != nil || !p.Pending.Due.Equal(c.want) {
 			t.Errorf("%s: due at %s, want %s, error %v", name, p.Pending.Due, c.want, err)
 		}

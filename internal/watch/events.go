@@ -37,6 +37,9 @@ func (w *Watcher) found(f attack.Finding) error {
 		if w.Each {
 			return w.Put(w.attackEvent(f))
 		}
+		if w.Pending != nil {
+			w.Pending.Attacks++
+		}
 	case attack.Ended:
 		if w.Published != nil {
 			for _, e := range w.Published(f) {
@@ -48,9 +51,6 @@ func (w *Watcher) found(f attack.Finding) error {
 		if w.Each {
 			return w.Put(w.attackEvent(f))
 		}
-		if w.Pending != nil {
-			w.Pending.add(f)
-		}
 	}
 	return nil
 }
@@ -59,7 +59,8 @@ func (w *Watcher) found(f attack.Finding) error {
 func (w *Watcher) attackEvent(f attack.Finding) event.Event {
 	a := &event.Attack{
 		Note: event.Note{Severity: f.Severity()}, Phase: event.Phase(f.Kind), Detector: f.Detector, By: string(f.By),
-		Attempts: f.Attempts, FromAddress: f.FromAddress, AgainstUser: f.AgainstUser, DroppedFrom: f.DroppedFrom, DroppedAgainst: f.DroppedAgainst,
+		Attempts: f.Attempts, FromAddress: f.FromAddress, OwnFailures: f.OwnFailures, FromNetwork: f.FromNetwork, NetworkAccounts: f.NetworkAccounts,
+		AgainstUser: f.AgainstUser, DroppedFrom: f.DroppedFrom, DroppedAgainst: f.DroppedAgainst,
 		First: f.First, Last: f.Last, Names: f.Names, Addresses: f.Addresses, Services: f.Services, Flood: event.Flood(f.Flood),
 	}
 	e := event.Event{

@@ -74,7 +74,7 @@ func (w *Watcher) forgery(l line.Line, daemon string) {
 // that the kernel says ran it. In a user namespace of their own, users can have any
 // program pass for these two; of themselves they can have them say everything
 // anyway, by running them.
-func (w *Watcher) framed(l line.Line, r parse.Result) bool {
+func (w *Watcher) framed(l *line.Line, r *parse.Result) bool {
 	if l.Entry == nil || w.UID == nil || l.Entry.UID == "" || l.Entry.UID == "0" {
 		return false
 	}

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -49,6 +49,7 @@ func Put(ctx context.Context, s *spool.Spool, e event.Event, log *slog.Logger) e
 type Store struct {
 	Dir    string
 	Log    *slog.Logger
+	saved  bool      // something was written
 	shared time.Time // when others last got to know the attackers
 }
 
@@ -56,37 +57,62 @@ const (
 	attacksFile = "attacks.jsonl"
 	bookFile    = "book.json"
 	// KnownFile is an attack.Known, for the worker, which raises the risk by it.
-	KnownFile  = "known.json"
-	maxKnown   = 16 << 20
+	KnownFile = "known.json"
+	maxKnown  = 16 << 20
+	// maxAttacks is beyond what an engine writes that holds all that it may.
+	maxAttacks = 64 << 20
 	shareEvery = time.Minute
 )
 
 // Load returns what was counted, or a new engine and book; an error is one of o.
 func (s *Store) Load(o attack.Options) (*attack.Engine, *PendingDigest, error) {
 	book := state.Read[PendingDigest](filepath.Join(s.Dir, bookFile))
-	f, err := state.Open(filepath.Join(s.Dir, attacksFile), os.O_RDONLY)
+	e, err := s.restore(o)
 	if err == nil {
-		defer f.Close()
-		e, err := attack.Restore(f, o)
-		if err == nil {
-			return e, &book, nil
-		}
-		s.Log.Warn("what was counted before can't be read, and is counted anew", "error", err)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+		return e, &book, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		s.Log.Warn("what was counted before can't be read, and is counted anew", "error", err)
 	}
-	e, err := attack.New(o)
-	if err != nil {
+	if e, err = attack.New(o); err != nil {
 		return nil, nil, err
 	}
 	return e, &book, nil
 }
 
-// Save writes down what w has counted.
+func (s *Store) restore(o attack.Options) (*attack.Engine, error) {
+	f, err := state.Open(filepath.Join(s.Dir, attacksFile), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > maxAttacks {
+		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: state.ErrTooLarge}
+	}
+	return attack.Restore(f, o)
+}
+
+// Save writes down what w has counted, if anything has changed since.
 func (s *Store) Save(w *Watcher) error {
+	if w.changed || !s.saved {
+		if err := s.write(w); err != nil {
+			return err
+		}
+		s.saved, w.changed = true, false
+	}
+	if now := time.Now(); now.Sub(s.shared) >= shareEvery {
+		s.shared = now
+		return s.share(w.Attacks)
+	}
+	return nil
+}
+
+func (s *Store) write(w *Watcher) error {
 	e := w.Attacks
-	// The book first: an attack that ended is then in it, and where a kill comes
-	// between the two, in the engine as well, and is entered once.
 	if err := state.Write(filepath.Join(s.Dir, bookFile), *w.Pending); err != nil {
 		return err
 	}
@@ -105,26 +131,23 @@ func (s *Store) Save(w *Watcher) error {
 		return err
 	}
 	if f := e.Flood(); f.Any() {
-		if err := state.Write(filepath.Join(s.Dir, FloodFile), f); err != nil {
-			return err
-		}
-	}
-	if now := time.Now(); now.Sub(s.shared) >= shareEvery {
-		s.shared = now
-		return s.share(e)
+		return state.Write(filepath.Join(s.Dir, FloodFile), f)
 	}
 	return nil
 }
 
 // share writes down who is known to attack, for the worker to read.
 func (s *Store) share(e *attack.Engine) error {
-	data, err := json.Marshal(e.Known())
+	known, file := e.Known(), filepath.Join(s.Dir, KnownFile)
+	if data, err := state.ReadFile(file, maxKnown); err == nil {
+		// The time goes on where nothing happens.
+		if old, err := attack.ReadKnown(data); err == nil && slices.Equal(old.Attackers, known.Attackers) {
+			return nil
+		}
+	}
+	data, err := json.Marshal(known)
 	if err != nil {
 		return err
-	}
-	file := filepath.Join(s.Dir, KnownFile)
-	if old, err := state.ReadFile(file, maxKnown); err == nil && bytes.Equal(old, data) {
-		return nil
 	}
 	return state.ReplaceAs(file, data, 0o644)
 }

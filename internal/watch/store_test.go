@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/netip"
@@ -69,23 +70,35 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// A kill between the book and the engine must find an attack that ended in both,
-// not in neither: then it is entered once, and in the digest.
-func TestStoreKeepsTheBookFirst(t *testing.T) {
+// Nothing that an engine wrote is so large.
+func TestStoreReadsNoHugeFile(t *testing.T) {
+	var said strings.Builder
+	s := &Store{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(&said, nil))}
+	path := filepath.Join(s.Dir, attacksFile)
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, maxAttacks+1)); err != nil {
+		t.Fatal(err)
+	}
+	if engine, _, err := s.Load(attack.Options{}); err != nil || engine == nil || !strings.Contains(said.String(), state.ErrTooLarge.Error()) {
+		t.Errorf("%v, %s", err, said.String())
+	}
+}
+
+// What can't be kept is an error, leaves nothing behind, and takes nothing along.
+func TestStoreSaysWhatItCannotKeep(t *testing.T) {
 	dir := t.TempDir()
 	s := &Store{Dir: dir, Log: slog.New(slog.DiscardHandler)}
 	engine, book, err := s.Load(attack.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	book.More = 7
+	book.Attempts = 7
 	if err := os.MkdirAll(filepath.Join(dir, attacksFile, "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Save(&Watcher{Attacks: engine, Pending: book}); err == nil {
 		t.Error("the engine was not kept, and that is no error")
 	}
-	if b := state.Read[PendingDigest](filepath.Join(dir, bookFile)); b.More != 7 {
+	if b := state.Read[PendingDigest](filepath.Join(dir, bookFile)); b.Attempts != 7 {
 		t.Errorf("the book: %+v", b)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
@@ -120,5 +133,81 @@ func TestPut(t *testing.T) {
 	}
 	if all, _ := filepath.Glob(filepath.Join(dir, "new", "*.json")); len(all) != 1 {
 		t.Errorf("queued: %q", all)
+	}
+}
+
+// Where nothing came, nothing is written: a disk may sleep.
+func TestIdleStore(t *testing.T) {
+	p := newPost(t)
+	s := &Store{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	p.Pending = new(PendingDigest)
+	written := func() (names []string) {
+		t.Helper()
+		if err := s.Save(p.Watcher); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(s.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+			if err := os.Remove(filepath.Join(s.Dir, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return names
+	}
+	if n := len(written()); n < 3 {
+		t.Errorf("%d files at first", n)
+	}
+	if err := p.Tick(night); err != nil { // finds when the first digest is due
+		t.Fatal(err)
+	}
+	written()
+	if err := p.Tick(night.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if names := written(); len(names) > 0 {
+		t.Errorf("idle, and wrote %v", names)
+	}
+	p.takes("Nov 20 02:10:04 db1 sshd[3]: Failed password for root from 203.0.113.7 port 1002 ssh2")
+	if n := len(written()); n < 3 {
+		t.Errorf("%d files after a line", n)
+	}
+}
+
+// Nor are the attackers written down anew because time went by.
+func TestIdleStoreKeepsTheAttackers(t *testing.T) {
+	p := newPost(t)
+	s := &Store{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	p.Pending = new(PendingDigest)
+	save := func(at time.Time) os.FileInfo {
+		t.Helper()
+		if err := p.Tick(at); err != nil {
+			t.Fatal(err)
+		}
+		s.shared = time.Time{} // a minute ago
+		if err := s.Save(p.Watcher); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(s.Dir, KnownFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	try := func(second int) {
+		p.takes(fmt.Sprintf("Nov 20 02:10:%02d db1 sshd[3]: Failed password for root from 203.0.113.7 port 1002 ssh2", second))
+	}
+	for i := range 6 {
+		try(i)
+	}
+	first := save(night)
+	if !os.SameFile(first, save(night.Add(time.Minute))) {
+		t.Error("idle, and written anew")
+	}
+	if try(30); os.SameFile(first, save(night.Add(2*time.Minute))) {
+		t.Error("not written after an attempt")
 	}
 }

@@ -69,11 +69,16 @@ type Watcher struct {
 	Now  func() time.Time // nil: time.Now
 
 	stats map[string]*Stat // by source
-	quiet map[string]*quiet
+	last  struct {         // of the line before
+		source string
+		stat   *Stat
+	}
 	// forged has what was forged since it was last said, by source.
 	forged map[string]*forgedIn
 
 	came time.Time // when the batch came
+
+	changed bool // what is counted, since Store last wrote it
 
 	written written // witnesses of plain files
 }
@@ -90,6 +95,9 @@ type Stat struct {
 	Parsed  map[string]int64 `json:"parsed,omitempty"`  // by parser
 	Matched int64            `json:"matched,omitempty"` // by a pattern
 	Unknown int64            `json:"unknown"`
+	// Unread are lines of known daemons of which nobody knows what they say. They are
+	// unknown, too.
+	parse.Unread
 	// OnlyName are attempts of which the log has a name and no address, Ambiguous
 	// lines that a stranger may have written to look like the daemon's.
 	OnlyName  int64     `json:"only_name,omitempty"`
@@ -101,6 +109,40 @@ type Stat struct {
 	Forged   int64     `json:"forged,omitempty"`
 	ForgedBy Forger    `json:"forged_by,omitzero"` // who wrote the last one
 	ForgedAt time.Time `json:"forged_at,omitzero"`
+
+	quiet quiet
+
+	// run are lines of one parser, one after another, that Parsed does not count yet.
+	run struct {
+		parser string
+		lines  int64
+	}
+}
+
+func (s *Stat) parsed(parser string) {
+	if parser != s.run.parser {
+		s.settle()
+		s.run.parser = parser
+	}
+	s.run.lines++
+}
+
+// settle makes Parsed whole.
+func (s *Stat) settle() {
+	if s.run.lines > 0 {
+		s.Parsed[s.run.parser] += s.run.lines
+	}
+	s.run.lines = 0
+}
+
+// Forms returns the forms of unread lines of all stats, the commonest first, and how
+// many lines of known daemons are not read.
+func Forms(stats ...*Stat) (forms []parse.Form, total int64) {
+	all := make([]parse.Unread, len(stats))
+	for i, s := range stats {
+		all[i] = s.Unread
+	}
+	return parse.Forms(all...)
 }
 
 type given struct {
@@ -225,6 +267,7 @@ func (w *Watcher) read(ctx context.Context, s source.Source, to chan<- given, ov
 // Take makes events of a batch of lines. With an error none of the batch may be
 // committed: it is read again.
 func (w *Watcher) Take(b source.Batch) error {
+	w.changed = w.changed || len(b.Lines) > 0
 	w.came = w.now() // asked once: it costs more than a line
 	for i := range b.Lines {
 		if err := w.line(&b, i); err != nil {
@@ -235,8 +278,8 @@ func (w *Watcher) Take(b source.Batch) error {
 }
 
 func (w *Watcher) line(b *source.Batch, i int) error {
-	l := b.Lines[i]
-	r := w.Parser.Parse(l)
+	l := &b.Lines[i]
+	r := w.Parser.Next(l)
 	at := r.Time
 	if at.IsZero() {
 		at = l.Time
@@ -244,23 +287,27 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 	understood := r.Outcome != parse.None
 	framed := w.framed(l, r)
 	if framed {
-		r.Outcome, r.Count, r.Retracted = parse.Other, 0, 0
+		not := *r
+		not.Outcome, not.Count, not.Retracted = parse.Other, 0, 0
+		r = &not
 	}
-	looked := r
-	if w.Ignored != nil && r.User != "" && w.Ignored(r.User) {
-		looked.Outcome = parse.Other
+	looked := w.looked(r)
+	if w.Pending != nil && !w.Each && !w.Attacks.Ignores(looked.IP) {
+		w.Pending.take(*looked)
 	}
-	if w.Ignored != nil && len(r.Located) > 0 {
-		looked.Located = slices.DeleteFunc(slices.Clone(r.Located), func(a parse.Attempt) bool { return w.Ignored(a.User) })
-	}
-	for _, f := range w.Attacks.Take(looked) {
-		if err := w.found(f); err != nil {
-			return err
+	if attack.Tells(looked) {
+		for _, f := range w.Attacks.Take(*looked) {
+			if err := w.found(f); err != nil {
+				return err
+			}
 		}
+	}
+	if err := w.loggedIn(l, looked, at); err != nil {
+		return err
 	}
 	matched := 0
 	if w.Patterns != nil {
-		for _, m := range w.Patterns.Take(l, at) {
+		for _, m := range w.Patterns.Take(*l, at) {
 			matched++
 			if err := w.matched(m, b.Key(i)); err != nil {
 				return err
@@ -271,18 +318,36 @@ func (w *Watcher) line(b *source.Batch, i int) error {
 	w.count(l.Source, r, at, matched, understood)
 	switch {
 	case framed:
-		w.forgery(l, r.Service)
+		w.forgery(*l, r.Service)
 	case l.Entry != nil && l.Entry.Claim != "":
-		w.disbelieve(l)
+		w.disbelieve(*l)
 	case r.Opened.Service != "" && w.Covered != nil:
-		return w.witness(l, r, b.Key(i))
+		return w.witness(*l, *r, b.Key(i))
 	}
 	return nil
+}
+
+// looked is a result without what is of users whose attempts are not looked at.
+func (w *Watcher) looked(r *parse.Result) *parse.Result {
+	if w.Ignored == nil {
+		return r
+	}
+	ignored := r.User != "" && w.Ignored(r.User)
+	if !ignored && len(r.Located) == 0 {
+		return r
+	}
+	rest := *r
+	if ignored {
+		rest.Outcome = parse.Other
+	}
+	rest.Located = slices.DeleteFunc(slices.Clone(r.Located), func(a parse.Attempt) bool { return w.Ignored(a.User) })
+	return &rest
 }
 
 // Tick looks for what ends by the passing of time.
 func (w *Watcher) Tick(now time.Time) error {
 	for _, f := range w.Attacks.Tick(now) {
+		w.changed = true
 		if err := w.found(f); err != nil {
 			return err
 		}
@@ -315,26 +380,31 @@ func (w *Watcher) Finish(at time.Time) error {
 	return nil
 }
 
-func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, understood bool) {
+func (w *Watcher) count(name string, r *parse.Result, at time.Time, matched int, understood bool) {
 	if w.stats == nil {
-		w.stats, w.quiet, w.forged = map[string]*Stat{}, map[string]*quiet{}, map[string]*forgedIn{}
+		w.stats, w.forged = map[string]*Stat{}, map[string]*forgedIn{}
 	}
-	s := w.stats[name]
-	if s == nil {
-		s = &Stat{Parsed: map[string]int64{}}
-		w.stats[name], w.quiet[name] = s, &quiet{}
+	if w.last.stat == nil || w.last.source != name {
+		if w.stats[name] == nil {
+			w.stats[name] = &Stat{Parsed: map[string]int64{}}
+		}
+		w.last.source, w.last.stat = name, w.stats[name]
 	}
+	s := w.last.stat
 	s.Lines++
 	if matched > 0 {
 		s.Matched++
 	}
-	if r.Outcome != parse.None {
-		s.Parsed[r.Parser]++
+	switch {
+	case r.Outcome != parse.None:
+		s.parsed(r.Parser)
+	case r.Unread != "":
+		s.Unread.Add(*r)
 	}
 	if r.Ambiguous {
 		s.Ambiguous++
 	}
-	if r.Peer != "" {
+	if r.Peer != "" && r.Outcome == parse.Failure {
 		s.OnlyName += int64(r.Count)
 	}
 	for _, a := range r.Located {
@@ -342,7 +412,7 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 			s.OnlyName = max(s.OnlyName-int64(a.Count), 0)
 		}
 	}
-	q := w.quiet[name]
+	q := &s.quiet
 	if understood {
 		if !at.IsZero() {
 			s.LastTime = at
@@ -360,4 +430,9 @@ func (w *Watcher) count(name string, r parse.Result, at time.Time, matched int, 
 }
 
 // Stats returns what became of the lines so far, by source.
-func (w *Watcher) Stats() map[string]*Stat { return w.stats }
+func (w *Watcher) Stats() map[string]*Stat {
+	for _, s := range w.stats {
+		s.settle()
+	}
+	return w.stats
+}

@@ -15,10 +15,9 @@ const (
 	// witnessAge is how old a line may be that is taken for a witness: the
 	// worker remembers for a day at least what the hook reported.
 	witnessAge = 12 * time.Hour
-	// zoneless is the same for the lines of a file where the times of the
-	// settings are not those of the machine: which of them the file bears is
-	// not known.
-	zoneless = 10 * time.Minute
+	// aheadMost is how far ahead a line of a file may be, whose clock may be
+	// another's.
+	aheadMost = 10 * time.Minute
 	// writtenMost is how many sessions in a minute are taken from plain files,
 	// into which logger(1) writes what anybody likes.
 	writtenMost = 120
@@ -41,7 +40,7 @@ func (w *Watcher) witness(l line.Line, r parse.Result, key string) error {
 	}
 	if l.Program == "" { // no journal
 		host = r.Host
-		if late := w.came.Sub(at); late < -zoneless || late > zoneless && !w.localTimes(at) {
+		if at.Sub(w.came) > aheadMost {
 			return nil
 		}
 	}
@@ -66,17 +65,6 @@ func (w *Watcher) witness(l line.Line, r parse.Result, key string) error {
 	return w.Put(e)
 }
 
-// localTimes reports whether the settings' zone was the machine's at a time.
-func (w *Watcher) localTimes(at time.Time) bool {
-	zone := w.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	_, ours := at.In(zone).Zone()
-	_, machine := at.In(time.Local).Zone()
-	return ours == machine
-}
-
 // room reports whether one more witness may come from a plain file.
 func (w *Watcher) room() bool {
 	if age := w.came.Sub(w.written.since); age < 0 || age >= time.Minute {
@@ -97,4 +85,26 @@ func (w *Watcher) crowded(source string) error {
 		ID: eventID("witness", "crowded", w.Host, w.came.UTC().Format("2006-01-02T15")), Kind: event.KindAlert, Time: w.came.UTC(),
 		Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, Alert: &n,
 	})
+}
+
+// loggedIn queues a login of a service that no hook reports: the log's word is all
+// that there is. What a hook has to report is not queued twice.
+func (w *Watcher) loggedIn(l *line.Line, r *parse.Result, at time.Time) error {
+	if r.Outcome != parse.Success || r.User == "" || !r.IP.IsValid() || r.Time.IsZero() || w.came.Sub(at) > witnessAge || at.Sub(w.came) > aheadMost || w.Attacks.Ignores(r.IP) {
+		return nil
+	}
+	e := event.Event{
+		Kind: event.KindLogin, Time: at.UTC(), Host: w.Host, Labels: w.Labels, Via: event.ViaWatch, User: r.User, Service: r.Service,
+		Remote: event.Remote{IP: r.IP, Port: r.Port}, Login: event.Login{Auth: event.Auth{Method: r.Method, Fingerprint: r.Key}},
+	}
+	if r.Parser == "su" || r.Parser == "sudo" || e.Hooked() || w.Covered != nil && w.Covered(r.Service, r.Host, at) {
+		return nil
+	}
+	if l.Program == "" && !w.room() {
+		return w.crowded(l.Source)
+	}
+	// The same in each log that has it, and once a second: a client may open many
+	// connections at a time.
+	e.ID = eventID("login", r.Service, r.User, r.IP.String(), strconv.FormatInt(at.Unix(), 10))
+	return w.Put(e)
 }

@@ -106,7 +106,7 @@ func TestNoWitness(t *testing.T) {
 	})
 }
 
-// A file bears the machine's times, which the settings' zone may not be.
+// The settings' zone says how times are shown, and nothing of a file's.
 func TestWitnessInAnotherZone(t *testing.T) {
 	p := newPost(t)
 	p.covering("su")
@@ -117,7 +117,7 @@ func TestWitnessInAnotherZone(t *testing.T) {
 	if err := p.Take(journaled(night.Add(-time.Hour), "su", 3, "pam_unix(su:session): "+toRoot)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"su root by alice [2]", "su root by alice [3]"}, p.witnesses()); diff != "" {
+	if diff := cmp.Diff([]string{"su root by alice [1]", "su root by alice [2]", "su root by alice [3]"}, p.witnesses()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -177,5 +177,47 @@ func TestForgedWitnessesAreFew(t *testing.T) {
 	}
 	if n := len(p.witnesses()); n != 3*writtenMost+1 {
 		t.Errorf("of the journal's: %d", n)
+	}
+}
+
+// The log's word is the only one of a login that no hook reports.
+func TestLoginsThatNoHookReports(t *testing.T) {
+	ftp := journaled(night, "vsftpd", 500, `[shop] OK LOGIN: Client "203.0.113.7"`)
+	for _, row := range []struct {
+		name  string
+		batch source.Batch
+		hook  string // reports this service
+		want  string
+	}{
+		{"an FTP server's", ftp, "", "vsftpd shop 203.0.113.7"},
+		{"an FTP server's, whose hook reports it", ftp, "vsftpd", ""},
+		{"dropbear's", journaled(night, "dropbear", 501, "Password auth succeeded for 'bob' from 203.0.113.7:4022"), "sshd", "dropbear bob 203.0.113.7"},
+		{"sshd's", journaled(night, "sshd", 502, "Accepted password for alice from 203.0.113.7 port 4022 ssh2"), "", ""},
+		{"a failure", journaled(night, "vsftpd", 503, `[shop] FAIL LOGIN: Client "203.0.113.7"`), "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := newPost(t)
+			p.clock = night.Add(3 * time.Second)
+			if row.hook != "" {
+				p.covering(row.hook)
+			}
+			for range 2 { // read again after a kill
+				if err := p.Take(row.batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := map[string]bool{}
+			for _, e := range p.events {
+				if e.Kind == event.KindLogin {
+					got[fmt.Sprintf("%s %s %s", e.Service, e.User, e.Remote.IP)] = true
+					if e.ID != p.events[0].ID {
+						t.Error("it is queued twice")
+					}
+				}
+			}
+			if len(got) > 1 || row.want != "" && !got[row.want] || row.want == "" && len(got) > 0 {
+				t.Errorf("%v, want %q", got, row.want)
+			}
+		})
 	}
 }

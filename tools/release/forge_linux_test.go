@@ -123,14 +123,14 @@ func TestForgedJournalHost(t *testing.T) {
 	// The watcher reads on, to a true series of failures and a true login after it.
 	for _, user := range []string{"admin", "oracle", "git", "test", "deploy", "pi"} {
 		c := g.ssh("true")
-		c.Args[len(c.Args)-2] = user + "@" + guestEnd
+		c.Args[len(c.Args)-2] = user + "@" + g.guestEnd
 		if out, err := c.CombinedOutput(); err == nil {
 			t.Fatalf("%s got in: %s", user, out)
 		}
 	}
 	g.told(1)
 	true1 := string(g.slack.Messages()[0].Raw)
-	if !strings.Contains(true1, "Attack from "+hostEnd) {
+	if !strings.Contains(true1, "Attack from "+g.hostEnd) {
 		t.Errorf("not told of the true attack, but: %s", true1)
 	}
 	for _, m := range g.slack.Messages() {

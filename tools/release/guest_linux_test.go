@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,29 +31,24 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// The two ends of the wire to the guest. Each process has a subnet of its own, so
-// that two of them on one machine do not reach each other's guest.
-var hostEnd, guestEnd = func() (string, string) {
-	n := os.Getpid() % 64 * 4
-	return fmt.Sprintf("198.51.100.%d", n+1), fmt.Sprintf("198.51.100.%d", n+2)
-}()
-
-// guests counts them: each has a name of its own.
+// guests counts them.
 var guests atomic.Int32
 
 // guest is a whole Debian in a container: systemd, logind, sshd, PAM, all of
 // them real. Slack is a stand-in in this process.
 type guest struct {
-	t     *testing.T
-	dir   string // its root
-	name  string
-	key   string // alice's
-	slack *standin.Slack
-	init  int // the pid of its init, seen from here
-	boots *exec.Cmd
-	said  bytes.Buffer // its console
-	relay net.Listener
-	wires sync.Map // the relay's open connections
+	t    *testing.T
+	dir  string // its root
+	name string
+	key  string // alice's
+	// The two ends of the wire to it.
+	hostEnd, guestEnd string
+	slack             *standin.Slack
+	init              int // the pid of its init, seen from here
+	boots             *exec.Cmd
+	said              bytes.Buffer // its console
+	relay             net.Listener
+	wires             sync.Map // the relay's open connections
 }
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
@@ -74,7 +70,14 @@ func newGuest(t *testing.T) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(slack.Close)
-	g := &guest{t: t, slack: slack, name: fmt.Sprintf("sn%d%c", os.Getpid()%1e6, 'a'+guests.Add(1)%26)}
+	// Each has a name and a subnet of its own, so that two of them on one machine do not
+	// reach each other's end.
+	n := int(guests.Add(1))
+	subnet := (os.Getpid()*8 + n) % 64 * 4
+	g := &guest{
+		t: t, slack: slack, name: fmt.Sprintf("sn%d%c", os.Getpid()%1e6, 'a'+n%26),
+		hostEnd: fmt.Sprintf("198.51.100.%d", subnet+1), guestEnd: fmt.Sprintf("198.51.100.%d", subnet+2),
+	}
 	// Not below the test's own folder: a guest that does not end would keep it
 	// from being removed.
 	if g.dir, err = os.MkdirTemp("", "sshnotify-guest-"); err != nil {
@@ -166,9 +169,9 @@ func (g *guest) up() {
 	if out := g.run("systemctl", "--failed", "--no-legend", "--plain"); out != "" {
 		g.t.Errorf("units that failed:\n%s", out)
 	}
-	g.run("ip", "addr", "add", guestEnd+"/30", "dev", "host0")
+	g.run("ip", "addr", "add", g.guestEnd+"/30", "dev", "host0")
 	g.run("ip", "link", "set", "host0", "up")
-	if out, err := exec.Command("ip", "addr", "replace", hostEnd+"/30", "dev", "ve-"+g.name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "addr", "replace", g.hostEnd+"/30", "dev", "ve-"+g.name).CombinedOutput(); err != nil {
 		g.t.Fatalf("%v: %s", err, out)
 	}
 	g.onHost("ip", "link", "set", "ve-"+g.name, "up")
@@ -331,7 +334,7 @@ func (g *guest) read(name string) string {
 func (g *guest) ssh(command string) *exec.Cmd {
 	return exec.CommandContext(g.t.Context(), "ssh", "-F", "none", "-i", g.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=20", "-o", "BindAddress="+hostEnd, "alice@"+guestEnd, command)
+		"-o", "ConnectTimeout=20", "-o", "BindAddress="+g.hostEnd, "alice@"+g.guestEnd, command)
 }
 
 // login is a whole session that prints and says nothing but what it was told
@@ -346,7 +349,12 @@ func (g *guest) login() {
 // told waits until n messages came in all, and returns the last one.
 func (g *guest) told(n int) string {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 90*time.Second)
+	return g.toldWithin(n, 90*time.Second)
+}
+
+func (g *guest) toldWithin(n int, limit time.Duration) string {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), limit)
 	defer cancel()
 	if err := g.slack.Wait(ctx, n); err != nil {
 		g.t.Fatalf("%d messages, not %d", len(g.slack.Messages()), n)
@@ -356,6 +364,28 @@ func (g *guest) told(n int) string {
 		g.t.Errorf("%d messages, not %d", len(all), n)
 	}
 	return string(all[len(all)-1].Raw)
+}
+
+// critical waits for the critical message of a login, which names all that is
+// given. Where the watcher was first it is the login's only message, else it
+// follows the hook's: no other comes.
+func (g *guest) critical(names ...string) string {
+	g.t.Helper()
+	var found []string
+	g.eventually("critical message", func() bool {
+		found = nil
+		for _, m := range g.slack.Messages() {
+			text := string(m.Raw)
+			if strings.Contains(text, "CRITICAL") && !slices.ContainsFunc(names, func(name string) bool { return !strings.Contains(text, name) }) {
+				found = append(found, text)
+			}
+		}
+		return len(found) > 0
+	})
+	if len(found) > 1 {
+		g.t.Errorf("%d critical messages of one login", len(found))
+	}
+	return found[0]
 }
 
 func (g *guest) eventually(what string, ok func() bool) {

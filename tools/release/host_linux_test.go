@@ -1,29 +1,39 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
+// packed makes the package, once for all guests, and returns its place.
+var packed = sync.OnceValues(func() (string, error) {
+	if err := errors.Join(trial.files(context.Background(), "build"), trial.pack(context.Background(), "build", "deb", "amd64", "")); err != nil {
+		return "", err
+	}
+	all, err := filepath.Glob("build/sshnotify_*.deb")
+	if err == nil && len(all) != 1 {
+		err = fmt.Errorf("there are %q", all)
+	}
+	return strings.Join(all, ""), err
+})
+
 // put copies the package into the guest and returns its place there.
 func (g *guest) put() string {
 	g.t.Helper()
-	if err := trial.files(g.t.Context(), "build"); err != nil {
+	deb, err := packed()
+	if err != nil {
 		g.t.Fatal(err)
 	}
-	if err := trial.pack(g.t.Context(), "build", "deb", "amd64", ""); err != nil {
-		g.t.Fatal(err)
-	}
-	all, err := filepath.Glob("build/sshnotify_*.deb")
-	if err != nil || len(all) != 1 {
-		g.t.Fatalf("%v %v", all, err)
-	}
-	g.onHost("cp", all[0], filepath.Join(g.dir, "opt/sshnotify.deb"))
+	g.onHost("cp", deb, filepath.Join(g.dir, "opt/sshnotify.deb"))
 	return "/opt/sshnotify.deb"
 }
 
@@ -82,12 +92,12 @@ func TestWholeHost(t *testing.T) {
 	}
 
 	g.login()
-	if m := g.told(2); !strings.Contains(m, "*Connected from IP:* "+hostEnd) || !strings.Contains(m, "&gt;alice&lt;") || !strings.Contains(m, "db1.example.com") {
+	if m := g.told(2); !strings.Contains(m, "*Connected from IP:* "+g.hostEnd) || !strings.Contains(m, "&gt;alice&lt;") || !strings.Contains(m, "db1.example.com") {
 		t.Errorf("the login's message: %s", m)
 	}
 
 	// The service, locked in as it is, remembers; root reads along.
-	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, hostEnd) {
+	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, g.hostEnd) {
 		t.Errorf("remembered is: %s", out)
 	}
 	g.run("sshnotify", "history", "import")
@@ -104,7 +114,7 @@ func TestWholeHost(t *testing.T) {
 
 	// From here on each login has a message of its own.
 	own := filepath.Join(g.dir, "etc/sshnotify/conf.d/window.toml")
-	if err := os.WriteFile(own, []byte("[group]\nwindow = \"0s\"\n"), 0o644); err != nil {
+	if err := os.WriteFile(own, []byte("notify = \"all\"\n[group]\nwindow = \"0s\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	g.run("systemctl", "reload", "sshnotify")
@@ -138,7 +148,12 @@ func TestWholeHost(t *testing.T) {
 	long.Process.Kill()
 	long.Wait()
 
-	// Slack is away, and then the whole host.
+	// Slack is away, and then the whole host. What it has taken is written down first:
+	// an answer that is lost is asked for again.
+	g.eventually("queue that is empty", func() bool {
+		out, _ := g.try("sshnotify", "queue", "list")
+		return strings.Contains(out, "nothing waits")
+	})
 	g.unreachSlack()
 	g.login()
 	g.eventually("event that waits", func() bool {
@@ -147,7 +162,7 @@ func TestWholeHost(t *testing.T) {
 	})
 	g.reboot()
 	g.reachSlack()
-	if m := g.told(7); !strings.Contains(m, hostEnd) {
+	if m := g.told(7); !strings.Contains(m, g.hostEnd) {
 		t.Errorf("after a reboot: %s", m)
 	}
 

@@ -22,6 +22,8 @@ func TestInboxHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.run("sh", "-c", "echo root:secret | chpasswd")
+	// Each login is told at once: what waits in the queue is then a fault.
+	g.write("etc/sshnotify/conf.d/window.toml", "notify = \"all\"\n[group]\nwindow = \"0s\"\n", 0o644)
 	t.Logf("%s", g.run("sshnotify", "install", "--system", "--watch", "--services", "sshd,su,sudo", "--yes", "--webhook-url-file", "/root/slack.url"))
 	g.eventually("watcher", func() bool {
 		out, _ := g.try("systemctl", "is-active", "sshnotify-watch")

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// thirdPartyLicences is the text of every licence of what the program is
+// thirdPartyLicences is the text of every licence of what the programs are
 // linked with, which most of them ask to be handed on with a binary.
 func thirdPartyLicences(ctx context.Context) ([]byte, error) {
 	// -mod=mod is not needed: what is linked is what go.mod names.
 	out, err := output(exec.CommandContext(ctx, "go", "list", "-deps",
-		"-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}\t{{.Dir}}{{end}}{{end}}", "./cmd/sshnotify"))
+		"-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}\t{{.Dir}}{{end}}{{end}}", "./cmd/sshnotify", "./cmd/sshnotify-nats"))
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func thirdPartyLicences(ctx context.Context) ([]byte, error) {
 	}
 	modules = append(modules, "Go's standard library\t"+strings.TrimSpace(string(root)))
 	var b bytes.Buffer
-	b.WriteString("sshnotify is linked with what follows, each under its own licence.\n")
+	b.WriteString("sshnotify, or sshnotify-nats alone, is linked with what follows, each under its own\nlicence.\n")
 	for _, m := range modules {
 		name, dir, _ := strings.Cut(m, "\t")
 		texts, err := licenceFiles(dir)

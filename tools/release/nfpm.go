@@ -22,13 +22,14 @@ const nfpmModule = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
 // know, or that have another name there.
 var goreleaserOnly = []string{"id", "ids", "formats", "file_name_template", "package_name", "bindir", "mtime", "dependencies"}
 
-// pack builds one package into dir, from goreleaser.yaml, without goreleaser.
+// pack builds the packages of one format into dir, from goreleaser.yaml, without
+// goreleaser.
 func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
 	text, err := os.ReadFile("goreleaser.yaml")
 	if err != nil {
 		return err
 	}
-	settings, programs, err := b.nfpmSettings(text, filepath.Join(dir, "linux_"+arch), arch)
+	all, err := b.nfpmSettings(text, filepath.Join(dir, "linux_"+arch), arch)
 	if err != nil {
 		return fmt.Errorf("goreleaser.yaml: %w", err)
 	}
@@ -36,83 +37,105 @@ func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
 	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
 		goarch, goarm = "arm", v
 	}
-	for to, main := range programs {
-		if err := b.compile(ctx, to, main, "linux", goarch, goarm); err != nil {
+	for _, p := range all {
+		if !slices.Contains(p.formats, format) {
+			continue
+		}
+		for to, main := range p.programs {
+			if err := b.compile(ctx, to, main, "linux", goarch, goarm); err != nil {
+				return err
+			}
+		}
+		file := filepath.Join(dir, p.name+".yaml")
+		if err := write(file, p.settings); err != nil {
+			return err
+		}
+		words := []string{"go", "run", nfpmModule}
+		if nfpm != "" {
+			words = []string{nfpm}
+		}
+		words = append(words, "package", "--config", file, "--packager", format, "--target", dir)
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
 			return err
 		}
 	}
-	file := filepath.Join(dir, "nfpm.yaml")
-	if err := write(file, settings); err != nil {
-		return err
-	}
-	words := []string{"go", "run", nfpmModule}
-	if nfpm != "" {
-		words = []string{nfpm}
-	}
-	words = append(words, "package", "--config", file, "--packager", format, "--target", dir)
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
+	return nil
+}
+
+// pkg is an entry of nfpms.
+type pkg struct {
+	name     string
+	formats  []string
+	settings []byte            // nfpm's, of one architecture
+	programs map[string]string // what is to be built → of which main package
 }
 
 // nfpmSettings makes nfpm's settings (nfpm.goreleaser.com/configuration) of
 // goreleaser's: an nfpms entry is nfpm's file, but for a few names, and
-// without the programs, which goreleaser adds. It returns which program is to be
-// built below dir of which main package, too.
-func (b build) nfpmSettings(goreleaser []byte, dir, arch string) (settings []byte, programs map[string]string, err error) {
+// without the programs, which goreleaser adds. Those are to be built below dir.
+func (b build) nfpmSettings(goreleaser []byte, dir, arch string) (packages []pkg, err error) {
 	var all struct {
 		Builds []struct{ ID, Main, Binary string }
 		NFPMs  []map[string]any `yaml:"nfpms"`
 	}
 	if err := yaml.Unmarshal(goreleaser, &all); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if len(all.NFPMs) != 1 {
-		return nil, nil, fmt.Errorf("%d entries of nfpms, not one", len(all.NFPMs))
+	if len(all.NFPMs) == 0 {
+		return nil, errors.New("no entry of nfpms")
 	}
-	from := all.NFPMs[0]
-	name, _ := from["package_name"].(string)
-	bin, _ := from["bindir"].(string)
-	contents, _ := from["contents"].([]any)
-	ids, _ := from["ids"].([]any)
-	if name == "" || bin == "" || len(contents) == 0 {
-		return nil, nil, errors.New("nfpms: package_name, bindir and contents are needed")
-	}
-	programs = map[string]string{}
-	for _, p := range all.Builds {
-		if slices.Contains(ids, any(p.ID)) {
-			program := filepath.Join(dir, p.Binary)
-			programs[program] = p.Main
-			contents = append(contents, map[string]any{
-				"src": program, "dst": bin + "/" + p.Binary, "file_info": map[string]any{"mode": 0o755},
-			})
+	for _, from := range all.NFPMs {
+		name, _ := from["package_name"].(string)
+		bin, _ := from["bindir"].(string)
+		contents, _ := from["contents"].([]any)
+		ids, _ := from["ids"].([]any)
+		if name == "" || bin == "" || len(contents) == 0 {
+			return nil, errors.New("nfpms: package_name, bindir and contents are needed")
 		}
-	}
-	to := map[string]any{
-		"name": name, "arch": arch, "platform": "linux", "version": b.release,
-		"mtime": b.date.Format(time.RFC3339), "contents": contents,
-	}
-	for k, v := range from {
-		if _, set := to[k]; !set && !slices.Contains(goreleaserOnly, k) {
-			to[k] = v
+		p := pkg{name: name, programs: map[string]string{}}
+		formats, _ := from["formats"].([]any)
+		for _, f := range formats {
+			p.formats = append(p.formats, fmt.Sprint(f))
 		}
-	}
-	renameDependencies(from, to)
-	overrides, _ := from["overrides"].(map[string]any)
-	for _, o := range overrides {
-		if o, ok := o.(map[string]any); ok {
-			renameDependencies(o, o)
+		for _, one := range all.Builds {
+			if slices.Contains(ids, any(one.ID)) {
+				program := filepath.Join(dir, one.Binary)
+				p.programs[program] = one.Main
+				contents = append(contents, map[string]any{
+					"src": program, "dst": bin + "/" + one.Binary, "file_info": map[string]any{"mode": 0o755},
+				})
+			}
 		}
+		to := map[string]any{
+			"name": name, "arch": arch, "platform": "linux", "version": b.release,
+			"mtime": b.date.Format(time.RFC3339), "contents": contents,
+		}
+		for k, v := range from {
+			if _, set := to[k]; !set && !slices.Contains(goreleaserOnly, k) {
+				to[k] = v
+			}
+		}
+		renameDependencies(from, to)
+		overrides, _ := from["overrides"].(map[string]any)
+		for _, o := range overrides {
+			if o, ok := o.(map[string]any); ok {
+				renameDependencies(o, o)
+			}
+		}
+		out, err := yaml.Marshal(to)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(string(out), "{{") {
+			return nil, errors.New("nfpms: a template is left that only goreleaser knows")
+		}
+		p.settings = append([]byte("# Made of goreleaser.yaml by tools/release.\n"), out...)
+		packages = append(packages, p)
 	}
-	out, err := yaml.Marshal(to)
-	if err != nil {
-		return nil, nil, err
-	}
-	if strings.Contains(string(out), "{{") {
-		return nil, nil, errors.New("nfpms: a template is left that only goreleaser knows")
-	}
-	return append([]byte("# Made of goreleaser.yaml by tools/release.\n"), out...), programs, nil
+	return packages, nil
 }
 
 // renameDependencies has what goreleaser calls dependencies and nfpm depends.

@@ -23,10 +23,13 @@ func TestDefaultSettings(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	for _, secret := range []string{"slack.url", "threatjammer.key"} {
+	for _, secret := range []string{"slack.url", "abuseipdb.key"} {
 		if err := os.WriteFile(filepath.Join(dir, secret), []byte("https://hooks.example.com/services/T0/B0/x\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "blocklist.txt"), []byte("203.0.113.0/24\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	// A comment has a blank after #, a setting has none.
 	offered := regexp.MustCompile(`(?m)^#([^ \n])`).ReplaceAllString(string(text), "$1")
@@ -48,7 +51,7 @@ func TestDefaultSettings(t *testing.T) {
 func scripts(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("tools/release/package/*.sh")
-	if err != nil || len(all) != 4 {
+	if err != nil || len(all) != 5 {
 		t.Fatalf("%v %v", all, err)
 	}
 	return all

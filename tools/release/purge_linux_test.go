@@ -27,6 +27,7 @@ func (g *guest) gone(before map[string]string) {
 	}
 	for _, left := range []string{
 		"var/spool/sshnotify", "var/lib/sshnotify", "var/lib/sshnotify-watch", "run/sshnotify", "run/sshnotify-watch", "run/sshnotify-watch.json",
+		"var/lib/sshnotify-gate", "var/lib/sshnotify-codes", "var/lib/private/sshnotify-codes",
 		"usr/bin/sshnotify", "usr/share/pam-configs/sshnotify",
 	} {
 		if _, err := os.Lstat(filepath.Join(g.dir, left)); err == nil {
@@ -64,7 +65,7 @@ func TestPurgedHost(t *testing.T) {
 	if failed := g.doctor(); len(failed) > 0 {
 		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
 	}
-	g.write("etc/sshnotify/conf.d/window.toml", "[group]\nwindow = \"0s\"\n", 0o644) // the service must be able to read it
+	g.write("etc/sshnotify/conf.d/window.toml", "notify = \"all\"\n[group]\nwindow = \"0s\"\n", 0o644) // the service must be able to read it
 	g.run("systemctl", "reload", "sshnotify")
 
 	told := 1
@@ -106,6 +107,17 @@ func TestPurgedHost(t *testing.T) {
 	g.login()
 	g.told(n + 1)
 
+	// The same package again, as on a host where an earlier one was in use: it says
+	// how logins were told, where the settings don't.
+	g.run("sh", "-c", "systemctl stop sshnotify && rm /var/lib/sshnotify/history.db* && install -o sshnotify -g sshnotify -m 600 /dev/null /var/lib/sshnotify/told-00000000.jsonl")
+	g.run("dpkg", "--install", deb)
+	if got := g.read("etc/sshnotify/upgraded.toml"); !strings.Contains(got, "notify_logout = \"alerted\"") || strings.Contains(got, "\nnotify =") {
+		t.Errorf("upgraded.toml: %s", got)
+	}
+	if failed := g.doctor(); len(failed) > 0 {
+		t.Errorf("doctor: %s", strings.Join(failed, "\n"))
+	}
+
 	// What its owner put there is kept, for root; what the users own elsewhere
 	// is root's.
 	g.write("etc/sshnotify/mine.key", "a secret\n", 0o640)
@@ -117,6 +129,9 @@ func TestPurgedHost(t *testing.T) {
 	t.Logf("%s", g.run("apt-get", "purge", "--yes", "sshnotify"))
 	if got := g.run("stat", "-c", "%a %U:%G", "/etc/sshnotify", "/etc/sshnotify/mine.key", "/srv/by-the-watcher", "/srv/by-alice"); got != "700 root:root\n600 root:root\n644 root:root\n640 alice:root\n" {
 		t.Errorf("what is left: %s", got)
+	}
+	if _, err := os.Lstat(filepath.Join(g.dir, "etc/sshnotify/upgraded.toml")); err == nil {
+		t.Error("what an upgrade wrote is left")
 	}
 	g.run("rm", "-r", "/etc/sshnotify", "/srv/by-the-watcher", "/srv/by-alice")
 	g.gone(before)

@@ -151,13 +151,13 @@ func TestThirdPartyLicences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\ngithub.com/spf13/cobra v", "Apache License", "\ngithub.com/hashicorp/go-cleanhttp v", "Mozilla Public License", "\nGo's standard library\n"} {
+	for _, want := range []string{"\ngithub.com/nats-io/nats.go v", "\ngithub.com/spf13/cobra v", "Apache License", "\ngithub.com/hashicorp/go-cleanhttp v", "Mozilla Public License", "\nGo's standard library\n"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q", want)
 		}
 	}
 	// It is for what is in the program, not for what tests and this generator use.
-	for _, not := range []string{"go-cmp", "goleak", "yaml"} {
+	for _, not := range []string{"go-cmp", "goleak", "yaml", "nats-server"} {
 		if regexp.MustCompile(`(?m)^\S*` + not + `\S* v\d`).Match(text) {
 			t.Errorf("names %s, which is not in the program", not)
 		}
@@ -220,7 +220,7 @@ func goreleaser(t *testing.T) (text []byte, file goreleaserFile) {
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	if file.Version != 2 || len(file.Builds) != 2 || len(file.NFPMs) != 1 || len(file.Archives) != 1 {
+	if file.Version != 2 || len(file.Builds) != 4 || len(file.NFPMs) != 2 || len(file.Archives) != 1 {
 		t.Fatalf("not as expected: %+v", file)
 	}
 	return text, file
@@ -228,13 +228,21 @@ func goreleaser(t *testing.T) (text []byte, file goreleaserFile) {
 
 func TestGoreleaserNamesFilesThatExist(t *testing.T) {
 	_, file := goreleaser(t)
-	names := []string{file.Builds[0].Main, file.Builds[1].Main}
-	for _, c := range append(slices.Clone(file.NFPMs[0].Contents), file.Archives[0].Files...) {
-		names = append(names, c.Src)
+	var names []string
+	for _, b := range file.Builds {
+		names = append(names, b.Main)
 	}
-	scripts := []map[string]string{file.NFPMs[0].Scripts, file.NFPMs[0].APK.Scripts, file.NFPMs[0].ArchLinux.Scripts}
-	for _, o := range file.NFPMs[0].Overrides {
-		scripts = append(scripts, o.Scripts)
+	for _, c := range slices.Concat(file.NFPMs[0].Contents, file.NFPMs[1].Contents, file.Archives[0].Files) {
+		if c.Type != "symlink" {
+			names = append(names, c.Src)
+		}
+	}
+	var scripts []map[string]string
+	for _, p := range file.NFPMs {
+		scripts = append(scripts, p.Scripts, p.APK.Scripts, p.ArchLinux.Scripts)
+		for _, o := range p.Overrides {
+			scripts = append(scripts, o.Scripts)
+		}
 	}
 	for _, s := range scripts {
 		for _, name := range s {
@@ -262,9 +270,11 @@ func TestGoreleaserBuildsAsWeDo(t *testing.T) {
 			t.Errorf("neither static nor reproducible: %+v", b)
 		}
 	}
-	ld := strings.Join(file.Builds[0].Ldflags, " ")
-	if !strings.Contains(ld, "-X "+module+"/cmd.release={{ .Version }}") {
-		t.Errorf("the program is not told its version: %s", ld)
+	for _, i := range []int{0, 3} {
+		ld := strings.Join(file.Builds[i].Ldflags, " ")
+		if !strings.Contains(ld, "-X "+module+"/cmd.release={{ .Version }}") {
+			t.Errorf("%s is not told its version: %s", file.Builds[i].Main, ld)
+		}
 	}
 	out, err := trial.ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "--version")
 	if err != nil || string(out) != "sshnotify 1.2.3\n" {
@@ -284,6 +294,7 @@ func TestPackagesHoldWhatAHostNeeds(t *testing.T) {
 		want := []string{
 			"/usr/lib/systemd/system/sshnotify.service", "/usr/lib/sysusers.d/sshnotify.conf", "/usr/lib/tmpfiles.d/sshnotify.conf",
 			"/usr/lib/systemd/system/sshnotify-watch.service", "/usr/lib/sysusers.d/sshnotify-watch.conf", "/usr/lib/tmpfiles.d/sshnotify-watch.conf",
+			"/usr/lib/systemd/system/sshnotify-codes.service",
 			"/usr/share/man/man1", "/usr/share/doc/sshnotify/LICENSE", "/usr/share/doc/sshnotify/NOTICE",
 			"/usr/share/bash-completion/completions/sshnotify", "/usr/share/fish/vendor_completions.d/sshnotify.fish",
 		}
@@ -311,9 +322,15 @@ func TestPackagesHoldWhatAHostNeeds(t *testing.T) {
 
 func TestNFPMSettings(t *testing.T) {
 	text, _ := goreleaser(t)
-	out, programs, err := trial.nfpmSettings(text, "build/linux_arm64", "arm64")
+	packages, err := trial.nfpmSettings(text, "build/linux_arm64", "arm64")
 	if err != nil {
 		t.Fatal(err)
+	}
+	out, programs := packages[0].settings, packages[0].programs
+	nats := packages[1]
+	if nats.name != "sshnotify-nats" || slices.Contains(nats.formats, "apk") || !slices.Contains(nats.formats, "deb") || len(nats.programs) != 1 ||
+		nats.programs["build/linux_arm64/bin/sshnotify-nats"] != "./cmd/sshnotify-nats" || !strings.Contains(string(nats.settings), "depends:\n    - sshnotify\n") {
+		t.Errorf("the second package is %+v\n%s", nats.programs, nats.settings)
 	}
 	var got map[string]any
 	if err := yaml.Unmarshal(out, &got); err != nil {
@@ -328,10 +345,11 @@ func TestNFPMSettings(t *testing.T) {
 			t.Errorf("%s is %v, not %v", k, v, want)
 		}
 	}
-	if programs["build/linux_arm64/bin/sshnotify"] != "./cmd/sshnotify" || programs["build/linux_arm64/libexec/sshnotify/hook"] != "./cmd/sshnotify-hook" {
+	if programs["build/linux_arm64/bin/sshnotify"] != "./cmd/sshnotify" || programs["build/linux_arm64/libexec/sshnotify/hook"] != "./cmd/sshnotify-hook" ||
+		programs["build/linux_arm64/libexec/sshnotify/gate"] != "./cmd/sshnotify-gate" {
 		t.Errorf("the programs are %v", programs)
 	}
-	for _, dst := range []string{"/usr/bin/sshnotify", "/usr/libexec/sshnotify/hook"} {
+	for _, dst := range []string{"/usr/bin/sshnotify", "/usr/libexec/sshnotify/hook", "/usr/libexec/sshnotify/gate"} {
 		if !strings.Contains(string(out), "dst: "+dst+"\n") {
 			t.Errorf("%s is not in it", dst)
 		}
@@ -340,7 +358,7 @@ func TestNFPMSettings(t *testing.T) {
 		t.Errorf("what Debian's package depends on is lost: %v", deb)
 	}
 	for _, bad := range []string{"nfpms: 1", "nfpms: []", "nfpms: [{package_name: x}]", "nfpms: [{package_name: x, bindir: /b, contents: [{src: '{{ .X }}'}]}]"} {
-		if _, _, err := trial.nfpmSettings([]byte(bad), "p", "amd64"); err == nil {
+		if _, err := trial.nfpmSettings([]byte(bad), "p", "amd64"); err == nil {
 			t.Errorf("%s: taken", bad)
 		}
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // olderCommit is a release from before the hook was a program of its own, the
@@ -56,8 +58,10 @@ func TestUpgradedHost(t *testing.T) {
 		t.Fatalf("%d messages from a service that is stopped", n-1)
 	}
 
+	own := g.read("etc/sshnotify/config.toml")
 	t.Logf("%s", g.run("dpkg", "--install", g.put()))
 	g.run("systemctl", "start", "sshnotify")
+	g.keptSettings(own)
 	if m := g.told(3); !strings.Contains(m, "&gt;alice&lt;") || !strings.Contains(m, "publickey ED25519") || strings.Contains(m, "first login of this user") {
 		t.Errorf("a login that waited: %s", m)
 	}
@@ -65,7 +69,7 @@ func TestUpgradedHost(t *testing.T) {
 	if m := g.told(4); !strings.Contains(m, "publickey ED25519") || strings.Contains(m, "first login of this user") {
 		t.Errorf("the first login after the upgrade: %s", m)
 	}
-	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, hostEnd) {
+	if out := g.run("sshnotify", "history", "--user", "alice"); !strings.Contains(out, g.hostEnd) {
 		t.Errorf("remembered is: %s", out)
 	}
 	if got := g.read("etc/pam.d/common-session"); !strings.Contains(got, "/usr/libexec/sshnotify/hook") || strings.Contains(got, "sshnotify hook") {
@@ -99,6 +103,24 @@ func TestUpgradedHost(t *testing.T) {
 	g.login()
 	g.told(6)
 
+	// A logout is told where its login was medium, as before; and each login, though
+	// they are many.
+	g.write("etc/sshnotify/conf.d/rule.toml", "ordinary_per_day = 1\n[[rule]]\nuser = \"alice\"\nseverity = \"medium\"\n", 0o644)
+	g.run("systemctl", "reload", "sshnotify")
+	g.login()
+	if m := g.told(8); !strings.Contains(m, "End of the SSH session") {
+		t.Errorf("the message after a medium login: %s", m)
+	}
+
+	// The digest offers what new installations have, and says where.
+	at := strings.TrimSpace(g.run("date", "--date", "+90 seconds", "+%H:%M"))
+	g.write("etc/sshnotify/conf.d/rule.toml", fmt.Sprintf("[digest]\nhour = %q\n", at), 0o644)
+	g.run("systemctl", "reload", "sshnotify")
+	if m := g.toldWithin(9, 3*time.Minute); !strings.Contains(m, `notify = \"auto\" in /etc/sshnotify/upgraded.toml`) {
+		t.Errorf("the first digest: %s", m)
+	}
+	g.run("rm", "/etc/sshnotify/conf.d/rule.toml")
+
 	g.run("sshnotify", "install", "--system", "--watch", "--yes", "--webhook-url-file", "/root/slack.url")
 	if got := g.read("etc/pam.d/common-session"); !strings.Contains(got, "/usr/libexec/sshnotify/hook") {
 		t.Errorf("install leaves the older line:\n%s", got)
@@ -110,7 +132,27 @@ func TestUpgradedHost(t *testing.T) {
 	g.login()
 	g.run("dpkg", "--purge", "sshnotify")
 	g.gone(before)
-	if n := len(g.slack.Messages()); n != 6 {
-		t.Errorf("%d messages, not 6; the last: %s", n, g.slack.Messages()[n-1].Raw)
+	if n := len(g.slack.Messages()); n != 9 {
+		t.Errorf("%d messages, not 9; the last: %s", n, g.slack.Messages()[n-1].Raw)
+	}
+}
+
+// keptSettings says what an upgrade has to have written into the settings, on a
+// host whose own file says nothing of it.
+func (g *guest) keptSettings(own string) {
+	g.t.Helper()
+	if got := g.run("stat", "-c", "%a %U:%G", "/etc/sshnotify/upgraded.toml"); got != "640 root:sshnotify\n" {
+		g.t.Errorf("upgraded.toml is %s", got)
+	}
+	for _, want := range []string{"notify = \"all\"\n", "[login]\nnotify_logout = \"alerted\"\n", "[history]\nlearning = \"7d\"\n"} {
+		if got := g.read("etc/sshnotify/upgraded.toml"); !strings.Contains(got, want) {
+			g.t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+	if out := g.run("sshnotify", "config", "check"); !strings.Contains(out, "told: every login\n") || !strings.Contains(out, "kept by an upgrade: notify, history.learning, login.notify_logout (/etc/sshnotify/upgraded.toml)") {
+		g.t.Errorf("config check: %s", out)
+	}
+	if got := g.read("etc/sshnotify/config.toml"); strings.Contains(own, "\n[") && got != own {
+		g.t.Errorf("the administrator's file is another:\n%s", got)
 	}
 }

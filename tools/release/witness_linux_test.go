@@ -44,7 +44,7 @@ func TestWitnessHost(t *testing.T) {
 	g.run("dpkg", "--install", g.put())
 	for name, text := range map[string]string{
 		"root/slack.url":                   g.reachSlack() + "\n",
-		"etc/sshnotify/conf.d/window.toml": "[group]\nwindow = \"0s\"\n",
+		"etc/sshnotify/conf.d/window.toml": "notify = \"all\"\n[group]\nwindow = \"0s\"\n",
 		"etc/sudoers.d/alice":              "alice ALL=(ALL) NOPASSWD: ALL\n",
 		"home/alice/password":              "secret of root\n",
 		"root/rootpw":                      "root:secret of root\n",

@@ -92,15 +92,15 @@ func TestFindings(t *testing.T) {
 		want []string
 	}{
 		{"four attempts are no attack", Options{}, many(4, 0, s, "203.0.113.7", "root"), nil},
-		{"the fifth is, and what follows is silent until ten minutes have passed", Options{}, many(50, 0, s, "203.0.113.7", "root"), []string{
+		{"the fifth is, and what follows is silent until a quarter of an hour has passed", Options{}, many(50, 0, s, "203.0.113.7", "root"), []string{
 			"4s begun fast 203.0.113.7/32 n=5", "49s ended fast 203.0.113.7/32 n=50 unfinished"}},
 		{"an attack that stops ends by itself", Options{}, flat(many(6, 0, s, "203.0.113.7", "root"), one(failed(h, "198.51.100.1", "x"))), []string{
-			"4s begun fast 203.0.113.7/32 n=5", "10m5s ended fast 203.0.113.7/32 n=6"}},
-		{"five in eleven minutes are not fast", Options{}, many(5, 0, 150*s, "203.0.113.7", "root"), nil},
+			"4s begun fast 203.0.113.7/32 n=5", "15m5s ended fast 203.0.113.7/32 n=6"}},
+		{"five in sixteen minutes are not fast", Options{}, many(5, 0, 4*m, "203.0.113.7", "root"), nil},
 		{"twenty in a day are slow", Options{}, many(25, 0, h, "203.0.113.7", "root"), []string{
 			"19h0m0s begun slow 203.0.113.7/32 n=20", "24h0m0s ended slow 203.0.113.7/32 n=25 unfinished"}},
 		{"a fast attack does not make the next attempt a slow one", Options{}, flat(many(100, 0, s, "203.0.113.7", "root"), one(failed(3*h, "203.0.113.7", "root"))), []string{
-			"4s begun fast 203.0.113.7/32 n=5", "11m39s ended fast 203.0.113.7/32 n=100"}},
+			"4s begun fast 203.0.113.7/32 n=5", "16m39s ended fast 203.0.113.7/32 n=100"}},
 		{"a repeated line counts as often as it says", Options{}, one(with(failed(0, "203.0.113.7", "root"), func(r *parse.Result) { r.Count = 7 })), []string{
 			"0s begun fast 203.0.113.7/32 n=7", "0s ended fast 203.0.113.7/32 n=7 unfinished"}},
 		{"a /64 is one attacker", Options{}, one(failed(0, "2001:db8::1", "a"), failed(s, "2001:db8::2", "b"), failed(2*s, "2001:db8::3", "c"),
@@ -118,17 +118,21 @@ func TestFindings(t *testing.T) {
 		{"a detector of one's own, by network and names", Options{Detectors: []Detector{{Name: "spray", Count: 4, Within: m, By: ByNetwork, Distinct: 3}}},
 			one(failed(0, "203.0.113.1", "a"), failed(0, "203.0.113.2", "a"), failed(s, "203.0.113.3", "a"), failed(s, "203.0.113.4", "b"), failed(2*s, "203.0.113.5", "c")), []string{
 				"2s begun spray 203.0.113.0/24 n=5", "2s ended spray 203.0.113.0/24 n=5 unfinished"}},
+		{"a network in which each mistypes once and gets in, from an address of their own", Options{Detectors: []Detector{{Name: "spray", Count: 4, Within: h, By: ByNetwork, Distinct: 3}}}, one(
+			failed(0, "203.0.113.1", "a"), accepted(s, "203.0.113.1", "a"), failed(m, "203.0.113.2", "b"), accepted(m+s, "203.0.113.2", "b"), failed(2*m, "203.0.113.3", "c"), accepted(2*m+s, "203.0.113.3", "c"),
+			failed(3*m, "203.0.113.4", "d"), accepted(3*m+s, "203.0.113.4", "d"), failed(4*m, "203.0.113.5", "e")), nil},
 		{"a detector of one service", Options{Detectors: []Detector{{Name: "ftp", Count: 2, Within: m, By: ByAddress, Services: []string{"vsftpd"}}}},
 			one(failed(0, "203.0.113.1", "a"), failed(0, "203.0.113.1", "a"), with(failed(s, "203.0.113.1", "a"), func(r *parse.Result) { r.Service = "vsftpd" }),
 				with(failed(s, "203.0.113.1", "b"), func(r *parse.Result) { r.Service = "vsftpd" })), []string{
 				"1s begun ftp 203.0.113.1/32 n=2", "1s ended ftp 203.0.113.1/32 n=2 unfinished"}},
 
 		{"a login after an attack", Options{}, flat(many(214, 0, s, "203.0.113.7", "admin"), one(accepted(h, "203.0.113.7", "admin"))), []string{
-			"4s begun fast 203.0.113.7/32 n=5", "13m33s ended fast 203.0.113.7/32 n=214", "1h0m0s success-after admin@203.0.113.7 from=214 against=0"}},
+			"4s begun fast 203.0.113.7/32 n=5", "18m33s ended fast 203.0.113.7/32 n=214", "1h0m0s success-after admin@203.0.113.7 from=214 against=0"}},
 		{"a login in an attack", Options{}, flat(many(6, 0, s, "203.0.113.7", "admin"), one(accepted(10*s, "203.0.113.7", "root"))), []string{
 			"4s begun fast 203.0.113.7/32 n=5", "10s success-after root@203.0.113.7 from=6 against=0", "5s ended fast 203.0.113.7/32 n=6 unfinished"}},
-		{"the same login is told once an hour", Options{}, flat(many(6, 0, s, "203.0.113.7", "admin"), one(accepted(10*s, "203.0.113.7", "admin"), accepted(30*m, "203.0.113.7", "admin"), accepted(61*m, "203.0.113.7", "admin"))), []string{
-			"4s begun fast 203.0.113.7/32 n=5", "10s success-after admin@203.0.113.7 from=6 against=0", "10m5s ended fast 203.0.113.7/32 n=6", "1h1m0s success-after admin@203.0.113.7 from=6 against=0"}},
+		{"the same login is told again an hour later where failures came since", Options{}, flat(many(6, 0, s, "203.0.113.7", "admin"), one(accepted(10*s, "203.0.113.7", "admin"), accepted(30*m, "203.0.113.7", "admin"), accepted(50*m, "203.0.113.7", "admin"), accepted(61*m, "203.0.113.7", "admin"),
+			failed(62*m, "203.0.113.7", "admin"), accepted(63*m, "203.0.113.7", "admin"), accepted(64*m, "203.0.113.7", "admin"))), []string{
+			"4s begun fast 203.0.113.7/32 n=5", "10s success-after admin@203.0.113.7 from=6 against=0", "15m5s ended fast 203.0.113.7/32 n=6", "1h3m0s success-after admin@203.0.113.7 from=7 against=0"}},
 		{"somebody mistypes twice", Options{}, one(failed(0, "203.0.113.7", "alice"), failed(s, "203.0.113.7", "alice"), accepted(2*s, "203.0.113.7", "alice")), nil},
 		{"somebody mistypes four times, each day before work", Options{}, flat(many(4, 0, s, "203.0.113.7", "alice"), one(accepted(m, "203.0.113.7", "alice")),
 			many(4, 23*h, s, "203.0.113.7", "alice"), one(accepted(23*h+m, "203.0.113.7", "alice")), many(4, 46*h, s, "203.0.113.7", "alice"), one(accepted(46*h+m, "203.0.113.7", "alice"))), nil},
@@ -185,7 +189,7 @@ func TestSummaryHasTheNames(t *testing.T) {
 	if diff := cmp.Diff([]Count{{Name: "2001:db8::1", N: 6}}, f.Addresses.Most); diff != "" {
 		t.Error(diff)
 	}
-	if !f.First.Equal(start) || !f.Last.Equal(start.Add(5*s)) || !f.Time.Equal(start.Add(5*s+10*m)) || f.Hosts.Most[0].Name != "web1" {
+	if !f.First.Equal(start) || !f.Last.Equal(start.Add(5*s)) || !f.Time.Equal(start.Add(5*s+15*m)) || f.Hosts.Most[0].Name != "web1" {
 		t.Errorf("%+v", f)
 	}
 }
@@ -257,5 +261,13 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(Options{Detectors: []Detector{{Name: "same", Count: 1, Within: m, By: ByUser}, d}}); err == nil {
 			t.Error(name)
 		}
+	}
+}
+
+// Who comes twice from one address comes a second time, also if that was an attack.
+func TestIdentityIsOfATime(t *testing.T) {
+	at := start.UnixMilli()
+	if identity("login", "192.0.2.1", "alice", at) == identity("login", "192.0.2.1", "alice", at+1) {
+		t.Error("two logins have one name")
 	}
 }

@@ -24,6 +24,9 @@ func (g *Engine) remove(e *entry) {
 	g.list = g.list[:len(g.list)-1]
 	delete(g.entries, e.key)
 	g.bytes -= e.size
+	if e.key.by == ByAddress {
+		*g.near.of(e.key.net.Addr())--
+	}
 }
 
 // sampled is how many entries are looked at to find one to give up: among so many

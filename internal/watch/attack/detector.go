@@ -31,12 +31,13 @@ type Detector struct {
 	Distinct int `toml:"distinct" check:"min=0,max=64"`
 }
 
-// Defaults are the detectors that need no settings: five attempts in ten minutes,
-// or twenty in a day; against one account likewise, from several addresses; and
-// sudo and su, whose attempts come from none.
+// Defaults are the detectors that need no settings: by an address five attempts in
+// fifteen minutes, or twenty in a day; against one account five in ten minutes or
+// twenty in a day, from several addresses; and sudo and su, whose attempts come
+// from none.
 func Defaults() []Detector {
 	return []Detector{
-		{Name: "fast", Count: 5, Within: 10 * time.Minute, By: ByAddress},
+		{Name: "fast", Count: 5, Within: 15 * time.Minute, By: ByAddress},
 		{Name: "slow", Count: 20, Within: 24 * time.Hour, By: ByAddress},
 		{Name: "user", Count: 5, Within: 10 * time.Minute, By: ByUser, Distinct: 3},
 		{Name: "user-slow", Count: 20, Within: 24 * time.Hour, By: ByUser, Distinct: 5},

@@ -39,6 +39,7 @@ type Engine struct {
 
 	entries map[key]*entry
 	list    []*entry // for choosing some of them
+	near    networks // how many addresses of a network are among them
 	bytes   int
 	random  uint64
 	hand    int // of the sweep
@@ -93,7 +94,7 @@ func setDefault(n *int, d int) {
 // their times, and where they go back by much what came before is as it was. One
 // without a time is taken for simultaneous with the last.
 func (g *Engine) Take(r parse.Result) []Finding {
-	if r.Outcome != parse.Failure && r.Outcome != parse.Success && r.Retracted == 0 && len(r.Located) == 0 {
+	if !Tells(&r) {
 		return nil
 	}
 	t := g.clock
@@ -101,7 +102,7 @@ func (g *Engine) Take(r parse.Result) []Finding {
 		t = min(max(r.Time.UnixMilli(), 0), maxTime)
 	}
 	out := g.advance(t)
-	if g.ignored(r.IP) {
+	if g.Ignores(r.IP) {
 		g.unlocated(&r)
 		return out
 	}
@@ -110,6 +111,9 @@ func (g *Engine) Take(r parse.Result) []Finding {
 	}
 	if r.Retracted > 0 {
 		g.retractAll(&r)
+	}
+	if r.Guessed > 0 {
+		g.guessed(&r)
 	}
 	switch r.Outcome {
 	case parse.Failure:
@@ -121,6 +125,12 @@ func (g *Engine) Take(r parse.Result) []Finding {
 	}
 	g.sweep()
 	return out
+}
+
+// Tells reports whether a result is of an attempt or a login; Take makes nothing of
+// others.
+func Tells(r *parse.Result) bool {
+	return r.Outcome == parse.Failure || r.Outcome == parse.Success || r.Retracted != 0 || r.Guessed != 0 || len(r.Located) > 0
 }
 
 // Tick says that it is now at least this late by the events' clock, and gives the
@@ -173,7 +183,8 @@ func (g *Engine) advance(t int64) (out []Finding) {
 	return out
 }
 
-func (g *Engine) ignored(ip netip.Addr) bool {
+// Ignores reports whether attempts and logins from an address are not looked at.
+func (g *Engine) Ignores(ip netip.Addr) bool {
 	if !ip.IsValid() {
 		return false
 	}
@@ -234,7 +245,7 @@ func (g *Engine) count(t int64, k key, who uint64, r *parse.Result, groups []gro
 	e.hosts.add(r.Host, r.Count, hostsKept)
 	for i := range groups {
 		if groups[i].counts(r.Service) {
-			e.groups[i].add(item{t, r.Count, who}, groups[i].items)
+			e.groups[i].add(item{t, clip(r.Count), clip(r.Refused), who}, groups[i].items)
 			e.groups[i].see(who, t, groups[i].distinct)
 		}
 	}
@@ -292,20 +303,6 @@ func (g *Engine) end(e *entry, t int64, unfinished bool) Finding {
 	return f
 }
 
-// Ongoing returns the attacks that have begun and not ended, as they are now: of
-// kind Begun, with all of their attempts so far.
-func (g *Engine) Ongoing() []Finding {
-	var out []Finding
-	for _, e := range g.list {
-		if e.attack != nil {
-			f := g.finding(Begun, e)
-			f.Time = at(e.last)
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
 func (g *Engine) finding(k Kind, e *entry) Finding {
 	a := e.attack
 	return Finding{
@@ -327,10 +324,36 @@ func (g *Engine) entry(k key, t int64, groups []group) *entry {
 		return e
 	}
 	k.user = strings.Clone(k.user)
-	e = &entry{key: k, hash: k.hash(), index: len(g.list), first: t, last: t, groups: make([]attempts, len(groups))}
-	g.entries[k] = e
-	g.list = append(g.list, e)
+	e = &entry{key: k, hash: k.hash(), first: t, last: t, groups: make([]attempts, len(groups))}
+	g.put(e)
 	return e
+}
+
+// put takes up an entry, which remove gives up.
+func (g *Engine) put(e *entry) {
+	e.index = len(g.list)
+	g.entries[e.key] = e
+	g.list = append(g.list, e)
+	if e.key.by == ByAddress {
+		*g.near.of(e.key.net.Addr())++
+	}
+}
+
+// networks counts by a hash of what addresses have in common, their /24 or /48: where it
+// is 0 there is none of that network.
+type networks [1 << 12]int32
+
+func (c *networks) of(ip netip.Addr) *int32 {
+	b := ip.As16()
+	net := b[:6]
+	if ip.Is4() {
+		net = b[12:15]
+	}
+	h := uint32(2166136261)
+	for _, c := range net {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return &c[(h^h>>16)%uint32(len(c))]
 }
 
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -59,13 +59,27 @@ type attempts struct {
 	seen  []mark // the last of each of the latest accounts or addresses, the latest first
 }
 
-// item is one or more attempts of one moment. who is the hash of the account, or
-// for an account that of the address; 0: unknown.
+// item is one or more attempts of one moment, of which some were refused keys. who
+// is the hash of the account, or for an account that of the address; 0: unknown.
 type item struct {
-	t   int64
-	n   int
-	who uint64
+	t          int64
+	n, refused int32
+	who        uint64
 }
+
+// clip keeps a number of attempts within an item's room.
+func clip(n int) int32 { return int32(min(n, 1<<30)) }
+
+// take takes up to n attempts out of an item, refused keys last.
+func (it *item) take(n int32) int32 {
+	n = min(n, it.n)
+	it.n -= n
+	it.refused = min(it.refused, it.n)
+	return n
+}
+
+// guesses are its attempts but for refused keys.
+func (it *item) guesses() int { return int(it.n - it.refused) }
 
 type mark struct {
 	who uint64
@@ -88,7 +102,8 @@ func (a *attempts) add(it item, keep int) {
 		i--
 	}
 	if i > 0 && a.items[i-1].t == it.t && a.items[i-1].who == it.who {
-		a.items[i-1].n += it.n
+		last := &a.items[i-1]
+		last.n, last.refused = clip(int(last.n)+int(it.n)), clip(int(last.refused)+int(it.refused))
 		return
 	}
 	if len(a.items) >= keep {
@@ -124,7 +139,7 @@ func (a *attempts) see(who uint64, t int64, keep int) {
 // since counts the attempts after a moment, and gives the first one's.
 func (a *attempts) since(t int64) (n int, first int64) {
 	for i := len(a.items) - 1; i >= 0 && a.items[i].t > t; i-- {
-		n += a.items[i].n
+		n += int(a.items[i].n)
 		first = a.items[i].t
 	}
 	return n, first
@@ -148,13 +163,12 @@ func (a *attempts) retract(who uint64, n int) (taken int) {
 		if it.who != who {
 			continue
 		}
-		k := it.n
+		k := int(it.n)
 		if n >= 0 {
 			k = min(k, n)
 			n -= k
 		}
-		it.n -= k
-		taken += k
+		taken += int(it.take(int32(k)))
 	}
 	a.items = slices.DeleteFunc(a.items, func(it item) bool { return it.n == 0 })
 	if !slices.ContainsFunc(a.items, func(it item) bool { return it.who == who }) {

@@ -23,7 +23,7 @@ type Kind string
 const (
 	Begun        Kind = "begun"         // an attack has begun
 	Ended        Kind = "ended"         // nothing came for the detector's window, or Close was called
-	SuccessAfter Kind = "success-after" // somebody got in after failures, or into an account under attack
+	SuccessAfter Kind = "success-after" // somebody got in after failures of the same source, or by password into an account under attack
 	// More come than memory is kept for. Flooding says that attempts begin to be
 	// given up, for a log; Flooded, once it is over or lasts, how many they were.
 	Flooding Kind = "flooding"
@@ -48,12 +48,16 @@ type Finding struct {
 	IP       netip.Addr   // where the last attempt or the login came from; zero: this host
 
 	// Attempts were made in the attack; at its begin, those that made it one. For
-	// a login: the failures from its address and against its user, one of which
-	// may be 0.
+	// a login: the most of the failures from its address, from its network and
+	// against its user.
 	Attempts    int
-	FromAddress int
-	AgainstUser int
-	First, Last time.Time // of the attempts
+	FromAddress int // failures in the day before, refused keys not counted
+	OwnFailures int // those of FromAddress for the account itself
+	// FromNetwork are the failures for NetworkAccounts accounts of this host, from the
+	// /24 or /48 of the login.
+	FromNetwork, NetworkAccounts int
+	AgainstUser                  int       // where the account is being attacked
+	First, Last                  time.Time // of the attempts
 
 	// Of a login: as many attempts of its address, and against its user, were at
 	// most given up in a flood of the day before, and are not in Attempts.
@@ -80,11 +84,15 @@ type (
 )
 
 // Severity is what the finding is worth before anything else is known: a login
-// after failures is critical, a flood high, an attack that has begun medium, one
-// that is over low.
+// after failures of its own source is critical, one by password into an account
+// that others attack low, since it is its owner's until the memory knows better; a
+// flood is high, an attack that has begun medium, one that is over low.
 func (f Finding) Severity() event.Severity {
 	switch f.Kind {
 	case SuccessAfter:
+		if f.FromAddress+f.NetworkAccounts+f.DroppedFrom == 0 {
+			return event.Low
+		}
 		return event.Critical
 	case Flooded:
 		return event.High
@@ -94,8 +102,8 @@ func (f Finding) Severity() event.Severity {
 	return event.Low
 }
 
-// identity names an attack or a login for good.
+// identity names an attack or a login for good, by strings and numbers.
 func identity(parts ...any) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", parts)) // as %q a number is a character
 	return hex.EncodeToString(sum[:12])
 }

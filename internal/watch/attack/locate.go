@@ -11,12 +11,12 @@ import (
 // An address's hash has all 64, so that the two can be told apart in a snapshot.
 const unknownBits = 1<<32 - 1
 
-// hashOfPeer is the hash that an attempt without an address has in place of the
-// address's. 0: the service has no addresses.
+// hashOfPeer is the hash of an address, of IPv6 that of its /64, or of what an attempt
+// without an address has in its place. 0: the service has no addresses.
 func hashOfPeer(ip netip.Addr, peer string) uint64 {
 	switch {
 	case ip.IsValid():
-		b := ip.As16()
+		b := site(ip, ByAddress).Addr().As16()
 		return hashOf(string(b[:]))
 	case peer != "":
 		return max(hashOf(peer)&unknownBits, 1)
@@ -80,7 +80,7 @@ func (e *entry) unknown(since, until int64) int {
 	n := 0
 	for _, it := range e.groups[0].items {
 		if it.t > since && it.t <= until && isUnknown(it.who) {
-			n += it.n
+			n += it.guesses()
 		}
 	}
 	return n
@@ -115,7 +115,7 @@ func (g *Engine) locate(r *parse.Result, out []Finding) []Finding {
 			t = min(max(a.Time.UnixMilli(), 0), maxTime)
 		}
 		at := *r
-		at.Count, at.User, at.Time = a.Count, a.User, a.Time
+		at.Count, at.Refused, at.User, at.Time = a.Count, 0, a.User, a.Time
 		for _, by := range [...]By{ByAddress, ByNetwork} {
 			if groups := g.groups[by]; groups != nil {
 				out = g.count(t, key{by: by, net: site(r.IP, by)}, account, &at, groups, out)
@@ -159,16 +159,16 @@ func (a *attempts) relabel(was, is uint64, n int) {
 		it := &a.items[i]
 		switch {
 		case it.who != was:
-		case n >= it.n:
+		case n >= int(it.n):
 			it.who = is
-			n -= it.n
+			n -= int(it.n)
 			last = max(last, it.t)
 		default:
 			left = true
 			if n > 0 {
-				it.n -= n
+				moved := item{t: it.t, n: it.take(int32(n)), who: is}
 				last = max(last, it.t)
-				a.items = slices.Insert(a.items, i+1, item{it.t, n, is})
+				a.items = slices.Insert(a.items, i+1, moved)
 				n = 0
 			}
 		}

@@ -128,41 +128,64 @@ func (o *model) success(t int64, ip string, r parse.Result) []string {
 			others++
 		}
 	}
-	fromBad := from.attack != "" || own >= 5 || others >= 3
-	if !fromBad && against.attack == "" {
+	elsewhere := 0
+	for _, a := range against.all[max(0, len(against.all)-judged):] {
+		if a.t > since && a.who != r.IP.String() {
+			elsewhere++
+		}
+	}
+	attacked := against.attack != "" || elsewhere >= 5
+	accounts := map[string]bool{}
+	for _, k := range o.keys { // all are of one /24
+		if k.by != ByAddress {
+			continue
+		}
+		for _, a := range k.all[max(0, len(k.all)-judged):] {
+			if u := o.keys[string(ByUser)+" "+a.who]; a.t > since && u != nil && u.first >= 0 {
+				accounts[a.who] = true
+			}
+		}
+	}
+	fromBad := own >= 5 || others >= 3 || len(accounts) >= 3
+	if !fromBad {
 		for k, who := range map[*modelKey]string{from: r.User, against: r.IP.String()} {
 			if k.attack != "" {
 				continue
 			}
+			k.all = k.all[max(0, len(k.all)-judged):] // no more are kept
 			before := len(k.all)
 			k.all = slices.DeleteFunc(k.all, func(a modelAttempt) bool { return a.who == who })
 			k.total -= before - len(k.all)
-			if len(k.all) == 0 {
+			if len(k.all) == 0 && len(k.told) == 0 {
 				delete(o.keys, string(k.by)+" "+k.name)
 			}
 		}
-		return nil
+		if !attacked {
+			return nil
+		}
 	}
 	told := false
 	const hour = 3600_000
 	tell := func(k *modelKey, who string) {
-		if k.first < 0 {
-			return
+		if k.first < 0 || k.attack == "" && t-k.last >= (24*time.Hour).Milliseconds() {
+			*k = modelKey{by: k.by, name: k.name, told: map[string]int64{}, first: t, last: t}
 		}
-		if at, ok := k.told[who]; ok && t-at < hour {
+		if at, ok := k.told[who]; ok && (t-at < hour || at <= t && k.last <= at) {
 			told = true
 			return
 		}
 		k.told[who] = t
 	}
-	tell(from, r.User)
-	if against.attack != "" {
+	if fromBad {
+		tell(from, r.User)
+	}
+	if attacked {
 		tell(against, r.IP.String())
 	}
 	if told {
 		return nil
 	}
-	return []string{fmt.Sprint(t, " success ", r.User, " ", r.IP, " ", fromBad, " ", against.attack != "")}
+	return []string{fmt.Sprint(t, " success ", r.User, " ", r.IP, " ", fromBad, " ", attacked)}
 }
 
 // plain is what the model says of a finding.
@@ -174,7 +197,7 @@ func plain(fs []Finding) (out []string) {
 		}
 		switch f.Kind {
 		case SuccessAfter:
-			out = append(out, fmt.Sprint(f.Time.UnixMilli(), " success ", f.User, " ", f.IP, " ", f.FromAddress > 0, " ", f.AgainstUser > 0))
+			out = append(out, fmt.Sprint(f.Time.UnixMilli(), " success ", f.User, " ", f.IP, " ", f.FromAddress+f.NetworkAccounts > 0, " ", f.AgainstUser > 0))
 		default:
 			out = append(out, fmt.Sprint(f.Time.UnixMilli(), " ", string(f.Kind), " ", f.Detector, " ", name, " ", f.Attempts))
 		}

@@ -47,7 +47,7 @@ type (
 	}
 	groupDoc struct {
 		Services []string    `json:"services,omitempty"`
-		Items    [][3]uint64 `json:"items,omitempty"` // time, number, hash
+		Items    [][4]uint64 `json:"items,omitempty"` // time, number, hash, refused keys among the number
 		Seen     [][2]uint64 `json:"seen,omitempty"`  // hash, time
 	}
 	tallyDoc struct {
@@ -93,7 +93,7 @@ func (g *Engine) document(e *entry) entryDoc {
 	for i := range e.groups {
 		doc := groupDoc{Services: g.groups[e.key.by][i].services}
 		for _, it := range e.groups[i].items {
-			doc.Items = append(doc.Items, [3]uint64{uint64(it.t), uint64(it.n), it.who})
+			doc.Items = append(doc.Items, [4]uint64{uint64(it.t), uint64(it.n), it.who, uint64(it.refused)})
 		}
 		for _, m := range e.groups[i].seen {
 			doc.Seen = append(doc.Seen, [2]uint64{m.who, uint64(m.t)})
@@ -244,9 +244,7 @@ func (g *Engine) restore(d entryDoc) error {
 	if groups == nil {
 		return nil // nothing counts by networks any more
 	}
-	e.index = len(g.list)
-	g.entries[e.key] = e
-	g.list = append(g.list, e)
+	g.put(e)
 	if e.attack != nil {
 		heap.Push(&g.ends, endOf(e))
 		g.attacks++
@@ -283,10 +281,10 @@ func (d groupDoc) restore() (attempts, error) {
 		return a, errRange
 	}
 	for i, it := range d.Items {
-		if !isTime(int64(it[0])) || it[1] < 1 || it[1] > maxAttempts || i > 0 && it[0] < d.Items[i-1][0] {
+		if !isTime(int64(it[0])) || it[1] < 1 || it[1] > maxAttempts || it[3] > it[1] || i > 0 && it[0] < d.Items[i-1][0] {
 			return a, errRange
 		}
-		a.items = append(a.items, item{int64(it[0]), int(it[1]), it[2]})
+		a.items = append(a.items, item{int64(it[0]), clip(int(it[1])), clip(int(it[3])), it[2]})
 	}
 	for i, m := range d.Seen {
 		if m[0] == 0 || !isTime(int64(m[1])) || i > 0 && m[1] > d.Seen[i-1][1] {

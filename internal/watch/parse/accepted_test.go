@@ -68,6 +68,22 @@ func TestLoginsThatCanBeReadInOneWay(t *testing.T) {
 	}
 }
 
+// TestACertificateIsItsAuthorityAndIdentity: the key of a certificate is often
+// made anew each day, and its serial number with it.
+func TestACertificateIsItsAuthorityAndIdentity(t *testing.T) {
+	const head = "Accepted publickey for alice from 203.0.113.7 port 51234 ssh2: ED25519"
+	for _, row := range []struct{ name, msg, id, ca string }{
+		{"a certificate", head + "-CERT " + print1 + " ID alice@example.com (serial 42) CA ED25519 " + print2, "alice@example.com", print2},
+		{"an identity of several words", head + "-CERT " + print1 + " ID alice (serial 7) CA x (serial 42) CA RSA " + print2, "alice (serial 7) CA x", print2},
+		{"an empty identity", head + "-CERT " + print1 + " ID  (serial 0) CA RSA " + print2, "", print2},
+		{"a plain key", head + " " + print1, "", ""},
+	} {
+		if r := accepted(row.msg); r.KeyID != row.id || r.CA != row.ca || r.Key != print1 {
+			t.Errorf("%s: identity %q, authority %q, key %q", row.name, r.KeyID, r.CA, r.Key)
+		}
+	}
+}
+
 // A line that is certain is made of what the parser says it is, whoever the user
 // claims to be.
 func FuzzAccepted(f *testing.F) {

@@ -1,5 +1,10 @@
 package parse
 
+import (
+	"slices"
+	"strings"
+)
+
 // Daemon is a program whose lines are known, and all that is known of it.
 type Daemon struct {
 	Service  string   // its name in results, and in the journal's entries
@@ -55,6 +60,12 @@ var login = Daemon{Service: "login", Programs: []string{"login"}, local: true, o
 // Daemons returns all that are known.
 func Daemons() []*Daemon { return daemons[:] }
 
+// Remote reports whether attempts come to the daemon of a service over a network;
+// false for one that is not known.
+func Remote(service string) bool {
+	return slices.ContainsFunc(daemons[:], func(d *Daemon) bool { return d.Service == service && !d.local })
+}
+
 // Logs returns the logs that daemons write themselves, beside the system's.
 func Logs() (paths []string) {
 	for _, d := range daemons {
@@ -63,15 +74,40 @@ func Logs() (paths []string) {
 	return paths
 }
 
+// maxComm is how many characters of a program's name the kernel keeps (comm in
+// proc(5)).
+const maxComm = 15
+
 // daemonOf finds who a program's name stands for; nil: nobody.
 func daemonOf(program string) *Daemon {
 	program = baseName(program)
 	for _, d := range &daemons {
 		for _, p := range d.Programs {
-			if p == program {
+			if p == program || len(program) == maxComm && len(p) > maxComm && p[:maxComm] == program {
 				return d
 			}
 		}
 	}
+	unit, ok := strings.CutSuffix(program, ".service") // journalctl -o with-unit
+	if !ok {
+		return nil
+	}
+	unit, _, _ = strings.Cut(unit, "@")
+	for _, d := range &daemons {
+		if slices.Contains(d.Units, unit) {
+			return d
+		}
+	}
 	return nil
+}
+
+// pamProgram takes "sshd(pam_unix)" apart: modules of before Linux-PAM 0.99 named
+// themselves so, and some still do. "": there is no module.
+func pamProgram(program string) (service, module string) {
+	service, rest, ok := strings.Cut(program, "(pam_")
+	module, whole := strings.CutSuffix(rest, ")")
+	if !ok || !whole {
+		return program, ""
+	}
+	return service, "pam_" + module
 }

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -82,16 +83,65 @@ func epoch(s string) (t time.Time, rest string, ok bool) {
 	return time.Unix(n, nanos).UTC(), rest, true
 }
 
+// tai64n reads "@" and the 24 hexadecimal digits of multilog and s6-log: 2^62 and
+// seconds of TAI, which are ten ahead where 1970 began, and nanoseconds.
+//
+// https://cr.yp.to/libtai/tai64.html
+func tai64n(s string) (t time.Time, rest string, ok bool) {
+	const length = 1 + 24
+	if len(s) < length || len(s) > length && s[length] != ' ' {
+		return time.Time{}, s, false
+	}
+	seconds, err1 := strconv.ParseUint(s[1:17], 16, 64)
+	nanos, err2 := strconv.ParseUint(s[17:length], 16, 32)
+	seconds -= 1<<62 + 10
+	if err1 != nil || err2 != nil || seconds > 1<<34 || nanos >= 1e9 {
+		return time.Time{}, s, false
+	}
+	return time.Unix(int64(seconds), int64(nanos)).UTC(), s[length:], true
+}
+
+// cutZoneName takes " CET" off the start: it says what the zone is called.
+func cutZoneName(s string) string {
+	word, after := cutFirst(strings.TrimPrefix(s, " "))
+	if len(s) < 2 || s[0] != ' ' || len(word) < 2 || len(word) > 5 || strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return s
+	}
+	return s[:1] + after
+}
+
 // monthOf reads a month's English name; 0: it is none.
 func monthOf(s string) int {
 	if len(s) < 3 {
 		return 0
 	}
-	i := strings.Index(monthNames, s[:3])
-	if i < 0 || i%3 != 0 {
-		return 0
+	switch s[:3] {
+	case "Jan":
+		return 1
+	case "Feb":
+		return 2
+	case "Mar":
+		return 3
+	case "Apr":
+		return 4
+	case "May":
+		return 5
+	case "Jun":
+		return 6
+	case "Jul":
+		return 7
+	case "Aug":
+		return 8
+	case "Sep":
+		return 9
+	case "Oct":
+		return 10
+	case "Nov":
+		return 11
+	case "Dec":
+		return 12
 	}
-	return i/3 + 1
+	return 0
 }
 
 func isDay(year, month, day int) bool {

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -19,11 +20,14 @@ type header struct {
 const maxTokens = 5
 
 // header takes a line's start apart. It knows RFC 3164 and RFC 5424, and what
-// rsyslog, syslogd of the BSDs and of Busybox, socklog, vsftpd and proftpd make
-// of them. A line without a time is taken for a message, with or without its
-// program.
+// rsyslog, syslogd of the BSDs, of Solaris, of AIX and of Busybox, socklog,
+// svlogd, containers, vsftpd and proftpd make of them. A line without a time is
+// taken for a message, with or without its program.
 func (p *Parser) header(s string) header {
 	s = strings.TrimLeft(strings.TrimSuffix(s, "\r"), " ")
+	if strings.HasPrefix(s, dockerStart) {
+		return p.docker(s)
+	}
 	rest, is5424 := cutPriority(s)
 	var h header
 	t, after, ok := p.stamps.cut(rest)
@@ -32,8 +36,10 @@ func (p *Parser) header(s string) header {
 		h.time, rest = t, strings.TrimLeft(after, " ")
 	case is5424 && strings.HasPrefix(rest, "- "):
 		rest = rest[2:]
+	case sinceBoot(rest):
+		_, rest, _ = strings.Cut(rest, "] ")
 	default:
-		return bareHeader(rest)
+		return p.bareHeader(rest)
 	}
 	if after, found := strings.CutPrefix(rest, "[pid "); found {
 		digits, message, _ := strings.Cut(after, "] ")
@@ -42,8 +48,18 @@ func (p *Parser) header(s string) header {
 			return h
 		}
 	}
+	if strings.HasPrefix(rest, "0x") {
+		if name, pid, message, ok := unifiedLog(rest); ok {
+			h.program, h.pid, h.tagged, h.message = name, pid, true, message
+			return h
+		}
+	}
 	h.message = rest
 	behind := rest
+	if from, forwarded := strings.CutPrefix(rest, "Message forwarded from "); forwarded { // AIX
+		h.host, behind = cutFirst(from)
+		h.host = strings.TrimSuffix(h.host, ":")
+	}
 	for range maxTokens {
 		word, after := cutFirst(behind)
 		if word == "" {
@@ -53,35 +69,65 @@ func (p *Parser) header(s string) header {
 			behind = after
 			continue
 		}
-		if name, pid, isTag := tag(word); isTag && !is5424 {
-			if _, isLevel := strings.CutSuffix(word, ":"); isLevel && facility(name) {
-				// socklog's; a second time may follow.
+		if word[0] == '[' && h.host == "" { // OpenWrt's logread -t
+			if _, _, isTime := p.stamps.cut(word); isTime {
 				h.message, behind = after, after
-				if _, cut, ok := p.stamps.cut(after); ok {
-					behind = strings.TrimLeft(cut, " ")
-					h.message = behind
-				}
 				continue
 			}
-			if h.host == "" && (name == "error" || name == "fatal") {
-				break // the start of a message
+			if name, ok := strings.CutSuffix(word[1:], "]"); ok && isRead(daemonOf(name)) { // metalog
+				h.program, h.tagged, h.message = name, true, after
+				return h
 			}
-			h.program, h.pid, h.tagged, h.message = name, pid, true, strings.TrimLeft(after, " ")
-			return h
 		}
-		if facility(word) {
+		if (word == "stdout" || word == "stderr") && h.host == "" { // CRI: "stderr F MESSAGE", P of a part
+			if message, whole := strings.CutPrefix(after, "F "); whole {
+				inner := p.header(message)
+				inner.time = h.time
+				return inner
+			}
+		}
+		known := h.host == "" && word == p.lastHost // as in most lines
+		if !known && !is5424 {
+			if name, pid, isTag := tag(word); isTag {
+				if _, isLevel := strings.CutSuffix(word, ":"); isLevel && facility(name) {
+					// socklog's; a second time may follow.
+					h.message, behind = after, after
+					if _, cut, ok := p.stamps.cut(after); ok {
+						behind = strings.TrimLeft(cut, " ")
+						h.message = behind
+					}
+					continue
+				}
+				if h.host == "" && (name == "error" || name == "fatal") {
+					break // the start of a message
+				}
+				h.program, h.pid, h.tagged, h.message = name, pid, true, cutSolarisID(strings.TrimLeft(after, " "))
+				return h
+			}
+		}
+		if !known && facility(word) {
 			behind = after
 			continue
 		}
+		if word == "---" && strings.HasPrefix(after, "last message repeated ") { // macOS
+			h.message = strings.TrimSuffix(after, " ---")
+			return h
+		}
 		if h.host == "" {
-			h.host, behind = word, after
+			if h.host, behind = word, after; !known && !is5424 {
+				p.lastHost = strings.Clone(word)
+			}
 			if strings.HasPrefix(after, "last message repeated ") {
 				h.message = after
 				return h
 			}
 			continue
 		}
-		if program, pid, message, ok := rest5424(word, after); ok {
+		if _, inner, ok := p.stamps.cut(behind); ok { // another logger's whole line
+			h.host, behind = "", strings.TrimLeft(inner, " ")
+			continue
+		}
+		if program, pid, message, ok := rest5424(word, after, is5424); ok {
 			h.program, h.pid, h.tagged, h.message = program, pid, true, message
 			return h
 		}
@@ -91,17 +137,104 @@ func (p *Parser) header(s string) header {
 	return h
 }
 
+// Split returns what a logger put in front of a line's message apart from it: the
+// program, "" where the line names none, and the message.
+func Split(text string) (program, message string) {
+	p := Parser{stamps: stamps{zone: time.UTC, now: time.Now}}
+	h := p.header(text)
+	return h.program, h.message
+}
+
 // bareHeader is for a line without a time: "sshd[1]: message", or a message.
-func bareHeader(s string) header {
+func (p *Parser) bareHeader(s string) header {
 	word, after := cutFirst(s)
-	if name, pid, ok := tag(word); ok && isRead(daemonOf(name)) {
-		return header{program: name, pid: pid, tagged: true, message: strings.TrimLeft(after, " ")}
+	if name, pid, ok := tag(word); ok {
+		if isRead(daemonOf(name)) {
+			return header{program: name, pid: pid, tagged: true, message: cutSolarisID(strings.TrimLeft(after, " "))}
+		}
+		if facility(name) && strings.HasSuffix(word, ":") { // socklog's
+			return p.header(after)
+		}
+	}
+	if at, pid, message, ok := cutDropbearStart(&p.stamps, s); ok {
+		return header{time: at, program: dropbear.Service, pid: pid, tagged: true, message: message}
 	}
 	return header{message: s}
 }
 
-// cutPriority takes off "<35>", and the version that RFC 5424 writes behind it.
+// sinceBoot reports whether s begins with the seconds of journalctl -o
+// short-monotonic, "[ 1234.567890] ".
+func sinceBoot(s string) bool {
+	if s == "" || s[0] != '[' {
+		return false
+	}
+	seconds, _, ok := strings.Cut(s[1:], "] ")
+	whole, fraction, point := strings.Cut(strings.TrimLeft(seconds, " "), ".")
+	_, isNumber := number(whole)
+	_, isFraction := number(fraction)
+	return ok && point && isNumber && isFraction
+}
+
+// unifiedLog reads the columns of macOS' log show behind its time: thread, type,
+// activity, process number, time to live, and "sshd: message".
+func unifiedLog(s string) (name string, pid int, message string, ok bool) {
+	var column [6]string
+	for i := range column {
+		column[i], s = cutFirst(strings.TrimLeft(s, " "))
+	}
+	name, _, isTag := tag(column[5])
+	pid, isNumber := number(column[3])
+	return name, pid, s, isTag && isNumber && strings.HasPrefix(column[2], "0x")
+}
+
+// cutSolarisID takes off "[ID 800047 auth.info] ", which syslogd of Solaris and
+// illumos puts in front of a message.
+func cutSolarisID(s string) string {
+	rest, ok := strings.CutPrefix(s, "[ID ")
+	if !ok {
+		return s
+	}
+	id, message, ok := strings.Cut(rest, "] ")
+	digits, level := cutFirst(id)
+	if _, isNumber := number(digits); !ok || !isNumber || !facility(level) {
+		return s
+	}
+	return message
+}
+
+// dockerStart is how each line of docker's json-file begins.
+const dockerStart = `{"log":"`
+
+// docker reads a line of a container's output. Its time is docker's own; what has
+// no newline at its end is a part of a line.
+//
+// https://docs.docker.com/engine/logging/drivers/json-file/
+func (p *Parser) docker(s string) header {
+	var entry struct {
+		Log    string
+		Stream string
+		Time   time.Time
+	}
+	if json.Unmarshal([]byte(s), &entry) != nil || entry.Stream == "" || entry.Time.IsZero() {
+		return header{message: s}
+	}
+	text, whole := strings.CutSuffix(entry.Log, "\n")
+	if !whole || strings.HasPrefix(text, dockerStart) || strings.Contains(text, "\n") {
+		return header{message: s}
+	}
+	h := p.header(text)
+	h.time = entry.Time
+	return h
+}
+
+// cutPriority takes off "<35>", and the version that RFC 5424 writes behind it; in
+// front may stand how long the message is (RFC 6587).
 func cutPriority(s string) (rest string, is5424 bool) {
+	if s != "" && s[0] >= '1' && s[0] <= '9' {
+		if length, after := cutFirst(s[:min(len(s), 8)]); strings.HasPrefix(after, "<") {
+			s = s[len(length)+1:]
+		}
+	}
 	if len(s) < 3 || s[0] != '<' {
 		return s, false
 	}
@@ -137,6 +270,7 @@ func tag(word string) (name string, pid int, ok bool) {
 		switch c := name[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
 		case strings.IndexByte("-_./()@+", c) >= 0:
+		case c == ':' && strings.HasSuffix(name, ".service") && strings.IndexByte(name, '@') > 0: // of a socket
 		default:
 			return "", 0, false
 		}
@@ -144,14 +278,18 @@ func tag(word string) (name string, pid int, ok bool) {
 	return name, pid, true
 }
 
-// facility reports whether a word is a facility and a level: auth.info.
+// facility reports whether a word is a facility and a level: auth.info, or as AIX
+// writes it auth|security:info.
 func facility(word string) bool {
+	if rest, aix := strings.CutPrefix(word, "auth|security:"); aix {
+		return facility("auth." + rest)
+	}
 	name, level, ok := strings.Cut(word, ".")
 	if !ok {
 		return false
 	}
 	switch level {
-	case "emerg", "alert", "crit", "err", "error", "warn", "warning", "notice", "info", "debug":
+	case "emerg", "emergency", "alert", "crit", "critical", "err", "error", "warn", "warning", "notice", "info", "debug":
 	default:
 		return false
 	}
@@ -164,11 +302,11 @@ func facility(word string) bool {
 }
 
 // rest5424 reads what follows RFC 5424's host: program, process, message id,
-// structured data, message.
-func rest5424(program, s string) (name string, pid int, message string, ok bool) {
+// structured data, message. sure: it is of that form, whatever the process is called.
+func rest5424(program, s string, sure bool) (name string, pid int, message string, ok bool) {
 	process, s := cutFirst(s)
 	if process != "-" {
-		if pid, ok = number(process); !ok {
+		if pid, ok = number(process); !ok && !sure {
 			return "", 0, "", false
 		}
 	}

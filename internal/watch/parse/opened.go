@@ -24,14 +24,16 @@ const maxAccount = 128
 // Before Linux-PAM 1.4 the first uid is not there. Nothing in the line is a
 // stranger's: the user is an account by then, and so is who runs the program.
 func opened(d *Daemon, message string) Opened {
-	rest, ok := strings.CutPrefix(strings.Trim(message, " "), "pam_unix(")
+	rest, ok := strings.CutPrefix(strings.TrimLeft(message, " "), "pam_unix(")
 	if !ok {
 		return Opened{}
 	}
-	service, rest, ok := strings.Cut(rest, ":session): session opened for user ")
+	service, rest, _ := strings.Cut(rest, ":")
+	rest, ok = strings.CutPrefix(strings.TrimRight(rest, " "), "session): session opened for user ")
 	if !ok {
 		return Opened{}
 	}
+	service = strings.TrimSuffix(service, ".pam") // Alpine's sshd of before OpenSSH 9.8
 	for _, s := range d.opens {
 		if s != service {
 			continue
@@ -61,7 +63,8 @@ func cutUID(s string) (name string, ok bool) {
 	if !ok || i < 0 {
 		return s, false
 	}
-	if digits := rest[i+len("(uid="):]; strings.Trim(digits, "-0123456789") != "" || digits == "" {
+	digits := rest[i+len("(uid="):]
+	if digits == "" || strings.ContainsFunc(digits, func(c rune) bool { return c != '-' && (c < '0' || c > '9') }) {
 		return s, false
 	}
 	return s[:i], true

@@ -7,8 +7,11 @@ import "strings"
 // then no ruser stands in the line, and nothing in front of rhost is a
 // stranger's.
 func readPAM(s string, sshd bool, r *reading) {
+	if !strings.HasPrefix(s, "pam_") {
+		return
+	}
 	module, rest, ok := strings.Cut(s, "(")
-	if !ok || !strings.HasPrefix(module, "pam_") {
+	if !ok {
 		return
 	}
 	service, rest, ok := strings.Cut(rest, "): ")
@@ -23,8 +26,17 @@ func readPAM(s string, sshd bool, r *reading) {
 	if foreign(service) {
 		return
 	}
-	details, ok := strings.CutPrefix(rest, "authentication failure; ")
-	if !ok || stage != "auth" {
+	if stage != "auth" {
+		r.Outcome = Other
+		return
+	}
+	readModule(module, rest, sshd, r)
+}
+
+// readModule reads what a module of PAM says while it asks who somebody is.
+func readModule(module, words string, sshd bool, r *reading) {
+	details, ok := strings.CutPrefix(words, "authentication failure; ")
+	if !ok {
 		r.Outcome = Other
 		return
 	}
@@ -33,6 +45,37 @@ func readPAM(s string, sshd bool, r *reading) {
 		r.kind = kindPAMModule
 	}
 	pamDetails(details, sshd, r)
+}
+
+// readOldPAM reads the same of a line that names the module in its program's
+// place, and "N more authentication failures; …".
+func readOldPAM(d *Daemon, module, words string, r *reading) {
+	words, sshd := strings.Trim(words, " "), d.pairs == byAddress
+	if words != "" && words[0] >= '0' && words[0] <= '9' {
+		readPAMMore(words, sshd, r)
+	} else {
+		readModule(module, words, sshd, r)
+	}
+	if d.local {
+		r.IP, r.peer = peerIP{}, ""
+	}
+}
+
+// readLibrary reads what libraries write in any daemon's name: libpam and its modules
+// of their own troubles, and TCP wrappers of who is turned away. Of those one may
+// have put a name of his own choice in front of his address.
+func readLibrary(s string, r *reading) {
+	s = strings.Trim(s, " ")
+	if host, ok := strings.CutPrefix(s, "refused connect from "); ok {
+		host = host[strings.LastIndexAny(host, " @")+1:]
+		host = strings.Trim(host, "()")
+		r.Outcome = Failure
+		peer{text: host, ip: address(host)}.into(r)
+		return
+	}
+	if _, ok := cutAnyPrefix(s, "PAM ", "pam_", "gkr-pam: ", "connect from ", "warning: can't get client address: ", "warning: /etc/hosts."); ok {
+		r.Outcome = Other
+	}
 }
 
 // foreign reports whether a PAM service belongs to a program that is not

@@ -8,7 +8,9 @@
 package parse
 
 import (
+	"cmp"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -35,7 +37,7 @@ const maxPeer = 253
 // Result is what a line says. Its strings may share the line's memory: whoever
 // keeps one for long clones it.
 type Result struct {
-	Parser  string // sshd, dropbear, vsftpd, proftpd, pureftpd, sudo, su; "" none
+	Parser  string // sshd, dropbear, vsftpd, proftpd, pureftpd, sudo, su; "" none: nobody's line
 	Outcome Outcome
 	Time    time.Time  // when it happened, UTC; zero: the line does not say
 	Host    string     // that the line names, cleaned; "" none
@@ -48,8 +50,14 @@ type Result struct {
 	Invalid bool       // sshd says that there is no such user
 	Method  string     // password, publickey, …
 	Key     string     // fingerprint
+	KeyID   string     // the identity in a certificate, which its authority chose; \"\" none
+	CA      string     // fingerprint of that authority
 	Opened  Opened     // the session of PAM that the line says was opened; the outcome is other
 	Count   int        // attempts or logins that the line stands for: N of "message repeated N times"; 0 for other and none
+
+	// Unread is the message of a known daemon of which nobody knows what it says; "" it
+	// is read, or nobody's. The outcome is none.
+	Unread string
 
 	// Ambiguous says that a stranger may have written part of the line to look like
 	// the daemon's own words: what can't be told for certain is left out.
@@ -71,6 +79,11 @@ type Result struct {
 	// where a second password store follows the first, the first one's failure
 	// is logged before every login that the second allows.
 	Retracted int
+
+	// Refused is how many of Count were no guess: keys that were refused, or nothing
+	// at all. Guessed failures were told by earlier lines as refused keys, and were
+	// guesses.
+	Refused, Guessed int
 }
 
 // Attempt is one or more failures as they were told. Its strings are its own.
@@ -92,6 +105,17 @@ type Options struct {
 	Alone bool
 }
 
+// Time returns when a line was written, UTC; zero: it does not say.
+func (p *Parser) Time(l line.Line) time.Time {
+	if !l.Time.IsZero() || l.Entry != nil {
+		return l.Time
+	}
+	if t := p.header(l.Text).time; !t.IsZero() {
+		return t.UTC()
+	}
+	return time.Time{}
+}
+
 // Parser reads lines, and remembers the last few thousand sessions, so that the
 // lines of one attempt count once. It is not safe for concurrent use.
 type Parser struct {
@@ -100,12 +124,24 @@ type Parser struct {
 	alone    bool
 	last     repeatable
 	reading  reading // the one at hand: it would be made anew for each line
+
+	spare     Result               // what Next returns of a line that is not read
+	programs  map[string]program   // of the lines before
+	program   program              // of the line before
+	find      func(string) *Daemon // daemonOf
+	host      string               // of the line before, as it stands there
+	cleanHost string
+	home      string // the host that a line named last; "" that of the first line that named one
+	first     string // that host
+	lastHost  string // the last word that stood for a host behind a time
 }
 
-// repeatable is the last line, for "last message repeated N times".
+// repeatable is the last line, for "last message repeated N times". It is the reading
+// at hand until a line of another source comes between: a copy of each costs.
 type repeatable struct {
 	source string
 	result Result
+	atHand bool
 }
 
 // New returns a parser that has read nothing yet.
@@ -116,7 +152,9 @@ func New(o Options) *Parser {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Parser{stamps: stamps{zone: o.Zone, now: o.Now}, alone: o.Alone}
+	p := &Parser{stamps: stamps{zone: o.Zone, now: o.Now}, alone: o.Alone, programs: map[string]program{}}
+	p.find = p.daemonOf
+	return p
 }
 
 // Explain judges one line by itself.
@@ -126,7 +164,14 @@ func Explain(l line.Line, o Options) Result {
 }
 
 // Parse reads a line. Lines of one source come in their order.
-func (p *Parser) Parse(l line.Line) Result {
+func (p *Parser) Parse(l line.Line) Result { return *p.Next(&l) }
+
+// Next is Parse for who reads many lines: what it returns must not be changed, and
+// is good until the next call.
+func (p *Parser) Next(l *line.Line) *Result {
+	if p.last.atHand && p.last.source != l.Source {
+		p.last.atHand, p.last.result = false, p.reading.Result
+	}
 	var h header
 	times := 1
 	if l.Entry != nil { // whatever it begins with, and whatever name it bears
@@ -142,8 +187,19 @@ func (p *Parser) Parse(l line.Line) Result {
 			h.host = l.Host
 		}
 		if n, ok := lastRepeated(h.message); ok && !h.tagged {
-			return p.again(l.Source, h, n)
+			p.spare = p.again(l.Source, h, n)
+			return &p.spare
 		}
+	}
+	var d *Daemon
+	if h.tagged && !l.Cut {
+		d = p.daemonOf(h.program)
+	}
+	if h.tagged && d == nil { // as most lines of a system's log are
+		p.spare = Result{Outcome: None, Host: p.hostOf(h.host), PID: h.pid}
+		p.spare.at(h.time)
+		p.remember(l.Source, &p.spare)
+		return &p.spare
 	}
 	message := h.message
 	whole := len(message) // as the next logger got it
@@ -151,26 +207,33 @@ func (p *Parser) Parse(l line.Line) Result {
 		message, times = repeated(message)
 	}
 	r := &p.reading
-	*r = reading{whole: whole, daemonOf: daemonOf}
-	var d *Daemon
-	if h.tagged && !l.Cut {
-		d = daemonOf(h.program)
-	}
+	*r = reading{whole: whole, daemonOf: p.find}
 	if h.tagged {
 		if isRead(d) {
-			d.read(message, r)
+			if _, module := pamProgram(h.program); module != "" {
+				readOldPAM(d, module, message, r)
+			} else {
+				d.read(message, r)
+			}
+			if r.Outcome == "" {
+				readLibrary(message, r)
+			}
 			r.seal(d)
+			if r.Outcome == "" {
+				r.Parser, r.Service, r.Unread = d.Parser, d.Service, message
+			}
 		}
 	} else if !l.Cut && !isJSON(message) { // what was cut off may be where the address stands
 		for _, d := range daemons {
 			if !isRead(d) {
 				continue
 			}
+			r.bare = true
 			if d.read(message, r); r.Outcome != "" {
 				r.seal(d)
 				break
 			}
-			*r = reading{whole: whole, daemonOf: daemonOf}
+			*r = reading{whole: whole, daemonOf: p.find}
 		}
 	}
 	if r.Outcome == "" {
@@ -179,13 +242,64 @@ func (p *Parser) Parse(l line.Line) Result {
 	if d != nil && r.Outcome != Failure && r.Outcome != Success {
 		r.Opened = opened(d, message)
 	}
-	r.Time, r.Host, r.PID = h.time.UTC(), event.Clean(h.host, maxName), h.pid
-	if h.time.IsZero() {
-		r.Time = time.Time{}
+	r.Host = p.hostOf(h.host)
+	r.at(h.time)
+	if r.PID == 0 {
+		r.PID = h.pid
 	}
+	if r.Host != "" {
+		p.first = cmp.Or(p.first, r.Host)
+		if p.home = r.Host; p.home == p.first {
+			p.home = ""
+		}
+	}
+	r.home = p.home
 	p.count(r, times)
 	p.remember(l.Source, &r.Result)
-	return r.Result
+	return &r.Result
+}
+
+// maxPrograms is how many programs' names are kept.
+const maxPrograms = 64
+
+// daemonOf is daemonOf, which most lines ask the same.
+func (p *Parser) daemonOf(name string) *Daemon {
+	if p.program.name == name {
+		return p.program.daemon
+	}
+	known, ok := p.programs[name]
+	if !ok {
+		if len(p.programs) >= maxPrograms {
+			clear(p.programs)
+		}
+		name = strings.Clone(name)
+		known = program{name, daemonOf(name)}
+		p.programs[name] = known
+	}
+	p.program = known
+	return known.daemon
+}
+
+// program is a program's name, and whose lines it writes; nil: nobody's we know.
+type program struct {
+	name   string
+	daemon *Daemon
+}
+
+// hostOf cleans a host's name, which most lines have in common.
+func (p *Parser) hostOf(name string) string {
+	if p.host != name {
+		p.host = strings.Clone(name)
+		p.cleanHost = event.Clean(p.host, maxName)
+	}
+	return p.cleanHost
+}
+
+// at sets when it happened.
+func (r *Result) at(t time.Time) {
+	if !t.IsZero() {
+		r.Time = t.UTC()
+	}
 }
 
 // count returns a reading its number of attempts, less those that were counted on
@@ -216,8 +330,7 @@ func (p *Parser) count(r *reading, times int) {
 // remember keeps a result for a following "last message repeated N times".
 func (p *Parser) remember(source string, r *Result) {
 	if r.Outcome == Failure {
-		p.last = repeatable{source: source, result: *r}
-		p.last.result.Located = nil
+		p.last.source, p.last.atHand = source, true
 	} else if p.last.source == source {
 		p.last = repeatable{}
 	}
@@ -225,11 +338,22 @@ func (p *Parser) remember(source string, r *Result) {
 
 // again is the last line once more, n times.
 func (p *Parser) again(source string, h header, n int) Result {
-	last := p.last
-	if last.source != source || last.result.Outcome != Failure || last.result.Host != event.Clean(h.host, maxName) {
-		return Result{Outcome: Other, Host: event.Clean(h.host, maxName), Time: h.time}
+	if p.last.atHand {
+		p.last.atHand, p.last.result = false, p.reading.Result
 	}
-	last.result.Time, last.result.Count = h.time, n
+	// The line's text may not be there any more when it is repeated once more.
+	for _, f := range [...]*string{&p.last.result.User, &p.last.result.By, &p.last.result.Method, &p.last.result.Key, &p.last.result.KeyID, &p.last.result.CA, &p.last.result.Peer} {
+		*f = strings.Clone(*f)
+	}
+	last := p.last
+	last.result.Located = nil
+	if last.source != source || last.result.Outcome != Failure || h.host != "" && last.result.Host != p.hostOf(h.host) {
+		return Result{Outcome: None, Host: p.hostOf(h.host), Time: h.time}
+	}
+	last.result.Time, last.result.Count, last.result.Guessed = h.time, n, 0
+	if last.result.Refused > 0 {
+		last.result.Refused = n
+	}
 	return last.result
 }
 
@@ -241,6 +365,11 @@ type reading struct {
 
 	whole  int  // bytes of the message as it came, with spaces at its end
 	placed bool // the address is that of another line of the process
+	bare   bool // no program says whose words they are
+
+	// home is where it happened: the log that a daemon writes itself names no host,
+	// and tells of the same attempts as the system's, which does.
+	home string
 
 	daemon   *Daemon                      // whose words they are
 	daemonOf func(program string) *Daemon // the table, which itself has the reader in it
@@ -255,9 +384,10 @@ func (r *reading) seal(d *Daemon) {
 		return
 	}
 	r.daemon, r.Parser, r.Service = d, d.Parser, d.Service
-	r.User = event.Clean(r.User, maxName)
-	r.By = event.Clean(r.By, maxName)
-	r.Method = event.Clean(r.Method, maxName)
-	r.Key = event.Clean(r.Key, maxName)
+	for _, f := range [...]*string{&r.User, &r.By, &r.Method, &r.Key, &r.KeyID, &r.CA} {
+		if *f != "" {
+			*f = event.Clean(*f, maxName)
+		}
+	}
 	r.peer = event.Clean(r.peer, maxPeer)
 }

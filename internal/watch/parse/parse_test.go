@@ -60,7 +60,7 @@ func TestResults(t *testing.T) {
 		{"su of BSD", "su[812]: BAD SU bob to root on /dev/pts/1", fail("su", func(r *parse.Result) { r.IP, r.By = netip.Addr{}, "bob" })},
 		{"characters that turn the line around", "sshd[812]: Invalid user a\u202eb from 203.0.113.7 port 5", fail("sshd", func(r *parse.Result) { r.Port, r.User, r.Invalid = 5, `a\u202eb`, true })},
 		{"a program that nobody knows", "nginx[812]: Failed password for root from 203.0.113.7 port 51234 ssh2", parse.Result{Outcome: parse.None, Time: at, Host: "web1", PID: 812}},
-		{"an unknown line of sshd's", "sshd[812]: Something new of 203.0.113.7", parse.Result{Outcome: parse.None, Time: at, Host: "web1", PID: 812}},
+		{"an unknown line of sshd's", "sshd[812]: Something new of 203.0.113.7", parse.Result{Parser: "sshd", Service: "sshd", Outcome: parse.None, Time: at, Host: "web1", PID: 812, Unread: "Something new of 203.0.113.7"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, explain("Nov 20 10:00:00 web1 "+tt.text), sameAddr); diff != "" {

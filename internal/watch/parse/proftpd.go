@@ -16,6 +16,12 @@ func readProFTPD(s string, r *reading) {
 		return
 	}
 	server, rest := cutFirst(s)
+	if strings.HasPrefix(rest, "- ") || strings.HasSuffix(server, ":") { // before anybody is there
+		if !r.bare {
+			r.Outcome = Other
+		}
+		return
+	}
 	rest, ok := strings.CutPrefix(rest, "(")
 	if !ok || server == "" {
 		return
@@ -35,25 +41,45 @@ func readProFTPD(s string, r *reading) {
 	}
 	message = strings.TrimPrefix(message, "- ")
 	r.Outcome, r.IP = Other, ip
+	if module, denied, ok := strings.Cut(message, ": Login denied: "); ok && strings.HasPrefix(module, "mod_ban/") {
+		// Somebody whom mod_ban has shut out for what he did before came again.
+		r.Outcome, r.kind = Failure, kindRefused
+		if name, isUser := strings.CutPrefix(denied, "user '"); isUser {
+			r.User = strings.TrimSuffix(name, "' banned")
+		}
+		return
+	}
 	name, isUser := strings.CutPrefix(message, "USER ")
+	if anon, ok := strings.CutPrefix(message, "ANON "); ok { // of <Anonymous>, by its alias
+		name, isUser = anon, true
+	}
+	login, isLogin := strings.CutSuffix(strings.TrimSuffix(name, "."), ": Login successful") // mod_sftp leaves the point out
+	denied, isDenied := cutAnySuffix(name, ": AnonRejectPasswords denies login", ": Limit access denies login", ": Limit configuration denies login")
 	switch {
-	case isUser && strings.HasSuffix(message, ": Login successful."):
-		r.Outcome, r.User, r.Method = Success, strings.TrimSuffix(name, ": Login successful."), "password"
+	case isUser && isLogin:
+		r.Outcome, r.User, r.Method = Success, login, "password"
 	case isUser && strings.Contains(name, " (Login failed): "):
 		// Behind the last one stands proftpd's reason.
 		r.User = name[:strings.LastIndex(name, " (Login failed): ")]
 		r.Outcome, r.Method, r.kind = Failure, "password", kindFailed
 		r.Invalid = strings.HasSuffix(name, ": No such user found")
+	case isUser && isDenied:
+		r.Outcome, r.User, r.kind = Failure, denied, kindFailed
+	case strings.HasPrefix(message, "Refusing empty password from user '"):
+		r.Outcome, r.User, r.kind = Failure, strings.TrimSuffix(message[len("Refusing empty password from user '"):], "'"), kindFailed
 	case strings.Contains(message, "no such user"):
 		if i := strings.LastIndex(name, ": no such user found from "); isUser && i >= 0 {
 			r.User = name[:i]
 		}
 		r.Outcome, r.Invalid, r.kind = Failure, true, kindInvalid
-	case strings.HasPrefix(message, "SECURITY VIOLATION"):
+	case isUser && strings.Contains(name, ": user is not a UserAlias from "):
+		r.User = name[:strings.LastIndex(name, ": user is not a UserAlias from ")]
+		r.Outcome, r.kind = Failure, kindFailed
+	case strings.HasPrefix(strings.ToLower(message), "security violation: root login attempted"):
 		r.Outcome, r.User, r.kind = Failure, "root", kindFailed
-	case message == "FTP session opened.":
+	case strings.HasSuffix(message, " session opened."): // FTP, FTPS, SFTP, SSH2
 		r.kind = kindStart
-	case message == "FTP session closed.":
+	case strings.HasSuffix(message, " session closed."):
 		r.kind = kindOver
 	}
 	if r.Outcome == Success && r.whole > maxWhole {

@@ -38,6 +38,16 @@ func readPureFTPd(s string, r *reading) {
 		r.User = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
 		return
 	}
+	if name, ok := strings.CutPrefix(message, "Can't login as ["); ok && level == "WARNING" {
+		if i := strings.LastIndex(name, "]: account disabled"); i >= 0 { // the password was right
+			r.Outcome, r.kind, r.User = Failure, kindRefused, name[:i]
+		}
+		return
+	}
+	if strings.HasPrefix(message, "Anonymous user logged in") && level == "INFO" && who[:at] == "?" {
+		r.Outcome, r.Method, r.User = Success, "none", "ftp"
+		return
+	}
 	if name, ok := strings.CutSuffix(message, " is now logged in"); ok && level == "INFO" && who[:at] == "?" && len(name) <= maxName {
 		// Who is in already says nothing of that sort, whatever a file is called.
 		r.Outcome, r.Method, r.User = Success, "password", name

@@ -33,9 +33,10 @@ const (
 
 type peerIP = netip.Addr
 
-// Bounds of what is remembered: 4,096 sets of four, about 3 MiB.
+// Bounds of what is remembered: 2,048 sets of four, about 1 MiB. Far fewer
+// processes of a host that have not let anybody in live at the same time.
 const (
-	sessionSets = 4096
+	sessionSets = 2048
 	sessionWays = 4
 )
 
@@ -54,9 +55,7 @@ const maxDoubtful = 8
 // session is what was counted of one process's attempts. Each sort of line
 // counts by itself; the most of them is how many attempts there were.
 type session struct {
-	key  uint64
-	last int64  // seconds since 1970 of its last line
-	used uint64 // when it was used last, in lines; 0: empty
+	last int64 // seconds since 1970 of its last line
 	ip   netip.Addr
 	port uint16
 	sure bool // ip is the daemon's own word
@@ -78,8 +77,31 @@ type doubtful struct {
 // sessions is a table of fixed size, in which a new session takes the place of
 // the one that was silent longest.
 type sessions struct {
-	table []session
+	sets  []sessionSet
+	table []session // sessionWays for each set
 	clock uint64
+}
+
+// sessionSet says which sessions stand in a set. It is kept apart from them, and
+// one line of the processor's cache, because most lines of a log look for a session
+// that is not there.
+type sessionSet struct {
+	keys [sessionWays]uint64
+	used [sessionWays]uint64 // when it was used last, in lines; 0: empty
+}
+
+// find returns a key's set and its place there, or -1.
+func (t *sessions) find(key uint64) (set *sessionSet, way int) {
+	if t.sets == nil {
+		t.sets, t.table = make([]sessionSet, sessionSets), make([]session, sessionSets*sessionWays)
+	}
+	set = &t.sets[key%sessionSets]
+	for i := range sessionWays {
+		if set.keys[i] == key && set.used[i] != 0 {
+			return set, i
+		}
+	}
+	return set, -1
 }
 
 // unsure reports whether a line does not give the daemon's own word for where an
@@ -98,7 +120,10 @@ func (t *sessions) failure(r *reading) {
 		return
 	}
 	s := t.session(r)
+	guesses := s.guesses()
 	counted := s.add(r.kind, r.Count)
+	guesses = s.guesses() - guesses
+	r.Guessed = max(0, guesses-counted)
 	pair := t.pair(r)
 	if r.daemon.apart && pair != nil {
 		switch r.kind {
@@ -130,6 +155,7 @@ func (t *sessions) failure(r *reading) {
 			pair.n[kindFailed] += uint32(counted)
 		}
 	}
+	r.Refused = max(0, counted-guesses)
 	r.settle(counted)
 	t.place(r, s)
 }
@@ -165,7 +191,7 @@ func (t *sessions) place(r *reading, s *session) {
 
 // unplaced says which name stands for the address that no line has given.
 func (r *reading) unplaced() {
-	if !r.IP.IsValid() && !r.daemon.local && r.Outcome == Failure {
+	if !r.IP.IsValid() && !r.daemon.local && (r.Outcome == Failure || r.Outcome == Success) {
 		r.Peer = r.peer
 	}
 }
@@ -229,7 +255,7 @@ func (t *sessions) other(r *reading) {
 	}
 	s := t.session(r)
 	if r.kind == kindStart {
-		*s = session{key: s.key, last: s.last, used: s.used, ip: r.IP, port: r.Port, sure: true}
+		*s = session{last: s.last, ip: r.IP, port: r.Port, sure: true}
 		return
 	}
 	t.place(r, s)
@@ -270,7 +296,10 @@ func (t *sessions) success(r *reading) {
 	if !r.daemon.local {
 		t.place(r, s)
 	}
-	*s = session{}
+	key, _, _ := t.keyOf(r)
+	if set, way := t.find(key); way >= 0 {
+		set.used[way] = 0
+	}
 }
 
 // add counts a line, and gives how many attempts it adds.
@@ -297,6 +326,19 @@ func (s *session) add(k kind, n int) int {
 	return int(after - before)
 }
 
+// guesses is how many of the attempts were of a password, a code or a name: more
+// than keys that sshd did not know.
+func (s *session) guesses() (n int) {
+	for k, v := range s.n {
+		switch kind(k) {
+		case kindOffered, kindMaximum, kindEnd, kindTimeout:
+		default:
+			n = max(n, int(v))
+		}
+	}
+	return n
+}
+
 // pam is what the modules of PAM have said.
 func (s *session) pam() uint32 {
 	return max(s.n[kindPAM], s.n[kindPAMModule], s.n[kindPAMMore])
@@ -318,7 +360,7 @@ func (t *sessions) session(r *reading) *session {
 	switch {
 	case s.over && unsure && r.kind != kindPAMMore, // the number has come again, of whom nobody knows
 		differs && unsure == !s.sure:
-		*s = session{key: s.key, last: s.last, used: s.used}
+		*s = session{last: s.last}
 	case unsure && s.sure:
 		r.IP, r.Port, r.placed, unsure = s.ip, s.port, true, false
 	}
@@ -334,7 +376,7 @@ func (t *sessions) session(r *reading) *session {
 
 // keyOf returns the key of a line's process, and for how long it is the same one's.
 func (t *sessions) keyOf(r *reading) (key uint64, now time.Time, gap int64) {
-	h := hash(hash(seed, r.Service), r.Host)
+	h := t.seedOf(r)
 	switch {
 	case r.PID != 0:
 		return mix(h, uint64(r.PID)), r.Time, sessionGap
@@ -346,12 +388,9 @@ func (t *sessions) keyOf(r *reading) (key uint64, now time.Time, gap int64) {
 
 // has reports whether a line's process has a session.
 func (t *sessions) has(r *reading) bool {
-	if t.table == nil {
-		return false
-	}
 	key, _, _ := t.keyOf(r)
-	set := t.table[key%sessionSets*sessionWays:][:sessionWays]
-	return slices.ContainsFunc(set, func(s session) bool { return s.key == key && s.used != 0 })
+	_, way := t.find(key)
+	return way >= 0
 }
 
 // pair is what PAM and the daemon have said of an attempt, each in a process of
@@ -389,34 +428,31 @@ func (t *sessions) doubtPairs(r *reading) (out []*session) {
 	return out
 }
 
-func (t *sessions) seedOf(r *reading) uint64 { return hash(hash(seed, r.Service), r.Host) }
+func (t *sessions) seedOf(r *reading) uint64 { return hash(hash(seed, r.Service), r.home) }
 
 // at finds a key's place, empty if it is new or older than gap seconds.
 func (t *sessions) at(key uint64, at time.Time, gap int64) *session {
-	if t.table == nil {
-		t.table = make([]session, sessionSets*sessionWays)
-	}
 	t.clock++
-	set := t.table[key%sessionSets*sessionWays:][:sessionWays]
-	victim := &set[0]
-	for i := range set {
-		if set[i].key == key && set[i].used != 0 {
-			victim = &set[i]
-			break
-		}
-		if set[i].used < victim.used {
-			victim = &set[i]
+	set, way := t.find(key)
+	known := way >= 0
+	if !known {
+		way = 0
+		for i, used := range set.used {
+			if used < set.used[way] {
+				way = i
+			}
 		}
 	}
-	now := victim.last
+	s := &t.table[key%sessionSets*sessionWays:][:sessionWays][way]
+	now := s.last
 	if !at.IsZero() {
 		now = at.Unix()
 	}
-	if victim.key != key || victim.used == 0 || abs(now-victim.last) > gap && victim.last != 0 {
-		*victim = session{key: key}
+	if !known || abs(now-s.last) > gap && s.last != 0 {
+		*s = session{}
 	}
-	victim.used, victim.last = t.clock, now
-	return victim
+	set.keys[way], set.used[way], s.last = key, t.clock, now
+	return s
 }
 
 func abs(n int64) int64 { return max(n, -n) }

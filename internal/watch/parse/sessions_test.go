@@ -57,6 +57,11 @@ func TestAnAttemptCountsOnce(t *testing.T) {
 0 vsftpd[1]: [root] FTP response: Client "203.0.113.7", "530 Login incorrect."
 1 vsftpd[1]: [root] FAIL LOGIN: Client "203.0.113.7"
 0 vsftpd[2]: pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=root rhost=203.0.113.7  user=root`,
+		"vsftpd's own log beside that of the system": `
+1 Nov 27 10:00:00 h vsftpd: pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=bob rhost=203.0.113.7  user=bob
+0 Fri Nov 27 10:00:01 2026 [pid 101] [bob] FAIL LOGIN: Client "203.0.113.7"
+1 Nov 27 10:00:05 h vsftpd: pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=bob rhost=203.0.113.7  user=bob
+0 Fri Nov 27 10:00:06 2026 [pid 102] [bob] FAIL LOGIN: Client "203.0.113.7"`,
 		"vsftpd's answers come from another process": `
 1 vsftpd[1]: [root] FAIL LOGIN: Client "203.0.113.7"
 0 vsftpd[2]: [root] FTP response: Client "203.0.113.7", "530 Login incorrect."
@@ -68,6 +73,17 @@ func TestAnAttemptCountsOnce(t *testing.T) {
 0 proftpd[100]: 192.0.2.1 (203.0.113.7[203.0.113.7]) - USER bob (Login failed): Incorrect password
 1 proftpd: pam_unix(proftpd:auth): authentication failure; logname= uid=0 euid=0 tty=/dev/ftpd101 ruser=bob rhost=203.0.113.7  user=bob
 0 proftpd[101]: 192.0.2.1 (203.0.113.7[203.0.113.7]) - USER bob (Login failed): Incorrect password`,
+		"su of shadow writes three lines": `
+1 su[12]: pam_unix(su:auth): authentication failure; logname=bob uid=1000 euid=0 tty=/dev/pts/1 ruser=bob rhost=  user=root
+0 su[12]: FAILED su for root by bob
+0 su[12]: - /dev/pts/1 bob:root
+1 su[13]: pam_unix(su:auth): authentication failure; logname=bob uid=1000 euid=0 tty=/dev/pts/1 ruser=bob rhost=  user=root
+0 su[13]: FAILED su for root by bob
+0 su[13]: - /dev/pts/1 bob:root`,
+		"su of busybox writes one": `
+1 su: - pts/0 bob:root
+1 su: - pts/0 bob:root
+0 su: + pts/0 bob:root`,
 		"a name instead of an address": `
 1 sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host7.example.net  user=root
 0 sshd[1]: Failed password for root from 203.0.113.7 port 5 ssh2
@@ -90,6 +106,7 @@ func TestAnAttemptCountsOnce(t *testing.T) {
 		"the last line again, as the BSDs write it": `
 1 sshd[1]: Failed password for root from 203.0.113.7 port 5 ssh2
 3 last message repeated 3 times
+2 --- last message repeated 2 times ---
 0 kernel: something else
 0 last message repeated 3 times`,
 	} {
@@ -141,6 +158,34 @@ func TestPardon(t *testing.T) {
 	} {
 		if r := p.Parse(line.Line{Text: "Nov 20 10:00:00 web1 sshd[1]: " + text}); r.Retracted != 0 {
 			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// vsftpd's own log names no host, PAM's line of the same attempt in the system's does:
+// each attempt counts once, also where its second line is read later.
+func TestAnAttemptOfTwoLogsCountsOnce(t *testing.T) {
+	pam := func(i int) string {
+		return fmt.Sprintf("Nov 20 10:00:%02d www vsftpd[1%d]: pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=bob rhost=::ffff:203.0.113.7  user=bob", 10*i, i)
+	}
+	own := func(i int) string {
+		return fmt.Sprintf("Fri Nov 20 10:00:%02d 2026 [pid 2%d] [bob] FAIL LOGIN: Client \"::ffff:203.0.113.7\"", 10*i+2, i)
+	}
+	for situation, lines := range map[string][]string{
+		"as they came":         {pam(0), own(0), pam(1), own(1), pam(2), own(2)},
+		"vsftpd's first":       {own(0), own(1), own(2), pam(0), pam(1), pam(2)},
+		"the system's first":   {pam(0), pam(1), pam(2), own(0), own(1), own(2)},
+		"vsftpd's a bit later": {pam(0), pam(1), own(0), pam(2), own(1), own(2)},
+	} {
+		p := parse.New(parse.Options{Now: november})
+		n := 0
+		for _, text := range lines {
+			if got := p.Parse(line.Line{Source: "log", Text: text}); got.Outcome == parse.Failure {
+				n += got.Count
+			}
+		}
+		if n != 3 {
+			t.Errorf("%s: %d attempts, want 3", situation, n)
 		}
 	}
 }

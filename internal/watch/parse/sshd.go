@@ -8,7 +8,10 @@ import (
 )
 
 var sshd = Daemon{
-	Service: "sshd", Parser: "sshd", Programs: []string{"sshd", "sshd-session", "sshd-auth"}, read: readSSHD,
+	Service: "sshd", Parser: "sshd", read: readSSHD,
+	// Alpine's packages openssh-server-pam and -krb5 have names of their own.
+	Programs: []string{"sshd", "sshd-session", "sshd-auth", "sshd.pam", "sshd-session.pam", "sshd-auth.pam",
+		"sshd.krb5", "sshd-session.krb5", "sshd-auth.krb5"},
 	pairs: byAddress, opens: []string{"sshd"}, Units: []string{"ssh", "sshd"},
 }
 
@@ -29,6 +32,7 @@ func readSSHD(s string, r *reading) {
 	if len(s) < 8 {
 		return
 	}
+	s = strings.TrimPrefix(s, "Fssh_") // FreeBSD renames the functions of its libssh
 	// One look at the first letter spares most lines all other comparisons.
 	switch s[0] {
 	case 'F':
@@ -40,6 +44,8 @@ func readSSHD(s string, r *reading) {
 	case 'A':
 		if rest, ok := strings.CutPrefix(s, "Accepted "); ok {
 			sshdAccepted(rest, r)
+		} else if strings.HasPrefix(s, "Authentication tried for ") {
+			sshdNotFrom(s, r)
 		} else if strings.HasPrefix(s, "Authentication ") || strings.HasPrefix(s, "Address ") || strings.HasPrefix(s, "Authorized ") {
 			r.Outcome = Other
 		}
@@ -59,7 +65,15 @@ func readSSHD(s string, r *reading) {
 		if rest, ok := strings.CutPrefix(s, "maximum authentication attempts exceeded for "); ok {
 			sshdEndUser(rest, kindMaximum, r)
 		}
+	case 'a':
+		if rest, ok := strings.CutPrefix(s, "administratively prohibited connection for "); ok { // RefuseConnection, since 10.0
+			sshdEndUser(rest, kindRefused, r)
+		}
 	case 'p':
+		if rest, ok := strings.CutPrefix(s, "public key "); ok {
+			sshdKeyRejected(rest, r)
+			break
+		}
 		readPAM(s, true, r)
 	case 'R', 'L':
 		sshdRefused(s, r)
@@ -67,9 +81,14 @@ func readSSHD(s string, r *reading) {
 		sshdConnection(s, preauth, r)
 	}
 	if r.Outcome == "" {
+		sshdNotFrom(s, r)
+	}
+	if r.Outcome == "" {
 		sshdKnown(s, r)
 	}
-	if !r.isPAM() {
+	if r.isPAM() {
+		r.User = unhash(r.User)
+	} else {
 		r.User = unvis(r.User)
 	}
 	// What sshd cut off is where the address stood. A login's stands in front of all
@@ -132,6 +151,11 @@ func sshdAccepted(s string, r *reading) {
 	r.Outcome, r.Method = Success, method
 	r.setUser(at.name)
 	r.Key = fingerprint(at.info)
+	if strings.Contains(at.info, " ID ") {
+		if m := infoForm().FindStringSubmatch(at.info); m != nil {
+			r.KeyID, r.CA = m[3], m[4]
+		}
+	}
 	at.into(r)
 }
 
@@ -247,7 +271,7 @@ func isBase64(s string) bool {
 // hostbased the names that the client gave.
 var infoForm = sync.OnceValue(func() *regexp.Regexp {
 	const print = `[0-9A-Za-z+/=]*:[0-9A-Za-z+/=:]*`
-	return regexp.MustCompile(`(?s)^(\S+|\S+ ` + print + `( ID .* \(serial \d+\) CA \S+ ` + print + `)?)(, client user .*)?$`)
+	return regexp.MustCompile(`(?s)^(\S+|\S+ ` + print + `( ID (.*) \(serial \d+\) CA \S+ (` + print + `))?)(, client user .*)?$`)
 })
 
 // identityLies reports whether what may be a certificate's identity, or the name
@@ -294,8 +318,11 @@ func sshdUser(s string, r *reading) {
 			return
 		}
 		name, p, ok := endFrom(rest[:i])
-		if !ok {
-			return
+		if !ok { // what is wrong with the account, not with whence he comes, is told without that
+			if !sshdOfAccount(rest[i+len(" not allowed because "):]) {
+				return
+			}
+			name = rest[:i]
 		}
 		r.Outcome, r.User, r.kind = Failure, name, kindRefused
 		p.into(r)
@@ -306,6 +333,52 @@ func sshdUser(s string, r *reading) {
 	}
 }
 
+// sshdOfAccount reports whether a reason is one that sshd gives without an address.
+func sshdOfAccount(why string) bool {
+	return why == "account is locked" || strings.HasPrefix(why, "shell ") || strings.HasSuffix(why, " exists")
+}
+
+// sshdKeyRejected reads "KEYTYPE [PRINT ]signature for [invalid user ]NAME from ADDR
+// port N rejected: user presence …" behind "public key ".
+func sshdKeyRejected(s string, r *reading) {
+	_, rest, ok := strings.Cut(s, "signature for ")
+	i := strings.LastIndex(rest, " rejected: user ")
+	if !ok || i < 0 {
+		return
+	}
+	sshdEndUser(rest[:i], kindOffered, r)
+	r.Method = "publickey"
+}
+
+// sshdNotFrom reads "[FILE:LINE: ]Authentication tried for NAME with correct key but
+// not from a permitted host (host=HOST, ip=ADDR[, required=LIST])." and the same of
+// a certificate: "… with valid certificate but not from a permitted source address
+// (ADDR)." The name is of an account that is there.
+func sshdNotFrom(s string, r *reading) {
+	file, rest, ok := strings.Cut(s, "Authentication tried for ")
+	name, why, known := strings.Cut(rest, " with ")
+	if file, ok := strings.CutSuffix(file, ": "); !ok && file != "" || strings.IndexByte(file, ' ') >= 0 {
+		return // somebody else's words
+	}
+	if !ok || !known {
+		return
+	}
+	var host string
+	if _, where, isKey := strings.Cut(why, "correct key but not from a permitted host (host="); isKey {
+		_, ip, found := strings.Cut(where, ", ip=")
+		if !found {
+			return
+		}
+		host = ip[:len(ip)-len(strings.TrimLeft(ip, "0123456789abcdefABCDEF:."))]
+	} else if _, where, isCertificate := strings.Cut(why, "valid certificate but not from a permitted source address ("); isCertificate {
+		host, _, _ = strings.Cut(where, ")")
+	} else {
+		return
+	}
+	r.Outcome, r.Method, r.User, r.kind = Failure, "publickey", name, kindOffered
+	peer{text: host, ip: address(host)}.into(r)
+}
+
 // sshdPAM reads "PAM: WHY for [illegal user ]NAME from ADDR" and "PAM N more
 // authentication failures; …"; "Protocol major versions differ for …".
 func sshdPAM(s string, r *reading) {
@@ -313,7 +386,14 @@ func sshdPAM(s string, r *reading) {
 	case strings.HasPrefix(s, "PAM: "):
 		why, rest, ok := strings.Cut(s[len("PAM: "):], " for ")
 		if !ok || strings.Contains(why, "(): ") {
+			r.Outcome = Other
 			return
+		}
+		if before, via := cutLast(rest); address(via).IsValid() { // macOS says where it listened
+			rest = strings.TrimSuffix(before, " via")
+			if rest == before {
+				rest = before + " " + via
+			}
 		}
 		name, p, ok := endFrom(rest)
 		if !ok {

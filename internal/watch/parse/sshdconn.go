@@ -183,7 +183,8 @@ func sshdDropped(s string, r *reading) {
 		return
 	}
 	r.Outcome = Other
-	if strings.Contains(why, " penalty: ") {
+	// Who never tried to log in is no attacker: a check of whether the port is open.
+	if _, penalty, ok := strings.Cut(why, " penalty: "); ok && penalty != "connections without attempting authentication" {
 		r.Outcome = Failure
 	}
 	p.into(r)
@@ -205,28 +206,96 @@ func sshdWrapped(s string, r *reading) {
 	}
 }
 
-// sshdKnown are lines that tell of nobody's attempt.
+// sshdKnown are lines that tell of nobody's attempt. What other programs might say as
+// well is taken for sshd's only where a line says that it is.
 func sshdKnown(s string, r *reading) {
-	if _, ok := cutAnyPrefix(s,
+	_, ok := cutAnyPrefix(s,
 		"Server listening on ", "Received signal ", "Received SIGHUP", "Exiting on signal ",
 		"Starting session: ", "User child is on pid ", "Transferred: ", "subsystem request for ",
 		"input_userauth_request: invalid user ", "input_userauth_error: ", "kex_exchange_identification: ",
-		"kex_protocol_error: ", "client sent invalid protocol identifier ", "Could not ", "Nasty PTR record ",
+		"kex_protocol_error: ", "client sent invalid protocol identifier ", "Nasty PTR record ",
 		"Too many authentication failures", "beginning MaxStartups throttling", "exited MaxStartups throttling",
-		"session opened for ", "session closed for ", "debug1: ", "debug2: ", "debug3: ",
-		"userauth_pubkey: ", "Set ", "no hostkey alg", "no matching ", "key_verify failed", "dispatch_protocol_error: ",
-		"Read error from remote host ", "Write failed: ", "packet_write_", "fatal: ", "Timeout, client not responding from ",
-		"Bad packet length ", "Corrupted MAC on input", "mm_", "monitor_read", "buffer_get_", "session_",
-		"Local disconnected", "Accepted key ", "Accepted certificate ", "Certificate ", "bad ownership or modes ",
-		"Bind to port ", "listen_on_addrs: ", "Unable to load host key",
-	); ok {
+		"srclimit_penalise: ", "userauth_pubkey: ", "Read error from remote host ", "Timeout, client not responding from ",
+		"Bad packet length ", "Corrupted MAC on input", "ssh_dispatch_run_fatal: ")
+	if !ok && !r.bare {
+		_, ok = cutAnyPrefix(s,
+			"Could not ", "Couldn't ", "session opened for ", "session closed for ",
+			"Set ", "Setting ", "no hostkey alg", "no matching ", "key_verify failed",
+			"Write failed: ", "packet_write_", "mm_", "monitor_read", "buffer_get_", "session_", "Read from socket failed: ",
+			"Local disconnected", "Accepted key ", "Accepted certificate ", "Certificate ", "bad ownership or modes ",
+			"Bind to port ", "Cannot bind any address", "Unable to load host key", "Unable to negotiate ",
+			"Protocol major versions differ: ", "Protocol error: ", "Hm, kex protocol error: ", "kex protocol error: ", "padding error: ", "Packet ", "Client version ",
+			"Connection closed by UNKNOWN", "Connection reset by UNKNOWN", "Disconnected from UNKNOWN", "probed from ", "scanned from ",
+			// Of who is in, or of an attempt that another line tells.
+			"Access denied for user ", "Login restricted for ", "Login name ", "Root login accepted for forced command",
+			"WARNING: revoked key for ", "Changed root directory to ", "Allocated port ", "Local: ", "Remote: ",
+			"refused local port forward: ", "refused streamlocal port forward: ", "terminating inactive connection from ",
+			"Received request ", "Rhosts authentication refused for ", "Refusing certificate ID ", "refusing previously-used ",
+			"Possible attack: ", "Invalid verification code", "Failed to ", "X11 ",
+			"Successful Duo login for ", "Failed Duo login for ", "Skipped Duo login for ", "Aborted Duo login for ",
+			"User '", "Maxstartups logging rate-limited: ", "PerSourcePenalties logging rate-limited: ",
+			// Of connections, by the process that listens; SIGINFO has it list its penalties.
+			"session process ", "preauth child ", "Session process ", "client ",
+			// Of the daemon and its files.
+			"reprocess config line ", "Deprecated ", "Unsafe Authorized", "Unsupported option ", "Missing privilege separation directory: ",
+			"Privilege separation ", "sshd: no hostkeys available", "no hostkeys available", "Permissions ", "It is required that your private key",
+			"This private key will be ignored", "key_load_", "sshkey_", "lastlog_", "login_", "syslogin_", "Attempt to write login records",
+			"pam_setcred(): ", "do_cleanup", "chroot", "setsockopt ", "getpeername failed", "socket: ", "accept: ", "fork: ", "fork of ", "reexec ",
+			"rekeying", "Rekeying", "RESTART FAILED: ", "chdir ", "/etc/ssh/", "/usr/local/etc/ssh/", "error in libcrypto",
+			"AuthorizedKeysCommand ", "AuthorizedPrincipalsCommand ", "auth_", "channel ", "ssh_packet_", "sshpam_", "userauth_",
+			"message authentication code incorrect", "Ssh: ", "SSH: Server;", "HPN ", "ssh_", "process_output", "Timeout before", "Connection refused by tcp wrapper",
+			"no more sessions", "fatal_", "terminating, ", "daemon() failed", "bad addr or host", "getaddrinfo", "openpty", "chown /", "chmod /", "ioctl(", "bind: ", "bind [", "connect_to ",
+			"dup2 ", "open /", "initgroups: ", "setlogin", "setresuid ", "setresgid ", "WARNING: 'UsePAM no' is not supported",
+			"audit_", "linux_audit_", "BSM audit: ", "RSA_")
+		ok = ok || sshdFunction(s) || sftpWords(s)
+	}
+	if !ok && !r.bare && strings.HasPrefix(s, "User ") {
+		ok = strings.HasSuffix(s, " (root forced)") || strings.HasSuffix(s, " (password aged)")
+	}
+	if !ok && !r.bare { // "3 active ipv4 penalties"
+		ok = strings.HasSuffix(s, " active ipv4 penalties") || strings.HasSuffix(s, " active ipv6 penalties")
+	}
+	if ok {
 		r.Outcome = Other
 	}
+}
+
+// sshdFunction reports whether a message begins with the name of one of sshd's own
+// functions, or with debug1 and its like: what it says is of the daemon itself.
+func sshdFunction(s string) bool {
+	name, _, ok := strings.Cut(s[:min(len(s), 60)], ": ")
+	if !ok || strings.IndexByte(name, '_') < 1 && !strings.HasPrefix(name, "debug") && name != "monitor" {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// sftpWords reports whether a message is of the file server inside sshd, which
+// writes in sshd's name where a ChrootDirectory has no /dev/log.
+func sftpWords(s string) bool {
+	_, ok := cutAnyPrefix(s, `open "`, `close "`, `forced close "`, `opendir "`, `closedir "`, `remove name "`, `mkdir name "`, `rmdir name "`,
+		`rename old "`, `posix-rename old "`, `symlink old "`, `hardlink old "`, `link old "`, `set "`, `lset "`, `statvfs "`, `fsync "`, `copy-data `,
+		"received client version ", "sent status ")
+	return ok
 }
 
 func cutAnyPrefix(s string, prefixes ...string) (rest string, ok bool) {
 	for _, p := range prefixes {
 		if rest, ok = strings.CutPrefix(s, p); ok {
+			return rest, true
+		}
+	}
+	return s, false
+}
+
+func cutAnySuffix(s string, suffixes ...string) (rest string, ok bool) {
+	for _, p := range suffixes {
+		if rest, ok = strings.CutSuffix(s, p); ok {
 			return rest, true
 		}
 	}

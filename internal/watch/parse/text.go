@@ -205,32 +205,65 @@ func lastRepeated(s string) (int, bool) {
 
 // unvis undoes what sshd does to a message on its way to the log: strnvis(3)
 // with VIS_CSTYLE and VIS_OCTAL writes a backslash as two, and bytes that
-// can't be seen as \n, \t, … or \ooo.
+// can't be seen as \n, \t, … or \ooo. The system logs of macOS, and vis without
+// VIS_OCTAL, write them as \^C, \M-C and \M^C.
 func unvis(s string) string {
-	if !strings.Contains(s, `\`) {
+	if strings.IndexByte(s, '\\') < 0 {
 		return s
 	}
-	var b strings.Builder
+	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			b.WriteByte(s[i])
-			continue
+		c, n := s[i], 1
+		if c == '\\' {
+			c, n = unvisByte(s[i:])
 		}
-		if i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
+		b = append(b, c)
+		i += n - 1
+	}
+	return string(b)
+}
+
+// unvisByte reads the byte that an escape at the start of s stands for, and how long
+// the escape is; what is none stands for itself.
+func unvisByte(s string) (c byte, length int) {
+	if len(s) > 3 {
+		if n, err := strconv.ParseUint(s[1:4], 8, 8); err == nil {
+			return byte(n), 4
+		}
+		switch s[1:3] {
+		case "M-":
+			return s[3] | 0x80, 4
+		case "M^":
+			return s[3] ^ 0x40 | 0x80, 4
+		}
+	}
+	if len(s) > 2 && s[1] == '^' {
+		return s[2] ^ 0x40, 3
+	}
+	if len(s) > 1 {
+		if at := strings.IndexByte(`abtnvfrs0\`, s[1]); at >= 0 {
+			return "\a\b\t\n\v\f\r \x00\\"[at], 2
+		}
+	}
+	return s[0], 1
+}
+
+// unhash undoes what rsyslog does with $Escape8BitCharactersOnReceive, and with
+// control characters always: it writes them as #ooo. sshd's own escapes it leaves.
+func unhash(s string) string {
+	if strings.IndexByte(s, '#') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '#' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil && (n < ' ' || n > '~') {
+				b = append(b, byte(n))
 				i += 3
 				continue
 			}
 		}
-		i++
-		switch at := strings.IndexByte(`abtnvfrs0\`, s[i]); at {
-		case -1:
-			b.WriteByte('\\')
-			b.WriteByte(s[i])
-		default:
-			b.WriteByte("\a\b\t\n\v\f\r \x00\\"[at])
-		}
+		b = append(b, s[i])
 	}
-	return b.String()
+	return string(b)
 }

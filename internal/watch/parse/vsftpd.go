@@ -63,6 +63,7 @@ func readVsftpd(s string, r *reading) {
 	s = strings.TrimRight(s, " ")
 	if strings.HasPrefix(s, "pam_") {
 		readPAM(s, false, r)
+		r.User = vsftpdName(r.User)
 		return
 	}
 	s = cutVsftpdDate(s)
@@ -121,6 +122,18 @@ func readVsftpd(s string, r *reading) {
 			*r = reading{whole: r.whole, Result: Result{Outcome: Other, Ambiguous: r.Outcome != Other}}
 		}
 	}
+}
+
+// vsftpdName is a name as vsftpd writes it, who gives PAM the true one: a question
+// mark stands for each byte that isprint(3) of the C locale does not know.
+func vsftpdName(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
 }
 
 // vsftpdEventAt finds the event that s ends with, behind a name, or that it is.

@@ -80,6 +80,31 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// Suricata's alert is the same behind whatever a logger puts in front of it.
+func TestAlertsBehindHeaders(t *testing.T) {
+	for name, header := range map[string]string{
+		"none":                       "",
+		"RFC 3164":                   "Nov 21 02:15:04 fw suricata[812]: ",
+		"RFC 3164 with its priority": "<13>Nov 21 02:15:04 fw suricata[812]: ",
+		"RFC 3164 and CEE":           "Nov 21 02:15:04 fw suricata[812]: @cee: ",
+		"CEE without a space":        "Nov 21 02:15:04 fw suricata[812]: @cee:",
+		"RFC 3339":                   "2026-11-21T02:15:04.5+00:00 fw suricata: ",
+		"RFC 5424":                   "<13>1 2026-11-21T02:15:04.000000+00:00 fw suricata suricata - - ",
+		"RFC 5424, structured data":  `<13>1 2026-11-21T02:15:04.000000+00:00 fw suricata 812 eve [a b="{"] `,
+		"RFC 5424 and CEE":           "<13>1 2026-11-21T02:15:04.000000+00:00 fw suricata 812 - - @cee: ",
+		"RFC 5424 without a time":    "<13>1 - fw suricata 812 - - ",
+		"a priority alone":           "<13>",
+		"a priority and a program":   "<13>suricata[812]: ",
+		"CEE alone":                  "@cee: ",
+		"a program alone":            "suricata[812]: ",
+	} {
+		e := engine(t, Pattern{Name: "ids", Decoder: "suricata"})
+		if got := e.Take(text(header+eve), now); len(got) != 1 || got[0].IP != netip.MustParseAddr("203.0.113.7") {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestNotAnAlert(t *testing.T) {
 	for _, row := range []struct {
 		name, decoder, line string
@@ -91,6 +116,8 @@ func TestNotAnAlert(t *testing.T) {
 		{"another program's line", "suricata", `Nov 21 02:15:04 h sshd[1]: ` + eve, false},
 		{"a user who is called Suricata", "suricata", `Nov 21 02:15:04 h sshd[1]: Invalid user suricata: ` + eve, false},
 		{"an alert as a user's name", "suricata", `Nov 21 02:15:04 h sshd[1]: Invalid user suricata[1]: ` + eve + ` from 192.0.2.1`, false},
+		{"another program's line, RFC 5424", "suricata", `<13>1 2026-11-21T02:15:04Z h sshd 812 - - ` + eve, false},
+		{"another program's line with CEE", "suricata", `Nov 21 02:15:04 h sshd[1]: @cee: ` + eve, false},
 		{"a list", "suricata", `["alert"]`, false},
 		{"a torn alert", "snort", snort27[:80], false},
 		{"a quote without its end", "snort", strings.Replace(snort27, `1433",`, `1433,`, 1), false},

@@ -15,13 +15,15 @@ import (
 
 // Options are what an Engine needs besides its patterns.
 type Options struct {
-	Zone *time.Location // of Pattern.Active, and of Snort's timestamps; nil: UTC
+	Zone   *time.Location // of Pattern.Active; nil: UTC
+	Logged *time.Location // of Snort's timestamps; nil: UTC
 }
 
 // Engine holds lines against patterns and remembers the thresholds' counts. Its
 // methods must not be called concurrently.
 type Engine struct {
 	zone     *time.Location
+	logged   *time.Location
 	patterns []*compiled
 	decoders []*decoder
 
@@ -49,9 +51,12 @@ type Stat struct {
 
 // New makes an Engine. Its error joins an *Error for each thing that is wrong.
 func New(patterns []Pattern, o Options) (*Engine, error) {
-	e := &Engine{zone: o.Zone, bySource: map[string][]*compiled{}}
+	e := &Engine{zone: o.Zone, logged: o.Logged, bySource: map[string][]*compiled{}}
 	if e.zone == nil {
 		e.zone = time.UTC
+	}
+	if e.logged == nil {
+		e.logged = time.UTC
 	}
 	var errs []error
 	names := map[string]bool{}
@@ -109,7 +114,7 @@ func (e *Engine) Take(l line.Line, at time.Time) []Match {
 			continue
 		}
 		c.stat.Matched++
-		h.at = h.time(at, e.zone)
+		h.at = h.time(at, e.logged)
 		if !c.active(h.at.In(e.zone)) {
 			c.stat.Idle++
 			continue
@@ -172,7 +177,7 @@ func (e *Engine) Tick(at time.Time) []Match {
 		if !ok {
 			continue // can't be: it matched before
 		}
-		h.at = h.time(c.held.at, e.zone)
+		h.at = h.time(c.held.at, e.logged)
 		h.count, h.left = 1, c.calm.tell(at)-1 // the newest of them is this one
 		c.held = nil
 		c.stat.Told++

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/sshnotify/sshnotify/internal/watch/parse"
 )
 
 // record is a line with fields. Its values are as they were written: not
@@ -44,16 +46,20 @@ func (r *record) text(name string) string {
 func (d *decoder) jsonPart(text string) (string, bool) {
 	part := strings.TrimSpace(text)
 	if !strings.HasPrefix(part, "{") {
-		header, rest, ok := strings.Cut(part, ": ")
-		if !ok || !strings.HasPrefix(rest, "{") {
+		program, rest := parse.Split(part)
+		if program == "" {
+			if header, behind, ok := strings.Cut(rest, ": "); ok && !strings.Contains(header, "@cee") && !strings.HasPrefix(header, "{") {
+				program, rest = header[strings.LastIndexByte(header, ' ')+1:], behind
+				program, _, _ = strings.Cut(program, "[")
+			}
+		}
+		if d.alerts() && program != "" && program != strings.ToLower(d.program) {
 			return "", false
 		}
-		program := header[strings.LastIndexByte(header, ' ')+1:]
-		program, _, _ = strings.Cut(program, "[")
-		if d.alerts() && program != strings.ToLower(d.program) {
+		rest = strings.TrimPrefix(rest, "@cee:") // where JSON begins, by CEE and rsyslog's mmjsonparse
+		if part = strings.TrimLeft(rest, " "); !strings.HasPrefix(part, "{") {
 			return "", false
 		}
-		part = rest
 	}
 	return part, gjson.Valid(part)
 }

@@ -57,7 +57,7 @@ func newCheckpoint(opt Options, kind string) (*checkpoint, error) {
 	k.doc.V = documentVersion
 	st.Name, st.Kind, st.Path = opt.Name, kind, opt.Path
 	st.Started = time.Now()
-	st.There, st.Readable, st.Err, st.ErrAt, st.Behind = false, false, "", time.Time{}, 0
+	st.There, st.Readable, st.Err, st.ErrAt, st.Denied, st.Behind = false, false, "", time.Time{}, false, 0
 	return k, nil
 }
 
@@ -96,6 +96,7 @@ func (k *checkpoint) trouble(there, readable bool, err error) (news bool) {
 	}
 	news = st.Err != text
 	st.There, st.Readable, st.Err, st.ErrAt = there, readable, text, time.Time{}
+	st.Denied = errors.Is(err, fs.ErrPermission)
 	if err != nil {
 		st.ErrAt = time.Now()
 	}

@@ -64,8 +64,8 @@ type file struct {
 
 // OpenFile follows the file at o.Path, which need not be there yet. Without a
 // position it begins at the end, unless o.FromStart; a file that is made later
-// is read from its start. A replay (o.Once) must be there, and may be
-// compressed by gzip.
+// is read from its start. A replay (o.Once) must be there, and may be packed, see
+// Unpack; each Read overwrites the lines that the one before gave.
 func OpenFile(o Options) (Source, error) {
 	if o.Path == "" {
 		return nil, errors.New("a file needs a path")
@@ -84,7 +84,7 @@ func OpenFile(o Options) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return openReader(f, o, kindFile)
+		return openOnce(f, o)
 	}
 	s := &file{opt: o, closing: make(chan struct{})}
 	if s.keep, err = newCheckpoint(o, kindFile); err != nil {
@@ -295,7 +295,14 @@ func (s *file) missing(err error) {
 	} else if s.gone++; s.gone < patience {
 		return // rotation takes a moment, and some writers make the file themselves
 	}
-	if s.keep.trouble(!errors.Is(err, fs.ErrNotExist), false, err) {
+	there := !errors.Is(err, fs.ErrNotExist)
+	switch news := s.keep.trouble(there, false, err); {
+	case !news:
+	case !there && s.opt.Usual:
+		s.opt.Log.Debug("is waited for", "path", s.opt.Path)
+	case errors.Is(err, fs.ErrPermission):
+		s.opt.Log.Warn("is not for this user to read: sshnotify doctor says what to do", "path", s.opt.Path, "error", err)
+	default:
 		s.opt.Log.Warn("is waited for", "path", s.opt.Path, "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -388,5 +389,61 @@ func TestMoreThanABatch(t *testing.T) {
 	}
 	if len(texts) != 3*chunk+6 || len(seen) != len(texts) || texts[len(texts)-1] != "end" {
 		t.Errorf("%d lines with %d keys", len(texts), len(seen))
+	}
+}
+
+// A usual log may be missing, and its folder, too: nobody is told, and what is made
+// later is read from its start.
+func TestUsualIsMadeLater(t *testing.T) {
+	b := newBench(t)
+	if err := os.RemoveAll(filepath.Dir(b.path)); err != nil {
+		t.Fatal(err)
+	}
+	b.opt.Usual = true
+	b.open()
+	b.until("it is missed", func(f *file) bool { return f.keep.status().Err != "" })
+	if said := b.said.String(); strings.Contains(said, "WARN") {
+		t.Errorf("said %s", said)
+	}
+	b.mkdir(filepath.Dir(b.path))
+	b.write(b.path, numbered(1, 3))
+	b.take(3)
+	b.want(numbers(1, 3)...)
+	if st := b.src.Status(); !st.There || !st.Readable || st.Err != "" {
+		t.Errorf("%+v", st)
+	}
+	b.stop()
+}
+
+// A file that is read once has two buffers: a parser has still what it found in the
+// last line of the batch before.
+func TestTextsOutliveOneRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	var log strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&log, "line %d\n", i)
+	}
+	if err := os.WriteFile(path, []byte(log.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenFile(Options{Path: path, Once: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var before string
+	for n := 0; ; {
+		b, err := s.Read(t.Context())
+		if before != "" && before != fmt.Sprintf("line %d", n-1) {
+			t.Errorf("line %d reads %q", n-1, before)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(b.Lines)
+		before = b.Lines[len(b.Lines)-1].Text
 	}
 }

@@ -81,7 +81,7 @@ func (f *follow) read(b *Batch) error {
 			return err
 		}
 	}
-	f.r += f.split.feed(f.buf[f.r:f.w], b)
+	f.r += f.split.feed(string(f.buf[f.r:f.w]), b)
 	if f.split.start != f.Off {
 		end := f.r - int(f.split.next-f.split.start)
 		f.sign(f.buf[max(0, end-tailSize):end])

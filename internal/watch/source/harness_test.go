@@ -166,7 +166,7 @@ func (b *bench) read(ctx context.Context) Batch {
 	for i, l := range batch.Lines {
 		if key := batch.Key(i); !b.seen[key] {
 			b.seen[key] = true
-			b.got = append(b.got, l.Text)
+			b.got = append(b.got, strings.Clone(l.Text))
 		}
 	}
 	return batch
@@ -228,7 +228,7 @@ func all(t *testing.T, s Source) (texts, keys []string) {
 			t.Fatal(err)
 		}
 		for i, l := range b.Lines {
-			texts, keys = append(texts, l.Text), append(keys, b.Key(i))
+			texts, keys = append(texts, strings.Clone(l.Text)), append(keys, b.Key(i))
 		}
 		if err := s.Commit(b); err != nil {
 			t.Fatal(err)

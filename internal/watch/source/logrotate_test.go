@@ -92,6 +92,32 @@ func TestLogrotateUnderLoad(t *testing.T) {
 			defer stop()
 			written := make(chan int)
 			go func() { written <- writeLines(ctx, t, path) }()
+			settings, _ := json.Marshal(map[string]string{"Path": path, "StateDir": filepath.Join(dir, "state"), "Out": out})
+			start := func() *exec.Cmd {
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), helperVar+"="+string(settings))
+				cmd.Stderr = os.Stderr
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				return cmd
+			}
+			kill := func(cmd *exec.Cmd) {
+				cmd.Process.Signal(syscall.SIGKILL)
+				cmd.Wait()
+			}
+			// Who has no position yet knows of no rotated file: the first reader is not
+			// killed, and nothing is turned, before it has one.
+			cmd := start()
+			waitFor(t, "a position", func() bool {
+				found, _ := filepath.Glob(filepath.Join(dir, "state", "*.json"))
+				for _, at := range found {
+					if b, err := os.ReadFile(at); err == nil && strings.Contains(string(b), `"off":`) {
+						return true
+					}
+				}
+				return false
+			}, func() string { return "there is none" })
 			turns := make(chan int)
 			go func() {
 				n := 0
@@ -108,23 +134,8 @@ func TestLogrotateUnderLoad(t *testing.T) {
 				turns <- n
 			}()
 
-			settings, _ := json.Marshal(map[string]string{"Path": path, "StateDir": filepath.Join(dir, "state"), "Out": out})
-			start := func() *exec.Cmd {
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), helperVar+"="+string(settings))
-				cmd.Stderr = os.Stderr
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				return cmd
-			}
-			kill := func(cmd *exec.Cmd) {
-				cmd.Process.Signal(syscall.SIGKILL)
-				cmd.Wait()
-			}
 			kills := 0
-			for ctx.Err() == nil {
-				cmd := start()
+			for ; ctx.Err() == nil; cmd = start() {
 				select {
 				case <-ctx.Done():
 				case <-time.After(100*time.Millisecond + rand.N(500*time.Millisecond)):
@@ -138,7 +149,6 @@ func TestLogrotateUnderLoad(t *testing.T) {
 			}
 			n, turned := <-written, <-turns
 			disk := onDisk(t, path)
-			cmd := start()
 			defer kill(cmd)
 			var got map[int]int
 			lines := 0

@@ -206,7 +206,7 @@ func (s *pipe) readSome(e *pipeEnd, buf []byte, until time.Time) error {
 		return err // Close sets a deadline of its own, after it said so
 	}
 	n, err := e.file.Read(buf)
-	s.split(e, buf[:n])
+	s.split(e, string(buf[:n]))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
@@ -231,14 +231,14 @@ func (s *pipe) drain(e *pipeEnd, buf []byte) {
 		if n <= 0 {
 			return
 		}
-		s.split(e, buf[:n])
+		s.split(e, string(buf[:n]))
 	}
 }
 
-func (s *pipe) split(e *pipeEnd, data []byte) {
-	for len(data) > 0 {
+func (s *pipe) split(e *pipeEnd, text string) {
+	for len(text) > 0 {
 		b := Batch{from: e.from}
-		data = data[e.splitter.feed(data, &b):]
+		text = text[e.splitter.feed(text, &b):]
 		if len(b.Lines) > 0 {
 			s.give(b)
 		}

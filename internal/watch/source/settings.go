@@ -40,6 +40,7 @@ type Named struct {
 	Name     string // what lines bear as their source
 	Type     string `toml:"type"`
 	Settings Settings
+	Usual    bool // no settings name it: it may be missing
 }
 
 // UnmarshalJSON reads what json.Marshal writes.
@@ -47,13 +48,14 @@ func (s *Named) UnmarshalJSON(b []byte) error {
 	var raw struct {
 		Name, Type string
 		Settings   json.RawMessage
+		Usual      bool
 	}
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return err
 	}
 	for _, t := range Types() {
 		if t.Name == raw.Type {
-			*s = Named{raw.Name, raw.Type, t.New(raw.Name)}
+			*s = Named{raw.Name, raw.Type, t.New(raw.Name), raw.Usual}
 			return json.Unmarshal(raw.Settings, s.Settings)
 		}
 	}

@@ -28,7 +28,8 @@ type Source interface {
 	// Read waits for lines and returns at least one, or an error: that of ctx,
 	// or io.EOF when nothing more can come: the end of standard input or of a
 	// replay, or after Close. A file that is missing or can't be read is
-	// waited for, and told by Status.
+	// waited for, and told by Status. A file that is read once gives lines that are
+	// good until the next Read, of which the texts are until the one after that.
 	Read(ctx context.Context) (Batch, error)
 	// Commit says that what came of b and of all batches before it is safe. The
 	// position after b is on disk a second later, at the next Read that waits,
@@ -52,7 +53,8 @@ type Options struct {
 	Once      bool         // a replay: from the start to the end, then io.EOF; no position
 	Log       *slog.Logger // nil: silent
 
-	Path string // of a file or a pipe
+	Path  string // of a file or a pipe
+	Usual bool   // see Named; that it is missing is not told
 
 	// Matches are the journal's, as journalctl(1) takes them; "+" is its or.
 	Matches     []string
@@ -97,10 +99,13 @@ type Batch struct {
 	Lines []line.Line
 
 	from string   // what the keys of all lines begin with
-	offs []int64  // where each line begins, or its number
+	offs []int64  // where each line begins
 	curs []string // of the journal: the cursor of each entry
 	pos  position // after the last line
 	seq  int64    // counts the batches of a source
+
+	numbered bool // in place of offs lines have the numbers from first on
+	first    int64
 }
 
 // Key names line i for ever: it is the same when the line is read again after
@@ -112,11 +117,21 @@ func (b Batch) Key(i int) string {
 	if i < len(b.curs) {
 		h.Write([]byte(b.curs[i]))
 	}
+	off := b.first + int64(i)
 	if i < len(b.offs) {
-		h.Write(binary.BigEndian.AppendUint64([]byte{0}, uint64(b.offs[i])))
+		off = b.offs[i]
+	}
+	if b.numbered || i < len(b.offs) {
+		h.Write(binary.BigEndian.AppendUint64([]byte{0}, uint64(off)))
 		h.Write([]byte(b.Lines[i].Text))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// Numbered returns a batch of lines that is never committed; first is the number of
+// the first one, for its Key.
+func Numbered(lines []line.Line, first int) Batch {
+	return Batch{Lines: lines, numbered: true, first: int64(first)}
 }
 
 func (b *Batch) add(l line.Line, off int64) {

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/watch/line"
@@ -10,8 +9,6 @@ import (
 // maxPart is what is kept of a line: a carriage return and one more byte than
 // is given, which shows that it was cut.
 const maxPart = line.MaxText + 2
-
-var newline = []byte{'\n'}
 
 // splitter makes lines of bytes that come in pieces. Of a line that is longer
 // than line.MaxText it keeps no more than that.
@@ -22,40 +19,29 @@ type splitter struct {
 	part   []byte // of that line, at most maxPart
 }
 
-// feed appends the complete lines in data to b, until b has MaxLines, and
-// returns how many bytes it took.
-func (s *splitter) feed(data []byte, b *Batch) (taken int) {
-	if n := min(MaxLines, bytes.Count(data, newline)); b.Lines == nil && n > 0 {
+// feed appends the complete lines in text to b, until b has MaxLines, and
+// returns how many bytes it took. The lines share text.
+func (s *splitter) feed(text string, b *Batch) (taken int) {
+	if n := min(MaxLines, strings.Count(text, "\n")); cap(b.Lines) == 0 && n > 0 {
 		b.Lines, b.offs = make([]line.Line, 0, n), make([]int64, 0, n)
 	}
-	if s.next > s.start { // a line has begun
-		end := bytes.IndexByte(data, '\n')
-		if end < 0 {
-			s.keep(data)
-			return len(data)
+	for taken < len(text) && len(b.Lines) < MaxLines {
+		part, _, ended := strings.Cut(text[taken:], "\n")
+		taken += len(part)
+		if !ended || s.next > s.start { // a line has begun
+			s.keep(part)
+		} else {
+			s.next += int64(len(part))
 		}
-		s.keep(data[:end])
+		if !ended {
+			break
+		}
+		taken++
 		s.next++
-		s.give(b, string(s.part))
-		taken = end + 1
-		data = data[taken:]
-	}
-	last := bytes.LastIndexByte(data, '\n')
-	// One string for all of them: a line then costs no allocation.
-	text := string(data[:last+1])
-	for len(text) > 0 {
-		if len(b.Lines) >= MaxLines {
-			return taken
+		if len(s.part) > 0 {
+			part = string(s.part)
 		}
-		end := strings.IndexByte(text, '\n')
-		s.next += int64(end) + 1
-		taken += end + 1
-		s.give(b, text[:end])
-		text = text[end+1:]
-	}
-	if len(b.Lines) < MaxLines {
-		s.keep(data[last+1:])
-		taken += len(data) - last - 1
+		s.give(b, part)
 	}
 	return taken
 }
@@ -84,10 +70,10 @@ func (s *splitter) give(b *Batch, text string) {
 	s.part = s.part[:0]
 }
 
-func (s *splitter) keep(data []byte) {
+func (s *splitter) keep(data string) {
 	s.next += int64(len(data))
 	if len(s.part) == 0 {
-		data = bytes.TrimLeft(data, "\x00")
+		data = strings.TrimLeft(data, "\x00")
 	}
 	room := maxPart - len(s.part)
 	s.part = append(s.part, data[:min(len(data), room)]...)

@@ -30,8 +30,9 @@ type Status struct {
 	Started  time.Time `json:"started,omitzero"`
 	Saved    time.Time `json:"saved,omitzero"` // when this was written to disk
 
-	Err   string    `json:"err,omitempty"` // the last trouble; "" when it is over
-	ErrAt time.Time `json:"err_at,omitzero"`
+	Err    string    `json:"err,omitempty"` // the last trouble; "" when it is over
+	ErrAt  time.Time `json:"err_at,omitzero"`
+	Denied bool      `json:"denied,omitempty"` // the trouble is that the watcher's user may not read it
 }
 
 // ReadStatus returns what the source of this name last wrote to dir, for another

@@ -44,7 +44,7 @@ func TestUnreadable(t *testing.T) {
 			b.writeAs(0o600, "")
 			b.open()
 			b.until("the trouble to be told", func(f *file) bool { return strings.Contains(f.keep.status().Err, "permission") })
-			if st := b.src.Status(); !st.There || st.Readable {
+			if st := b.src.Status(); !st.There || st.Readable || !st.Denied {
 				t.Errorf("%s: %+v", row.name, st)
 			}
 			b.writeAs(0o600, "line 2\n")
@@ -54,7 +54,7 @@ func TestUnreadable(t *testing.T) {
 			}
 			b.take(2)
 			b.want(row.want...)
-			if st := b.src.Status(); !st.Readable || st.Err != "" {
+			if st := b.src.Status(); !st.Readable || st.Err != "" || st.Denied {
 				t.Errorf("%s: %+v", row.name, st)
 			}
 			b.stop()

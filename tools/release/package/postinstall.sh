@@ -5,6 +5,7 @@
 # or, on Debian and its kin,
 #   pam-auth-update --enable sshnotify
 # So is the watcher's service: sshnotify install --system --watch
+# and that of codes for other programs: systemctl enable --now sshnotify-codes
 # A line of the profile that is in use already follows the package's at an
 # upgrade.
 #
@@ -60,6 +61,13 @@ configure: | 1:*) fresh=yes ;;
 *) fresh=no ;;
 esac
 
+# What the settings leave unsaid stays as it was, where logins were told before its
+# default became another. It has to be there before the new service starts.
+if [ "$fresh" = no ]; then
+	sshnotify config upgrade --system ||
+		echo "sshnotify: hint: sudo sshnotify doctor --system says whether that matters" >&2
+fi
+
 if [ "$fresh" = no ] && command -v pam-auth-update >/dev/null 2>&1 &&
 	grep -qs '/usr/bin/sshnotify hook' /etc/pam.d/common-session; then
 	pam-auth-update --package || :
@@ -79,7 +87,7 @@ if command -v deb-systemd-helper >/dev/null 2>&1; then
 		if [ "$fresh" = yes ]; then action=start; else action=restart; fi
 		deb-systemd-invoke "$action" sshnotify.service >/dev/null || :
 		if [ "$fresh" = no ]; then
-			systemctl --system try-restart sshnotify-watch.service >/dev/null || :
+			systemctl --system try-restart sshnotify-watch.service sshnotify-codes.service >/dev/null || :
 		fi
 	fi
 elif command -v systemctl >/dev/null 2>&1; then
@@ -93,7 +101,7 @@ elif command -v systemctl >/dev/null 2>&1; then
 			systemctl start sshnotify.service || :
 		else
 			systemctl try-restart sshnotify.service || :
-			systemctl try-restart sshnotify-watch.service || :
+			systemctl try-restart sshnotify-watch.service sshnotify-codes.service || :
 		fi
 	fi
 elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then

@@ -17,6 +17,11 @@ if [ "$going" = yes ]; then
 	if command -v deb-systemd-helper >/dev/null 2>&1 && deb-systemd-helper --quiet was-enabled sshnotify.service; then
 		enabled=yes
 	fi
+	# What sshd's PAM runs at each login must not go before its lines: nobody would
+	# get in. If they can't be taken out, nothing goes.
+	if grep -qs '# >>> sshnotify gate >>>' /etc/pam.d/*; then
+		sshnotify uninstall --system --gate --yes
+	fi
 	# 75: all is out, and it has said which events wait.
 	sshnotify uninstall --system --yes || [ $? = 75 ] ||
 		echo "sshnotify: hint: not all that sshnotify install put in could be taken out" >&2
@@ -43,13 +48,13 @@ if [ "$going" = yes ]; then
 	if command -v deb-systemd-invoke >/dev/null 2>&1; then
 		if [ -d /run/systemd/system ]; then
 			# The watcher before who tells what it found.
-			deb-systemd-invoke stop sshnotify-watch.service >/dev/null || :
+			deb-systemd-invoke stop sshnotify-codes.service sshnotify-watch.service >/dev/null || :
 			deb-systemd-invoke stop sshnotify.service >/dev/null || :
 		fi
 	elif command -v systemctl >/dev/null 2>&1; then
-		systemctl --quiet --no-reload disable sshnotify-watch.service sshnotify.service || :
+		systemctl --quiet --no-reload disable sshnotify-codes.service sshnotify-watch.service sshnotify.service || :
 		if [ -d /run/systemd/system ]; then
-			systemctl stop sshnotify-watch.service || :
+			systemctl stop sshnotify-codes.service sshnotify-watch.service || :
 			systemctl stop sshnotify.service || :
 		fi
 	elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then

@@ -1,0 +1,74 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/config"
+	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/figures"
+	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/fleet/hub"
+)
+
+func newHubCmd(a *app) *cobra.Command {
+	o := deliverOptions{app: a, follow: true, hub: true}
+	c := &cobra.Command{
+		Use:   "hub",
+		Short: "Take the events of other hosts, and deliver them with this one's",
+		Long: long(`hub serves hosts that hand their events over, at the address of listen in [hub] or
+over the servers of nats, and delivers these events as it does its own host's. deliver --follow does the same
+where the settings have one of them; hub insists on it. Whom it lets in is said by
+sshnotify fleet. It stops at SIGTERM; SIGHUP reloads the settings, but for [hub].`,
+			exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Example: `  sshnotify hub --config /etc/sshnotify/config.toml`,
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.spoolDir, "spool", "", "spool `DIR` to work on (default: from the settings)")
+	f.BoolVar(&o.syslog, "syslog", false, "log to the system log, not to standard error")
+	return c
+}
+
+// runHub runs a worker that is a hub's, too. broker may be nil.
+func runHub(ctx context.Context, c config.Config, job deliver.Job, broker fleet.Broker) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	job.Figures.Hub(func(h *figures.Hub) { h.Standby, h.Copied = false, time.Time{} }) // it may have stood by before
+	h, err := hub.New(ctx, hub.Options{
+		DB: job.Store, Settings: c.Hub, Hostname: cmp.Or(c.Host, job.Hostname), Log: job.Log, Alarm: job.Alarm, Figures: job.Figures,
+	})
+	if err != nil {
+		return fmt.Errorf("the hub: %w", err)
+	}
+	wait, err := h.Start(ctx)
+	if err != nil {
+		return withHint(fmt.Errorf("the hub: %w", err), "see who has the address of listen in [hub]: ss -ltnp")
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- wait()
+		stop() // a worker that no host reaches is started anew
+	}()
+	taken := make(chan error, 1)
+	go func() {
+		var err error
+		if broker != nil {
+			if err = broker.Serve(ctx, c.Hub, h.Receiver(filepath.Join(job.StateDir, "hub", "rejected")), job.Log); err != nil {
+				err = &settingsError{fmt.Errorf("hub: %w", err)}
+				stop()
+			}
+		}
+		taken <- err
+	}()
+	job.Inbox = h.Inbox()
+	err = deliver.Run(ctx, job)
+	stop()
+	return cmp.Or(err, <-served, <-taken)
+}

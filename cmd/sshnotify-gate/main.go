@@ -1,0 +1,13 @@
+// Command sshnotify-gate says whether a login needs a second step. PAM runs it at every
+// login, so that it is small and quick to start; what it does not do itself it has
+// sshnotify do. It takes what stands behind "sshnotify gate" in a line of PAM.
+package main
+
+import (
+	"os"
+
+	"github.com/sshnotify/sshnotify/internal/gate/pam"
+	"github.com/sshnotify/sshnotify/internal/hook"
+)
+
+func main() { os.Exit(pam.Main(os.Args[1:], hook.Beside)) }
