@@ -69,6 +69,17 @@ func (r *Registry) Hosts(ctx context.Context) (all []Host, err error) {
 	return all, err
 }
 
+// Inbox returns how many events the hub's worker has not claimed, and when the oldest
+// of them came.
+func (r *Registry) Inbox(ctx context.Context) (waiting int, oldest time.Time, err error) {
+	var since sql.NullInt64
+	err = r.db.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
+		_, err := t.One([]any{&waiting, &since}, `SELECT count(*), min(received) FROM fleet_event WHERE data IS NOT NULL AND claimed = 0`)
+		return err
+	})
+	return waiting, timeOf(since), err
+}
+
 // TokenOptions say whom a token lets in.
 type TokenOptions struct {
 	Kind   Kind              // empty: KindHost
@@ -83,9 +94,6 @@ type TokenOptions struct {
 
 // DefaultLife is how long a token may be used to join.
 const DefaultLife = time.Hour
-
-// bearerPrefix lets people, and programs that look for secrets, know a bearer token.
-const bearerPrefix = "sshnb1."
 
 // admission is what a token is for, as it is stored.
 type admission struct {
@@ -107,7 +115,7 @@ func (r *Registry) NewToken(ctx context.Context, o TokenOptions) (string, error)
 	rand.Read(random[:]) // never fails since Go 1.24
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
 	if o.Kind == KindBearer {
-		secret = bearerPrefix + secret
+		secret = fleet.BearerPrefix + secret
 	}
 	sum := sha256.Sum256([]byte(secret))
 	if o.Kind == KindBearer {

@@ -304,12 +304,7 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 
 // count brings the figures up to date.
 func (h *Hub) count(ctx context.Context) {
-	var waiting int
-	var oldest sql.NullInt64
-	err := h.o.DB.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
-		_, err := t.One([]any{&waiting, &oldest}, `SELECT count(*), min(received) FROM fleet_event WHERE data IS NOT NULL AND claimed = 0`)
-		return err
-	})
+	waiting, oldest, err := h.reg.Inbox(ctx)
 	if err != nil {
 		return // it is said where it matters
 	}
@@ -329,7 +324,7 @@ func (h *Hub) count(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	h.o.Figures.Hub(func(f *figures.Hub) {
-		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, timeOf(oldest)
+		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, oldest
 	})
 }
 
