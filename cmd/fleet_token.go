@@ -44,7 +44,7 @@ that is used once, within an hour. The hub keeps only its hash. The host knows t
 hub by it.`,
 			`Labels that are given here stand beside the host in messages, and are what rules
 and routes of the settings go by; what the host says of itself counts only where
-none is given.`,
+none is given. A host that joins again keeps its labels unless the token has others.`,
 			`--bearer makes a token that is no one-time one: the host shows it with each request
 in place of a certificate, where a proxy stands before the hub. It stays valid until
 sshnotify fleet revoke, or until another one is made for the host; for a host that has

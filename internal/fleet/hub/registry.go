@@ -191,8 +191,11 @@ type credential struct {
 	expires time.Time // of it
 }
 
+// noLabels is how the labels of a token that has none are stored.
+const noLabels = "null"
+
 // admit lets a host in, with nothing but this credential. Its numbers go on if it
-// had any.
+// had any, and its labels are what they were unless the token has others.
 func admit(t *store.Tx, now time.Time, a admission, c credential) error {
 	labels, err := json.Marshal(a.Labels)
 	if err != nil {
@@ -205,7 +208,8 @@ func admit(t *store.Tx, now time.Time, a admission, c credential) error {
 	}
 	_, err = t.Exec(`INSERT INTO fleet_host(name, kind, changed, joined, valid_from, expires, key, token, labels) VALUES (?, ?, `+nextChange+`, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT(name) DO UPDATE SET kind = excluded.kind, changed = excluded.changed, joined = excluded.joined, valid_from = max(valid_from, excluded.valid_from),
-		revoked = NULL, expires = excluded.expires, key = excluded.key, token = excluded.token, labels = excluded.labels, told = '{}'`,
+		revoked = NULL, expires = excluded.expires, key = excluded.key, token = excluded.token,
+		labels = CASE excluded.labels WHEN '`+noLabels+`' THEN labels ELSE excluded.labels END, told = '{}'`,
 		a.Name, string(a.Kind), now.UnixMilli(), c.serial, expires, c.key, c.token, string(labels))
 	return err
 }
@@ -282,7 +286,7 @@ func (r *Registry) join(ctx context.Context, ca *authority, req fleet.JoinReques
 		var revoked sql.NullInt64
 		var from int64
 		var same bool // as what it joined for
-		there, err := t.One([]any{&oldKey, &revoked, &from, &same}, `SELECT key, revoked, valid_from, kind = ? AND labels = ? FROM fleet_host WHERE name = ?`,
+		there, err := t.One([]any{&oldKey, &revoked, &from, &same}, `SELECT key, revoked, valid_from, kind = ? AND ? IN (labels, '`+noLabels+`') FROM fleet_host WHERE name = ?`,
 			string(a.Kind), string(labels), a.Name)
 		if err != nil {
 			return err
