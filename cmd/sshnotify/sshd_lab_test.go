@@ -359,7 +359,7 @@ func (l *lab) end() {
 	}
 	if l.sshd != nil {
 		// The clients ended with the test's context, and their sessions follow.
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for len(l.sessions()) > 0 && time.Now().Before(deadline) {
 			time.Sleep(10 * time.Millisecond)
 		}
