@@ -89,44 +89,66 @@ func (w *Writer) Send(p Priority, msg string) error {
 
 func send(path, head, msg string, deadline time.Time) error {
 	end := ""
-	conn, err := dial(path, unix.SOCK_DGRAM)
+	fd, err := dial(path, unix.SOCK_DGRAM)
 	if errors.Is(err, unix.EPROTOTYPE) {
 		end = "\n" // a stream has no other mark between two lines
-		conn, err = dial(path, unix.SOCK_STREAM)
+		fd, err = dial(path, unix.SOCK_STREAM)
 	}
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(deadline); err != nil {
-		return err
-	}
-	_, err = conn.WriteString(head + msg + end)
+	defer unix.Close(fd)
+	err = write(fd, head+msg+end, deadline)
 	if errors.Is(err, unix.EMSGSIZE) && len(msg) > cutAt {
-		if _, err = conn.WriteString(head + cut(msg) + end); err == nil {
+		if err = write(fd, head+cut(msg)+end, deadline); err == nil {
 			return ErrCut
 		}
 	}
 	return err
 }
 
+// write writes a line to a socket that is never waited for, as long as that is full
+// until the deadline. It is tried once whatever the time: on a machine so busy that the
+// deadline has passed already, a system log that would take the line gets it.
+func write(fd int, line string, deadline time.Time) error {
+	for b := []byte(line); len(b) > 0; {
+		n, err := unix.Write(fd, b)
+		switch {
+		case err == nil:
+			b = b[n:] // a stream may take a part
+		case errors.Is(err, unix.EAGAIN):
+			left := time.Until(deadline)
+			if left <= 0 {
+				return os.ErrDeadlineExceeded
+			}
+			wait := int((left + time.Millisecond - 1) / time.Millisecond)
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, wait); err != nil && !errors.Is(err, unix.EINTR) {
+				return os.NewSyscallError("poll", err)
+			}
+		case !errors.Is(err, unix.EINTR):
+			return os.NewSyscallError("write", err)
+		}
+	}
+	return nil
+}
+
 // dial connects to a socket of the system log, and never waits. Package net does
 // the same, but no program starts fast with it.
-func dial(path string, kind int) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
+func dial(path string, kind int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, kind, 0)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return -1, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
+		return -1, os.NewSyscallError("fcntl", err)
 	}
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		unix.Close(fd)
-		return nil, &fs.PathError{Op: "connect", Path: path, Err: err}
+		return -1, &fs.PathError{Op: "connect", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return fd, nil
 }
 
 // cut shortens a clean message without splitting a character.

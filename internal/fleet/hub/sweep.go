@@ -275,8 +275,7 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 	before := now.Add(-keepFor).UnixMilli()
 	err := h.o.DB.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
 		var old []int64
-		last := h.pruned
-		more = false
+		last, aged := h.pruned, 0
 		err := t.Each(func(r *sql.Rows) error {
 			var n, received int64
 			var done bool
@@ -284,6 +283,7 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 				return err
 			}
 			if received < before {
+				aged++
 				if last = n; done {
 					old = append(old, n)
 				}
@@ -295,8 +295,8 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 				_, err = t.Exec(`DELETE FROM fleet_event WHERE n = ?`, n)
 			}
 		}
-		more = len(old) == pruneMost
-		if h.pruned = last; len(old) == 0 {
+		more = aged == pruneMost // some of which may still wait
+		if h.pruned = last; !more {
 			h.pruned = 0 // what still waited then may be done with now
 		}
 		return err
@@ -346,12 +346,7 @@ func (h *Hub) pruneHosts(ctx context.Context) {
 
 // count brings the figures up to date.
 func (h *Hub) count(ctx context.Context) {
-	var waiting int
-	var oldest sql.NullInt64
-	err := h.o.DB.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
-		_, err := t.One([]any{&waiting, &oldest}, `SELECT count(*), min(received) FROM fleet_event WHERE data IS NOT NULL AND claimed = 0`)
-		return err
-	})
+	waiting, oldest, err := h.reg.Inbox(ctx)
 	if err != nil {
 		return // it is said where it matters
 	}
@@ -371,7 +366,7 @@ func (h *Hub) count(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	h.o.Figures.Hub(func(f *figures.Hub) {
-		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, timeOf(oldest)
+		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, oldest
 	})
 }
 
