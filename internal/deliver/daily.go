@@ -48,7 +48,7 @@ func (w *worker) keepDaily() error {
 
 // settles is how long a digest waits for what is made at the same time of day.
 func (w *worker) settles() time.Duration {
-	if w.ofHosts {
+	if w.Inbox != nil {
 		return hostsSettle
 	}
 	return digestSettles
