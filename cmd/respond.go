@@ -420,7 +420,9 @@ func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respon
 		names = append(names, string(x))
 	}
 	m := out.Evidence.Members
-	tell(message.ResponseBegun(r.Subject.Ref(), r.By, names, len(m.Own)+len(m.Stray), out.Evidence.Sum))
+	r.Begun = func() {
+		tell(message.ResponseBegun(r.Subject.Ref(), r.By, names, len(m.Own)+len(m.Stray), out.Evidence.Sum))
+	}
 	for _, x := range actions {
 		s, err := r.Do(ctx, x)
 		if err != nil {
@@ -430,7 +432,9 @@ func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respon
 		if !o.json {
 			a.printStep(s, false)
 		}
-		tell(message.Responded(responseOf(r, s)))
+		if s.Outcome != respond.Already && s.Outcome != respond.Cannot {
+			tell(message.Responded(responseOf(r, s)))
+		}
 	}
 	return o.end(out, false)
 }
@@ -677,11 +681,11 @@ func (o *respondOptions) list() error {
 				}
 				continue
 			}
-			what := string(k.Action) + " " + cmp.Or(k.User, k.Key)
+			what := strings.TrimSpace(string(k.Action) + " " + cmp.Or(k.User, k.Key))
 			for _, p := range k.Network {
-				what += p.String()
+				what += " " + p.String()
 			}
-			until := "it is undone"
+			until := "undone"
 			if !k.Until.IsZero() {
 				until = k.Until.In(zone).Format(time.DateTime)
 				if time.Now().After(k.Until) {

@@ -11,7 +11,7 @@ import (
 type Response struct {
 	Ref, By string
 	What    string   // an action: "Lock the account alice"
-	Became  string   // done, partly, failed, refused, already, cannot
+	Became  string   // done, partly, failed, refused or already
 	Said    []string // what was found and done
 	Left    []string // what still has to be looked at
 	Undo    bool     // it can be undone
@@ -33,7 +33,7 @@ func ResponseBegun(ref, by string, actions []string, processes int, sum string) 
 // can do harm by it.
 func Responded(r Response) event.Note {
 	became := map[string]string{
-		"done": "done", "partly": "done, and something is left", "failed": "FAILED", "refused": "refused", "already": "was so already", "cannot": "not possible",
+		"done": "done", "partly": "done, and something is left", "failed": "FAILED", "refused": "refused", "already": "was so already",
 	}[r.Became]
 	text := "By " + r.By + "."
 	if len(r.Said) > 0 {
@@ -45,7 +45,7 @@ func Responded(r Response) event.Note {
 	if r.Undo {
 		text += " To undo it: sshnotify respond undo " + r.Ref
 	}
-	return own("Response to "+r.Ref+": "+r.What+": "+became, text)
+	return own("Response to "+r.Ref+", "+became+": "+r.What, text)
 }
 
 // Undone says what became of undoing a step.

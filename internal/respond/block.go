@@ -134,11 +134,12 @@ func (r *Responder) block(ctx context.Context, st *Store, s *Step) {
 	if err != nil && !p.IsSingleIP() {
 		// A part of it is blocked already, and a set takes nothing twice.
 		single := netip.PrefixFrom(of.IP, of.IP.BitLen())
-		if again := try(single); again == nil {
+		again := st.mark(of.ID, Block, func(k *Kept) { k.Network = []netip.Prefix{single} })
+		if again == nil {
+			again = try(single)
+		}
+		if again == nil {
 			s.leave("the rest of %s: it is not blocked as a whole, since a part of it was", p)
-			if _, err := r.begin(st, Kept{Action: Block, Network: []netip.Prefix{single}, Until: s.Until}); err != nil {
-				s.leave("%v", err)
-			}
 			err = nil
 		}
 	}

@@ -3,6 +3,8 @@ package respond
 import (
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/sshauth"
 )
@@ -10,7 +12,7 @@ import (
 // key has sshd refuse the key, for every account, also as part of a certificate.
 func (r *Responder) key(ctx context.Context, st *Store, s *Step) {
 	h, of := r.Host, r.Subject
-	s.Title = "Refuse the key " + of.Key
+	s.Title = "Refuse the key " + short(of.Key)
 	s.misses("other hosts where the key may log in")
 	s.misses("sessions that are open")
 	if of.CA != "" {
@@ -30,21 +32,23 @@ func (r *Responder) key(ctx context.Context, st *Store, s *Step) {
 		s.end(Cannot, "%q is no fingerprint", of.Key)
 		return
 	}
-	s.Commands = []string{
-		"echo " + command("hash: "+of.Key) + " > /root/revoked.spec",
-		command("ssh-keygen", "-k", "-f", "/root/revoked.krl", "/root/revoked.spec"),
-		command("ssh-keygen", "-Q", "-l", "-f", "/root/revoked.krl") + "   # lists one hash: a broken list would refuse every key",
-		command("install", "-m", "644", "/root/revoked.krl", krlPath),
-		"echo " + command("RevokedKeys "+krlPath) + " > " + sshdConf,
-		"sshd -t && systemctl reload ssh",
+	s.say("the key is %s", of.Key)
+	s.Commands = []string{"echo " + command("hash: "+of.Key) + " > /root/revoked.spec"}
+	if h.exists(krlPath) {
+		s.Commands = append(s.Commands, command("cp", krlPath, "/root/revoked.krl"), command("ssh-keygen", "-k", "-u", "-f", "/root/revoked.krl", "/root/revoked.spec"))
+	} else {
+		s.Commands = append(s.Commands, command("ssh-keygen", "-k", "-f", "/root/revoked.krl", "/root/revoked.spec"))
 	}
-	s.Undo = []string{command("rm", sshdConf), "sshd -t && systemctl reload ssh", command("rm", krlPath)}
+	s.Commands = append(s.Commands,
+		command("ssh-keygen", "-Q", "-l", "-f", "/root/revoked.krl")+"   # lists the hash: a broken list would refuse every key",
+		command("install", "-m", "644", "/root/revoked.krl", krlPath))
+	s.Undo = []string{command("sed", "-i", "/RevokedKeys/d", sshdConf), h.reloading(), command("rm", krlPath)}
+	if !strings.Contains(h.text(sshdConf, maxStore), "RevokedKeys") {
+		s.Commands = append(s.Commands, "echo "+command("RevokedKeys "+krlPath)+" >> "+sshdConf, h.reloading())
+	}
 	lines := h.keyLines(of.Key)
 	for _, l := range lines {
 		s.say("%s may log in with it: %s, line %d", l.User, l.File, l.Line)
-	}
-	if path := h.text(sshdConf, maxStore); st == nil && path != "" {
-		s.say("%s is there already", sshdConf)
 	}
 	var d denied
 	if st != nil {
@@ -91,6 +95,11 @@ func (r *Responder) key(ctx context.Context, st *Store, s *Step) {
 	proof := "the list of revoked keys has it, and lets others pass"
 	if port != "" {
 		after, err := h.Accepts(ctx, lines[0].User, public, port)
+		// While it reads its settings it answers by the old ones, or not at all.
+		for end := time.Now().Add(endLimit); (after || err != nil) && time.Now().Before(end) && ctx.Err() == nil; {
+			time.Sleep(endPoll)
+			after, err = h.Accepts(ctx, lines[0].User, public, port)
+		}
 		switch {
 		case err != nil:
 			s.leave("sshd on loopback could not be asked: %v", err)
@@ -112,6 +121,15 @@ func (r *Responder) key(ctx context.Context, st *Store, s *Step) {
 		r.timer(ctx, s, Key)
 	}
 	s.done("%s", proof)
+}
+
+// short is as much of a fingerprint as tells keys apart.
+func short(fingerprint string) string {
+	const most = len("SHA256:") + 8
+	if len(fingerprint) > most {
+		return fingerprint[:most] + "…"
+	}
+	return fingerprint
 }
 
 // mineKey reports whether the key is one by which whoever asks may log in: it may be

@@ -78,8 +78,8 @@ func (r *Responder) lock(ctx context.Context, st *Store, s *Step) {
 		s.Undo = []string{command(append([]string{"usermod", "--expiredate", now}, name...)...)}
 	} else {
 		s.misses("su, sudo and cron: only sshd refuses it")
-		s.Commands = []string{"echo " + command("DenyUsers "+of.User) + " >> " + sshdConf, "sshd -t && systemctl reload ssh"}
-		s.Undo = []string{"# take that line out of " + sshdConf + " again, then:", "sshd -t && systemctl reload ssh"}
+		s.Commands = []string{"echo " + command("DenyUsers "+of.User) + " >> " + sshdConf, h.reloading()}
+		s.Undo = []string{"# take that line out of " + sshdConf + " again, then:", h.reloading()}
 		if !plainName(of.User) {
 			s.Commands, s.Undo = nil, nil
 			s.end(Cannot, "%q is no name that DenyUsers takes as it is", of.User)

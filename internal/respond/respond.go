@@ -202,6 +202,8 @@ type Responder struct {
 	Neighbours Neighbours
 	For        time.Duration // how long lock, key and block hold; 0: block for DefaultBlock, the others until they are undone
 	EvenMine   bool          // act on what is the asker's own, too
+	// Begun is called once, before anything is changed.
+	Begun func()
 	// Undo is the program and its words that undo this event's response, for the timer.
 	Undo []string
 }

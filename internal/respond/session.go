@@ -179,6 +179,8 @@ func (h Host) members(s Subject, self Self) (m Members, err error) {
 	}
 	manager := "/user@" + strconv.Itoa(s.UID) + ".service/"
 	since := s.Time.Add(-startSlack)
+	// What runs since another boot is not of it, whoever's it is.
+	thisBoot := (s.Session.Boot == "" || s.Session.Boot == h.Boot) && s.Time.After(h.bootTime().Add(-startSlack))
 	older := false
 	for _, p := range all {
 		if s.UID >= 0 && strings.Contains(p.Cgroup+"/", manager) && p.Started.Before(since) {
@@ -190,7 +192,7 @@ func (h Host) members(s Subject, self Self) (m Members, err error) {
 		switch {
 		case own(p):
 			m.Own = append(m.Own, p)
-		case s.UID < 0 || p.LoginUID != s.UID && !(managed && p.UID == s.UID), kept[p.Session], keptScopes[p.scope()],
+		case !thisBoot, s.UID < 0, p.LoginUID != s.UID && !(managed && p.UID == s.UID), kept[p.Session], keptScopes[p.scope()],
 			p.Started.Before(since), self.PIDs[p.PID], self.Session != unset && p.Session == self.Session:
 		case managed && open:
 			m.Shared = append(m.Shared, p)

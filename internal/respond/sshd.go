@@ -182,6 +182,15 @@ func (h Host) reload(ctx context.Context) (how string, err error) {
 	return "sshd was sent HUP, and reads its settings", err
 }
 
+// reloading is the line that has sshd read its settings.
+func (h Host) reloading() string {
+	unit := "sshd"
+	if h.exists("/usr/lib/systemd/system/ssh.service") || h.exists("/lib/systemd/system/ssh.service") {
+		unit = "ssh"
+	}
+	return "sshd -t && systemctl reload " + unit
+}
+
 // makeKRL returns a list that revokes keys by their fingerprints, after it was tried.
 func (r *Responder) makeKRL(ctx context.Context, st *Store, keys []string, public []byte) ([]byte, error) {
 	h := r.Host

@@ -19,6 +19,10 @@ func (r *Responder) begin(st *Store, k Kept) (Record, error) {
 	if err != nil {
 		return rec, err
 	}
+	if r.Begun != nil {
+		r.Begun()
+		r.Begun = nil
+	}
 	rec.Subject = r.Subject
 	k.By, k.Began = r.By, r.Host.Now().UTC()
 	if old := rec.open(k.Action); old != nil && k.Action != End {
@@ -90,7 +94,7 @@ func (r *Responder) timer(ctx context.Context, s *Step, a Action) {
 	s.say("a timer undoes it at %s; a reboot forgets the timer, and then it stays until: %s", s.Until.Format(time.RFC3339), by)
 }
 
-// Undo puts back what was changed about an event, as far as it is still as it was
+// UndoAll puts back what was changed about an event, as far as it is still as it was
 // left; what somebody else changed since stays. only are the actions; none: all.
 func (r *Responder) UndoAll(ctx context.Context, only []Action) (out []Step, err error) {
 	h := r.Host
@@ -122,7 +126,7 @@ func (r *Responder) UndoAll(ctx context.Context, only []Action) (out []Step, err
 		case Lock:
 			err = r.unlock(ctx, st, s, k)
 		case Key:
-			s.Title = "Take the key " + k.Key + " again"
+			s.Title = "Take the key " + short(k.Key) + " again"
 			var d denied
 			if d, err = st.denied(); err == nil {
 				d.Keys = slices.DeleteFunc(d.Keys, func(x string) bool { return x == k.Key })
