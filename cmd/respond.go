@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sshnotify/sshnotify/install"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -188,7 +189,7 @@ func (o *respondOptions) run(ctx context.Context, ref string) error {
 // back.
 func (a *app) respondDir(c config.Config) string {
 	if a.uid == 0 {
-		return strings.TrimRight(a.stateDir(c), "/") + "-respond"
+		return strings.TrimRight(a.stateDir(c), "/") + install.RespondSuffix
 	}
 	return filepath.Join(a.stateDir(c), "respond")
 }
