@@ -157,7 +157,11 @@ func (o *respondOptions) run(ctx context.Context, ref string) error {
 	}
 	// The memory is another user's, and may be damaged by them.
 	err = a.asOwner(a.spoolDir(o.show.queue.spoolDir, c), a.stateDir(c), func() (err error) {
-		if c, all, err = o.show.find(ctx, ref); err != nil || len(all) != 1 {
+		c, all, err = o.show.find(ctx, ref)
+		if short, ok := elsewhere(ref); ok && err == nil && len(all) == 0 {
+			c, all, err = o.show.find(ctx, short)
+		}
+		if err != nil || len(all) != 1 {
 			return err
 		}
 		if r.Subject, err = o.subject(ctx, c, all[0]); err != nil {
@@ -290,10 +294,9 @@ func (o *respondOptions) elsewhere(c config.Config, k *known, s respond.Subject)
 	if from == "" && (k.Delivered != nil || k.Queue != nil || s.Host == "" || s.Host == c.Host || firstLabel(s.Host) == firstLabel(machine)) {
 		return nil
 	}
-	const beginning = 8 // that an id has in common at its host and at the hub
 	host := event.Clean(cmp.Or(s.Host, from), maxProblem)
 	return withHint(fmt.Errorf("%s happened on %s, and can be responded to there alone", event.Ref(k.ID), host),
-		"on "+host+": sudo sshnotify respond "+k.ID[:min(beginning, len(k.ID))])
+		"on "+host+": sudo sshnotify respond "+k.ID[:min(event.SharedID, len(k.ID))])
 }
 
 // networksOf are those of the settings that no response blocks.

@@ -70,6 +70,9 @@ const mostKnown = 10
 
 func (o *showOptions) run(ctx context.Context, ref string) error {
 	c, all, err := o.find(ctx, ref)
+	if short, ok := elsewhere(ref); ok && err == nil && len(all) == 0 {
+		c, all, err = o.find(ctx, short)
+	}
 	if err != nil {
 		return err
 	}
@@ -100,6 +103,15 @@ func theOne(ref string, all []*known, zone *time.Location) error {
 		return withHint(fmt.Errorf("%q is the beginning of %s events", ref, atLeast(len(all))), hints...)
 	}
 	return nil
+}
+
+// elsewhere returns what an event whose id begins with ref may begin with here, where
+// the ref is of a hub, or of a host that hands over to this one: the rest differs.
+func elsewhere(ref string) (short string, ok bool) {
+	if len(ref) <= event.SharedID {
+		return "", false
+	}
+	return ref[:event.SharedID], true
 }
 
 // atLeast says that there may be more.
