@@ -161,12 +161,9 @@ func (w *worker) failures(body *event.Digest) {
 	body.Failures, body.Attacks = digest.Failures(all), 0
 }
 
-// digestHost returns the host that a digest is of: this one, or at a hub the only one
-// that it tells of. Where there are more it says how many, at least.
+// digestHost returns the host that a digest is of: the only one that it tells of, which
+// at a hub may be another. Where there are more it says how many, at least.
 func (w *worker) digestHost(body *event.Digest) string {
-	if !w.ofHosts {
-		return w.hostname()
-	}
 	hosts := map[string]bool{}
 	for _, r := range slices.Concat(body.Rows, body.Counted) {
 		for _, host := range append(slices.Clone(r.Hosts), r.Host) {

@@ -104,30 +104,8 @@ func send(path, head, msg string, deadline time.Time) error {
 			return ErrCut
 		}
 	}
-	return err
-}
-
-// write writes a line to a socket that is never waited for, as long as that is full
-// until the deadline. It is tried once whatever the time: on a machine so busy that the
-// deadline has passed already, a system log that would take the line gets it.
-func write(fd int, line string, deadline time.Time) error {
-	for b := []byte(line); len(b) > 0; {
-		n, err := unix.Write(fd, b)
-		switch {
-		case err == nil:
-			b = b[n:] // a stream may take a part
-		case errors.Is(err, unix.EAGAIN):
-			left := time.Until(deadline)
-			if left <= 0 {
-				return os.ErrDeadlineExceeded
-			}
-			wait := int((left + time.Millisecond - 1) / time.Millisecond)
-			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, wait); err != nil && !errors.Is(err, unix.EINTR) {
-				return os.NewSyscallError("poll", err)
-			}
-		case !errors.Is(err, unix.EINTR):
-			return os.NewSyscallError("write", err)
-		}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
 	}
 	return nil
 }
@@ -135,8 +113,7 @@ func write(fd int, line string, deadline time.Time) error {
 // dial connects to a socket of the system log, and never waits. Package net does
 // the same, but no program starts fast with it.
 func dial(path string, kind int) (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_UNIX, kind, 0)
-	if err != nil {
+	if fd, err = unix.Socket(unix.AF_UNIX, kind, 0); err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
@@ -149,6 +126,33 @@ func dial(path string, kind int) (fd int, err error) {
 		return -1, &fs.PathError{Op: "connect", Path: path, Err: err}
 	}
 	return fd, nil
+}
+
+// write writes all of a line, and waits until the deadline for a reader that is
+// behind. It tries before it looks at the clock: on a machine so busy that the
+// process got its turn too late, a log that has room still takes the line. An
+// os.File with a deadline would not have tried.
+func write(fd int, line string, deadline time.Time) error {
+	for b := []byte(line); ; {
+		n, err := unix.Write(fd, b)
+		switch {
+		case err == nil:
+			if b = b[n:]; len(b) == 0 {
+				return nil
+			}
+		case err == unix.EAGAIN || err == unix.ENOBUFS:
+			left := time.Until(deadline)
+			if left <= 0 {
+				return os.ErrDeadlineExceeded
+			}
+			room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(room, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
+				return os.NewSyscallError("poll", err)
+			}
+		case err != unix.EINTR:
+			return err
+		}
+	}
 }
 
 // cut shortens a clean message without splitting a character.

@@ -77,8 +77,8 @@ func TestNobodyReads(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		if took := time.Since(start); took < w.Timeout || took > 30*time.Second {
-			t.Errorf("gave up after %v, want some time after %v", took, w.Timeout)
+		if took := time.Since(start); took < w.Timeout || took > time.Minute {
+			t.Errorf("gave up after %v, want little more than %v", took, w.Timeout)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("error %v, want a deadline", err)
@@ -88,14 +88,14 @@ func TestNobodyReads(t *testing.T) {
 	t.Fatal("the socket never filled up")
 }
 
-// A machine may be so busy that the time is over before anything was tried.
-func TestTimeIsOverBeforeItBegins(t *testing.T) {
+// On a busy machine the process may get its turn when its time is over.
+func TestLateButThereIsRoom(t *testing.T) {
 	conn, path := listen(t)
-	w := &Writer{Paths: []string{path}, Timeout: time.Nanosecond}
-	if err := w.Send(Err, "here all the same"); err != nil {
+	w := &Writer{Paths: []string{path}, Timeout: 1}
+	if err := w.Send(Err, "late"); err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, conn); !strings.HasSuffix(got, ": here all the same") {
+	if got := read(t, conn); !strings.HasSuffix(got, ": late") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -134,7 +134,6 @@ func TestGateHost(t *testing.T) {
 	// What waits for the end of the trial, at its end.
 	g.run("sshnotify", "gate", "guard", "/run/sshnotify-gate/trial", "0")
 	asItWas("taken back")
-	g.login()
 	g.run("sshnotify", "install", "--system", "--gate", "--yes", "--no-wait")
 	g.run("sshnotify", "uninstall", "--system", "--gate", "--yes")
 	asItWas("uninstalled")

@@ -145,7 +145,10 @@ func TestHubThatWasOff(t *testing.T) {
 	c := newCrew(t)
 	c.beat("web1")
 	c.ahead.Store(int64(24 * time.Hour))
-	c.began = c.now()
+	now := c.now()
+	c.mu.Lock()
+	c.began = now
+	c.mu.Unlock()
 	c.sweep(t.Context(), c.now())
 	if got := c.notes(); len(got) > 0 {
 		t.Errorf("it has just begun, and tells %+v", got)

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -42,7 +43,10 @@ func TestFreshBehindAWeeksBacklog(t *testing.T) {
 	const backlog, old, fresh = 10_000, 2 * time.Second, 20
 	names := []string{"web1", "web2", "web3", "web4", "web5"}
 	k := keys{}
-	n := start(t, k.accounts(t, append(names, "fresh")...))
+	// This is about the order: without a sync for each event it takes less long.
+	n := &node{options: k.accounts(t, append(names, "fresh")...) + fmt.Sprintf("\njetstream { store_dir: %q }\n", t.TempDir()), port: -1}
+	n.run(t)
+	t.Cleanup(n.stop)
 	stop := k.serve(t, n.url(), &memory{})
 	eventually(t, "the stream", func() bool { return hasStream(t, k, n.url()) })
 	stop()
@@ -79,6 +83,10 @@ func TestFreshBehindAWeeksBacklog(t *testing.T) {
 	go func() {
 		done <- broker.Serve(ctx, fleet.Settings{NATS: n.url(), CredentialsFile: k["hub"], Replicas: 1}, hub, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	}()
+	eventually(t, "the hub to look for what is fresh beside its turn", func() bool {
+		s, err := js.Stream(t.Context(), stream)
+		return err == nil && s.CachedInfo().State.Consumers == 2
+	})
 	h := k.host(t, n.url(), "fresh")
 	for i := int64(1); i <= fresh; i++ {
 		handOver(t, h, fleet.Batch{Numbering: "f", Lines: lines(i, 1)})
