@@ -57,7 +57,7 @@ const (
 type client struct {
 	once   sync.Once
 	holder holder
-	known  bool    // it showed a certificate of ours
+	known  bool // it showed a certificate of ours
 	// h.mu guards these.
 	member  *member      // that it counts for
 	strange netip.Prefix // whose strangers it counts among; not valid: nobody's
