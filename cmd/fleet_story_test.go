@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -44,17 +45,68 @@ func (l *listener) Send(_ context.Context, a event.Alert) (event.Receipt, error)
 	return nil, nil
 }
 
+// handedOver is a deliver.Inbox of what hosts handed over.
+type handedOver struct {
+	mu      sync.Mutex
+	records map[string][]byte
+	waiting []string // not claimed, in order
+	changed chan struct{}
+}
+
+func (h *handedOver) add(id string, record []byte) {
+	h.mu.Lock()
+	h.records[id], h.waiting = record, append(h.waiting, id)
+	h.mu.Unlock()
+	select {
+	case h.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (h *handedOver) Changed() <-chan struct{}            { return h.changed }
+func (h *handedOver) Claimed() ([]deliver.Waiting, error) { return nil, nil }
+
+func (h *handedOver) Claim(_ bool, limit int) (ids []string, more bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := min(limit, len(h.waiting))
+	ids, h.waiting = h.waiting[:n:n], h.waiting[n:]
+	return ids, len(h.waiting) > 0, nil
+}
+
+func (h *handedOver) Read(id string) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b, ok := h.records[id]; ok {
+		return b, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (h *handedOver) Write(id string, record []byte) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.records[id] = record
+	return nil
+}
+
+func (h *handedOver) Remove(id string) (there bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, there = h.records[id]
+	delete(h.records, id)
+	return there, nil
+}
+
 // story is the worker of a hub with its real memory and the default settings, in a
 // time of its own. What hosts hand over is there as the hub admits it.
 type story struct {
 	*listener
-	t       *testing.T
-	dir     string
-	spool   *spool.Spool
-	memory  *memory
-	changed chan struct{}
-	n       int // events so far
-	stop    func()
+	t      *testing.T
+	inbox  *handedOver
+	memory *memory
+	n      int // events so far
+	stop   func()
 }
 
 // networks are where people of a story come from.
@@ -84,29 +136,26 @@ func newStory(t *testing.T) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{listener: &listener{}, t: t, dir: dir, memory: &memory{history.New(db, c.History.Options(time.UTC))}, changed: make(chan struct{}, 1)}
+	s := &story{listener: &listener{}, t: t, n: 1000, memory: &memory{history.New(db, c.History.Options(time.UTC))},
+		inbox: &handedOver{records: map[string][]byte{}, changed: make(chan struct{}, 1)}}
 	set.Targets, set.Enrich, set.Memory, set.Zone = []deliver.Target{{Dest: s.listener}}, storyFacts, s.memory, time.UTC
-	s.spool = spool.Open(spool.Options{Dir: filepath.Join(dir, "spool"), UID: os.Getuid()})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	begin := func() {
-		go func() {
-			done <- deliver.Run(ctx, deliver.Job{
-				Spool: s.spool, Mode: deliver.Follow, Store: db, StateDir: filepath.Join(dir, "state"), Hostname: "hub",
-				Load: func() (deliver.Settings, error) { return set, nil },
-				Log:  slog.New(slog.DiscardHandler), Alarm: func(text string) { t.Errorf("alarm: %s", text) },
-				NewWatcher: func([]string) (<-chan struct{}, func(), error) { return s.changed, func() {}, nil },
-			})
-		}()
-	}
+	go func() {
+		done <- deliver.Run(ctx, deliver.Job{
+			Spool: spool.Open(spool.Options{Dir: filepath.Join(dir, "spool"), UID: os.Getuid()}), Inbox: s.inbox, Mode: deliver.Follow,
+			Store: db, StateDir: filepath.Join(dir, "state"), Hostname: "hub",
+			Load: func() (deliver.Settings, error) { return set, nil },
+			Log:  slog.New(slog.DiscardHandler), Alarm: func(text string) { t.Errorf("alarm: %s", text) },
+			NewWatcher: func([]string) (<-chan struct{}, func(), error) { return nil, func() {}, nil },
+		})
+	}()
 	s.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	}
-	s.n = 1000
-	begin()
 	return s
 }
 
@@ -134,16 +183,10 @@ func (s *story) attempts(host string, n int) event.Event {
 func (s *story) hand(e event.Event) {
 	s.t.Helper()
 	data, err := json.Marshal(deliver.Record{V: event.Version, From: e.Host, Event: e})
-	if err == nil {
-		_, err = s.spool.Put(e.ID+".json", data)
-	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+	s.inbox.add(e.ID, data)
 }
 
 // remember has the memory know a login of before the story.
