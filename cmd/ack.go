@@ -204,6 +204,9 @@ func (o *ackOptions) find(ctx context.Context, c config.Config, db *history.DB, 
 			return nil, &usageError{errors.New("the REF is empty")}
 		}
 		found, err := db.Find(ctx, strings.ToUpper(ref), mostKnown+1)
+		if short, ok := elsewhere(ref); ok && err == nil && len(found) == 0 {
+			found, err = db.Find(ctx, strings.ToUpper(short), mostKnown+1)
+		}
 		if err == nil && len(found) == 0 {
 			found, err = o.gotIn(ctx, c, db, strings.ToUpper(ref))
 		}

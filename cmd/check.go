@@ -46,8 +46,8 @@ runs sshnotify for an account of his own gets that account's.`,
 that is named: waiting, retry (what a destination has not taken), oldest (how long
 such an event has waited, in seconds), dead, logins and attackers (of the last
 hour), silence (of a source of the watcher, in seconds). At a hub: hosts, silent
-and gaps (of them), inbox (what its worker has not claimed), inbox_oldest (in
-seconds), copy (how old it is, in seconds, where the hub stands by). On a host that
+and gaps (of them), inbox (what its worker has not claimed, as of the last two
+minutes), inbox_oldest (in seconds), copy (how old it is, in seconds, where the hub stands by). On a host that
 hands over: hub (how long ago it answered, in seconds).`,
 			`EXIT STATUS
   0   OK

@@ -27,6 +27,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/fleet/hub"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/policy"
@@ -115,8 +116,8 @@ func (o *deliverOptions) run(ctx context.Context) error {
 			if err := deliver.Ask(s, deliver.Request{Op: deliver.OpFlush}); err != nil {
 				return err
 			}
-			if awaitFlush(ctx, s); s.Busy() {
-				return anyWaiting(s)
+			if o.awaitFlush(ctx, s, c); s.Busy() {
+				return o.anyWaiting(ctx, s, c)
 			}
 		}
 	}
@@ -144,6 +145,8 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	run := func() error { return deliver.Run(ctx, job) }
 	if o.follow && c.Hub.Hub() {
 		run = func() error { return runHub(ctx, c, job, broker) }
+	} else if c.Hub.Hub() {
+		job.Inbox = hub.NewInbox(job.Store)
 	}
 	err = run()
 	if o.metrics != nil {
@@ -160,7 +163,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	if !o.once {
 		return nil
 	}
-	return anyWaiting(job.Spool)
+	return o.anyWaiting(ctx, job.Spool, c)
 }
 
 const (
@@ -169,11 +172,11 @@ const (
 	flushLook  = 100 * time.Millisecond
 )
 
-// awaitFlush waits until a worker has tried all that is in a spool, or has gone.
-func awaitFlush(ctx context.Context, s *spool.Spool) {
+// awaitFlush waits until a worker has tried all that waits, or has gone.
+func (o *deliverOptions) awaitFlush(ctx context.Context, s *spool.Spool, c config.Config) {
 	ctx, cancel := context.WithTimeout(ctx, flushLimit)
 	defer cancel()
-	for s.Busy() && untried(s) {
+	for s.Busy() && o.untried(ctx, s, c) {
 		select {
 		case <-ctx.Done():
 			return
@@ -182,9 +185,9 @@ func awaitFlush(ctx context.Context, s *spool.Spool) {
 	}
 }
 
-// untried reports whether a request or an event waits in a spool that no worker
-// has tried, or failed to try.
-func untried(s *spool.Spool) bool {
+// untried reports whether a request or an event waits that no worker has tried, or
+// failed to try.
+func (o *deliverOptions) untried(ctx context.Context, s *spool.Spool, c config.Config) bool {
 	files, err := s.Waiting()
 	if err != nil {
 		return false
@@ -204,6 +207,12 @@ func untried(s *spool.Spool) bool {
 			}
 		}
 	}
+	handed, _ := o.app.handedOver(ctx, c)
+	for _, data := range handed {
+		if r, err := deliver.DecodeRecord(data); err == nil && !r.Tried() {
+			return true
+		}
+	}
 	return false
 }
 
@@ -213,8 +222,8 @@ func silentHint(spoolDir string) string {
 	return "see who it is: fuser -v " + lock + "; and let it go on: fuser -k -CONT " + lock + "; or end it: fuser -k " + lock
 }
 
-// anyWaiting returns deliver.ErrWaiting if an event is in the spool.
-func anyWaiting(s *spool.Spool) error {
+// anyWaiting returns deliver.ErrWaiting if an event waits.
+func (o *deliverOptions) anyWaiting(ctx context.Context, s *spool.Spool, c config.Config) error {
 	files, err := s.Waiting()
 	if err != nil {
 		return err
@@ -224,7 +233,11 @@ func anyWaiting(s *spool.Spool) error {
 			return deliver.ErrWaiting
 		}
 	}
-	return nil
+	handed, err := o.app.handedOver(ctx, c)
+	if err == nil && len(handed) > 0 {
+		err = deliver.ErrWaiting
+	}
+	return err
 }
 
 // job puts together a worker for the settings c, and becomes the user that

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
@@ -38,7 +40,7 @@ func (x examined) hubChecks(start string) []doctor.Check {
 			settings(func(ctx context.Context, r *doctor.Report) { x.hubServes(ctx, r, start) }),
 			settings(x.hubIsOpen),
 			settings(x.hubHosts),
-			settings(func(_ context.Context, r *doctor.Report) { x.hubFigures(r, start) }),
+			settings(func(ctx context.Context, r *doctor.Report) { x.hubInbox(ctx, r, start) }),
 		}
 	}
 	return nil
@@ -81,6 +83,8 @@ func (x examined) handedOver(ctx context.Context, r *doctor.Report, start string
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		r.Warn("hub", "", "%v", err)
+	case st.Reached.IsZero() && st.Failing.IsZero() && x.newHost(r.Now):
+		r.OK("hub", "%s, which hears of this host within a minute, and then every %v", x.settings.Hub.URL, fleet.BeatEvery)
 	case st.Reached.IsZero() && st.Failing.IsZero():
 		r.Warn("hub", start, "nothing was handed over to %s yet", x.settings.Hub.URL)
 	case !st.Failing.IsZero() && st.Class != fleet.Again:
@@ -92,6 +96,15 @@ func (x examined) handedOver(ctx context.Context, r *doctor.Report, start string
 	default:
 		r.OK("hub", "%s, which answered at %s", x.settings.Hub.URL, r.Ago(st.Reached))
 	}
+}
+
+// newHost reports whether the settings are so new that the worker need not have asked
+// the hub yet.
+func (x examined) newHost(now time.Time) bool {
+	return slices.ContainsFunc(x.settings.Files, func(file string) bool {
+		info, err := os.Stat(file)
+		return err == nil && now.Sub(info.ModTime()) < fleet.BeatEvery
+	})
 }
 
 // reachesHub asks the hub.
@@ -255,18 +268,23 @@ func (x examined) standsBy(r *doctor.Report, start string) {
 	}
 }
 
-// hubFigures reports what waits at the hub.
-func (x examined) hubFigures(r *doctor.Report, start string) {
-	f, err := figures.Read(x.state)
-	h := f.Hub
-	if err != nil || h == nil {
-		h = new(figures.Hub)
+// hubInbox reports what waits at the hub.
+func (x examined) hubInbox(ctx context.Context, r *doctor.Report, start string) {
+	db, err := lookInto(x.state)
+	var waiting int
+	var oldest time.Time
+	if err == nil {
+		defer db.Close()
+		waiting, oldest, err = hub.NewRegistry(db).Inbox(ctx)
 	}
-	if !h.Oldest.IsZero() && r.Now.Sub(h.Oldest) > waitsLong {
-		r.Warn("inbox", start, "%d events of hosts wait for the worker, the oldest since %s", h.Waiting, r.Ago(h.Oldest))
-		return
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // there was no hub yet
+		r.Warn("inbox", "", "%v", err)
+	case !oldest.IsZero() && r.Now.Sub(oldest) > waitsLong:
+		r.Warn("inbox", start, "%d events of hosts wait for the worker, the oldest since %s", waiting, r.Ago(oldest))
+	default:
+		r.OK("inbox", "%d events of hosts wait for the worker", waiting)
 	}
-	r.OK("inbox", "%d events of hosts wait for the worker", h.Waiting)
 }
 
 // copyOld is five times what passes between two copies.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/fleet/hub"
+	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -37,8 +39,8 @@ the hash of its settings, and until when its certificate is valid.`,
 			`A host is silent when it has sent no beat for 16 minutes. Events are missing when
 its numbers have a gap: it says that it handed more over than is here. Either can
 mean that somebody stopped sshnotify there.`,
-			`It exits with 1 where a host is silent, where events are missing, or where a
-certificate has ended; a version that is not the hub's, dead letters, and what waits
+			`It exits with 1 where a host is silent, where events are missing, where a
+certificate has ended, or where the hub itself does not run; a version that is not the hub's, dead letters, and what waits
 for long are shown, and are no failure.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sudo sshnotify fleet status
@@ -179,8 +181,10 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 	a := o.app
 	var zone *time.Location
 	var hosts []hub.Host
+	running := false
 	err := a.atHub(ctx, func(c config.Config, db *store.DB) (err error) {
 		zone = c.Zone()
+		running = spool.Open(spool.For(a.spoolDir("", c), os.Geteuid())).Busy()
 		hosts, err = hub.NewRegistry(db).Hosts(ctx)
 		return err
 	})
@@ -195,12 +199,16 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 		enc.SetEscapeHTML(false)
 		err = enc.Encode(struct {
 			Version string      `json:"version"` // the hub's
+			Running bool        `json:"running"` // the hub does
 			Hosts   []fleetHost `json:"hosts"`
-		}{version(), all})
+		}{version(), running, all})
 	} else {
 		err = o.table(zone, all, now)
 	}
-	if err == nil && slices.ContainsFunc(all, func(h fleetHost) bool { return h.State == hostFail }) {
+	if !running {
+		fmt.Fprintf(a.err, "sshnotify: warning: the hub does not run: it takes nothing, and what it knows of hosts is of before\nsshnotify: hint: sudo systemctl start sshnotify\n")
+	}
+	if err == nil && (!running || slices.ContainsFunc(all, func(h fleetHost) bool { return h.State == hostFail })) {
 		return &silentError{exitFailed}
 	}
 	return err

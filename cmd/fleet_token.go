@@ -44,10 +44,11 @@ that is used once, within an hour. The hub keeps only its hash. The host knows t
 hub by it.`,
 			`Labels that are given here stand beside the host in messages, and are what rules
 and routes of the settings go by; what the host says of itself counts only where
-none is given.`,
+none is given. A host that joins again keeps its labels unless the token has others.`,
 			`--bearer makes a token that is no one-time one: the host shows it with each request
 in place of a certificate, where a proxy stands before the hub. It stays valid until
-sshnotify fleet revoke.`,
+sshnotify fleet revoke, or until another one is made for the host; for a host that has
+a certificate none is made.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sudo sshnotify fleet token --name web1 --label env=prod
   sudo sshnotify fleet token --uses 300 --for 1d     # for an image that starts 300 times
@@ -80,12 +81,23 @@ func (o *fleetTokenOptions) run(ctx context.Context) error {
 			return withHint(errors.New("hosts come to this hub by NATS, whose servers know who they are"), "docs/nats.md says how they are let in there")
 		}
 		t.OwnCertificate = c.Hub.CertFile != ""
-		text, err := hub.NewRegistry(db).NewToken(ctx, t)
+		registry := hub.NewRegistry(db)
+		replaced := false
+		if t.Kind == hub.KindBearer {
+			var err error
+			if replaced, err = replaces(ctx, registry, t.Name); err != nil {
+				return err
+			}
+		}
+		text, err := registry.NewToken(ctx, t)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(o.app.out, text)
 		o.sayHow(c, t)
+		if replaced {
+			fmt.Fprintf(o.app.err, "The token that %s had before does not hold any more.\n", t.Name)
+		}
 		return nil
 	})
 }
@@ -134,6 +146,23 @@ func (o *fleetTokenOptions) options() (t hub.TokenOptions, err error) {
 		return t, &usageError{fmt.Errorf("--label: at most %d labels", config.MaxLabels)}
 	}
 	return t, nil
+}
+
+// replaces reports whether a bearer token takes the place of another of the host's. It
+// refuses to end a certificate unasked: the host would be kept out from then on.
+func replaces(ctx context.Context, r *hub.Registry, name string) (bool, error) {
+	hosts, err := r.Hosts(ctx)
+	for _, h := range hosts {
+		if h.Name != name || !h.Revoked.IsZero() {
+			continue
+		}
+		if h.Kind != hub.KindBearer {
+			return false, withHint(fmt.Errorf("%s has a certificate, which would not hold any more beside a bearer token", name),
+				"if that is what you want: sudo sshnotify fleet revoke "+name+", and then this again")
+		}
+		return true, nil
+	}
+	return false, err
 }
 
 // sayHow says what to do with the token, beside it.

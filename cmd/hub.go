@@ -3,8 +3,11 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +52,7 @@ func runHub(ctx context.Context, c config.Config, job deliver.Job, broker fleet.
 	}
 	wait, err := h.Start(ctx)
 	if err != nil {
-		return withHint(fmt.Errorf("the hub: %w", err), "see who has the address of listen in [hub]: ss -ltnp")
+		return withHint(fmt.Errorf("the hub: %w", err), listenHint(err))
 	}
 	served := make(chan error, 1)
 	go func() {
@@ -71,4 +74,15 @@ func runHub(ctx context.Context, c config.Config, job deliver.Job, broker fleet.
 	err = deliver.Run(ctx, job)
 	stop()
 	return cmp.Or(err, <-served, <-taken)
+}
+
+// listenHint says what to do about an address that the hub can't listen at.
+func listenHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "a port below 1024 needs a right: sudo systemctl edit sshnotify, with AmbientCapabilities=CAP_NET_BIND_SERVICE and CapabilityBoundingSet=CAP_NET_BIND_SERVICE below [Service]"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "listen in [hub] must be an address of this machine: ip -brief address"
+	}
+	return "see who has the address of listen in [hub]: ss -ltnp"
 }

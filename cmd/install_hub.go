@@ -103,11 +103,12 @@ func (o *installOptions) hubFiles(s *setup) []install.FileText {
 // readToken reads the token to join with, where one is given, and refuses to go on
 // without one where it is needed.
 func (o *installOptions) readToken(ctx context.Context, s *setup, q *prompter) error {
-	if o.hub.url == "" || o.dryRun {
+	// A host that has joined needs none, and who set it up may have removed the file.
+	if o.hub.url == "" || o.dryRun || o.joined(s) {
 		return nil
 	}
 	if o.hub.tokenFile == "" {
-		if o.joined(s) || !s.settings.Hub.Token.IsZero() {
+		if !s.settings.Hub.Token.IsZero() {
 			return nil
 		}
 		hint := "sudo sshnotify fleet token, at the hub, prints one: sshnotify install --system --hub URL --token-file FILE (or - for standard input)"
@@ -153,13 +154,11 @@ func (o *installOptions) joinHub(ctx context.Context, s *setup) (name string, er
 	switch {
 	case o.hub.url == "":
 		return "", nil
-	case o.joined(s):
-		if o.hub.token != nil {
+	case o.hub.token == nil: // it has joined, or goes by a token of the settings
+		if o.hub.tokenFile != "" {
 			o.say("this host has joined a hub already: the token is not used")
 		}
 		return "", nil
-	case o.hub.token == nil:
-		return "", nil // by a token of the settings
 	}
 	join := fleetJoinOptions{changer: o.changer, url: o.hub.url}
 	if name, err = join.joinAs(ctx, s, s.settings, *o.hub.token); err != nil {

@@ -147,6 +147,9 @@ func (o *policyOptions) run(ctx context.Context) error {
 			}
 		}
 	}
+	if c.Hub.Host() {
+		fmt.Fprintf(a.err, "sshnotify: warning: this host hands over to %s, which judges by its own settings and memory\nsshnotify: hint: run it there: sshnotify policy test --host %s\n", c.Hub.URL, e.Host)
+	}
 	if o.json {
 		enc := json.NewEncoder(a.out)
 		enc.SetIndent("", "  ")

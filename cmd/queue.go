@@ -17,10 +17,12 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/fleet/hub"
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/sshauth"
+	"github.com/sshnotify/sshnotify/internal/store"
 )
 
 type queueOptions struct {
@@ -35,7 +37,8 @@ func newQueueCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "queue",
 		Short: "List pending events and dead letters",
-		Long: long(`queue lists pending events, dead letters, and unexpected files in the spool. Each
+		Long: long(`queue lists pending events, dead letters, and unexpected files in the spool; at a
+hub, also what hosts handed over. Each
 has an id; any unambiguous prefix of it will do, such as the "ref" of a message.
 An event that repeats one already delivered is held until the end of its window
 (group.window); retry sends it at once.`,
@@ -78,7 +81,7 @@ running, it is asked to do so; otherwise one is started.`, exits(exitDone, exitF
 	retry.Flags().BoolVar(&o.noWorker, "no-worker", false, "don't start a worker: a service delivers")
 	drop := &cobra.Command{
 		Use: "drop ID…", Short: "Remove events without delivering them",
-		Long:    long("drop removes pending events, dead letters and unexpected files from the spool.\nThey are not delivered.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
+		Long:    long("drop removes pending events, dead letters and unexpected files from the spool, at\na hub also what hosts handed over. They are not delivered.", exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: "  sshnotify queue drop 7K3F 9QXA",
 		Args:    needsSome,
 		RunE:    func(c *cobra.Command, args []string) error { return o.request(c.Context(), deliver.OpDrop, args) },
@@ -90,7 +93,10 @@ running, it is asked to do so; otherwise one is started.`, exits(exitDone, exitF
 	return c
 }
 
-// entry is a file in the spool, as --json lists it.
+// inHub is the Folder of what a host handed over, which is in the hub's database.
+const inHub spool.Folder = "hub"
+
+// entry is a file in the spool, or an event that a host handed over, as --json lists it.
 type entry struct {
 	deliver.Record
 	ID       string       `json:"id"`
@@ -138,9 +144,39 @@ func (o *queueOptions) open() (config.Config, *spool.Spool, []entry, error) {
 		e.Progress = e.Record.Progress()
 		all = append(all, e)
 	}
+	handed, handedErr := o.app.handedOver(context.Background(), c)
+	for id, data := range handed {
+		e := entry{ID: id, Folder: inHub}
+		r, err := deliver.DecodeRecord(data)
+		if e.readable = err == nil; e.readable {
+			e.Record, e.Held, e.Progress = r, held(r), r.Progress()
+		} else {
+			e.Problem = event.Clean(err.Error(), maxProblem)
+		}
+		all = append(all, e)
+	}
+	err = errors.Join(err, handedErr)
 	slices.SortStableFunc(all, func(a, b entry) int { return a.Event.Time.Compare(b.Event.Time) })
 	giveRefs(all)
 	return c, s, all, err
+}
+
+// handedOver returns, at a hub, the records of what hosts handed over and no worker is
+// done with, by the ids of the events.
+func (a *app) handedOver(ctx context.Context, c config.Config) (map[string][]byte, error) {
+	if !c.Hub.Hub() {
+		return nil, nil
+	}
+	db, err := lookInto(a.stateDir(c))
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	all, err := hub.Waiting(ctx, db)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // no worker has run yet
+	}
+	return all, err
 }
 
 // heldUntil returns until when a waiting record is held for its repeat window, for
@@ -286,6 +322,9 @@ func (e *entry) what() string {
 		return event.Clean(string(e.Event.Kind)+": "+cmp.Or(title, text), 60)
 	}
 	s := string(e.Event.Kind) + " of " + e.Event.User
+	if e.From != "" {
+		s += " to " + e.From
+	}
 	if ip := e.Event.Remote.IP; ip.IsValid() {
 		s += " from " + ip.String()
 	}
@@ -377,7 +416,7 @@ func (o *queueOptions) show(name string) error {
 	if err != nil {
 		return err
 	}
-	if !e.readable {
+	if !e.readable && e.Folder != inHub {
 		if b, err := s.Peek(e.file); err == nil {
 			e.Content = event.Clean(string(b[:min(len(b), 4*maxContent)]), maxContent)
 		}
@@ -429,7 +468,16 @@ func (o *queueOptions) request(ctx context.Context, op string, args []string) er
 	if err != nil {
 		return err
 	}
-	err = deliver.Carry(q, r)
+	var in deliver.Inbox
+	if c.Hub.Hub() {
+		db, err := store.Open(databaseFile(o.app.stateDir(c)), store.Options{})
+		if err != nil {
+			return errors.Join(err, q.Unlock())
+		}
+		defer db.Close()
+		in = hub.NewInbox(db)
+	}
+	err = deliver.Carry(q, in, r)
 	if err := errors.Join(err, q.Unlock()); err != nil {
 		return err
 	}

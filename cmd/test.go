@@ -17,6 +17,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
@@ -26,7 +27,8 @@ func newTestCmd(a *app) *cobra.Command {
 		Short: "Send a sample to each destination now",
 		Long: long(`test sends a sample message to each destination in the settings right away, or
 to those that are named, bypassing the spool and min_severity, and prints a line
-with each one's answer.`,
+with each one's answer. On a host that hands over to a hub, it asks the hub whether
+it lets this host in.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sshnotify test
   sudo sshnotify test --config /etc/sshnotify/config.toml oncall`,
@@ -61,6 +63,12 @@ func (a *app) testAll(ctx context.Context, c config.Config, names []string) erro
 		return err
 	}
 	failed := false
+	if c.Hub.Host() && len(names) == 0 {
+		failed = !a.testHub(ctx, c)
+		if c.Hub.AloneAfter == 0 {
+			targets = nil // the hub tells
+		}
+	}
 	for _, t := range targets {
 		start, told := time.Now(), alert
 		if slices.Contains(c.Publish.Destinations, t.Dest.Name()) {
@@ -85,13 +93,33 @@ func (a *app) testAll(ctx context.Context, c config.Config, names []string) erro
 			fmt.Fprintf(a.err, "sshnotify: hint: mend destination.%s in %s, then: sshnotify test\n", t.Dest.Name(), a.settingsPlace(c))
 		}
 	}
-	if len(c.Destinations) == 0 {
+	if len(c.Destinations) == 0 && !c.Hub.Host() {
 		fmt.Fprintf(a.err, "sshnotify: hint: no destination is set up, so alerts go to the system log; %s asks for one, or name it in %s\n", a.setUp(), a.settingsPlace(c))
 	}
 	if failed {
 		return &silentError{exitFailed}
 	}
 	return nil
+}
+
+// testHub asks the hub whether it lets this host in, and says how to have it tell
+// something.
+func (a *app) testHub(ctx context.Context, c config.Config) (ok bool) {
+	if !c.Hub.Brokered() { // whether those let it in, the worker alone finds out
+		way := fleet.NewHTTPS(hubOptions(c, a.stateDir(c)))
+		defer way.Close()
+		start := time.Now()
+		if _, err := way.Reach(ctx); err != nil {
+			fmt.Fprintf(a.out, "the hub: failed: %v\n", err)
+			if e, ok := errors.AsType[*fleet.Error](err); ok && e.Hint != "" {
+				fmt.Fprintf(a.err, "sshnotify: hint: %s\n", e.Hint)
+			}
+			return false
+		}
+		fmt.Fprintf(a.out, "the hub: ok (%v)\n", time.Since(start).Round(time.Millisecond))
+	}
+	fmt.Fprintf(a.err, "sshnotify: hint: %s tells what this host hands over; to have it tell something: sshnotify alert \"A test\", and if it does not come, sshnotify test there\n", c.Hub.URL)
+	return true
 }
 
 // only returns the destinations with these names, or all where there are none.

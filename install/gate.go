@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/doctor"
@@ -313,21 +314,25 @@ func (h Host) lockedOut(ctx context.Context, s SSHD, o GateOptions) error {
 	if err != nil && h.live() {
 		return &HostError{Reason: "sshd does not say how people log in: " + err.Error(), Do: "sudo sshd -t says what is wrong with its settings"}
 	}
-	keys := strings.Fields(sshdValue(string(out), "authorizedkeysfile"))
+	// Once the second step is put in, keyboard-interactive asks for that.
+	asksPassword := !GateInstalled(h)
 	exempt := h.membersOf(ExemptGroup)
 	var noKey, noStep []string
-	for _, u := range h.people() {
-		if slices.Contains(exempt, u.Name) {
+	for _, u := range h.users() {
+		if !hasShell(u) && u.UID < firstPerson && !h.hasKeys(u, string(out)) {
+			continue // a service's, of which there are many
+		}
+		set := h.settingsOf(ctx, s, u, string(out))
+		if !hasShell(u) && sshdValue(set, "forcecommand") != "internal-sftp" {
 			continue
 		}
-		switch hasKey := h.hasKeys(u, keys); {
-		case u.UID == 0: // is asked for its key alone
-			if !hasKey && h.hasPassword(u.Name) && sshdValue(string(out), "permitrootlogin") == "yes" {
-				noKey = append(noKey, u.Name)
-			}
-		case !hasKey && h.hasPassword(u.Name) && sshdValue(string(out), "passwordauthentication") == "yes":
+		hasKey := h.hasKeys(u, set)
+		byPassword := h.hasPassword(u.Name) && (sshdValue(set, "passwordauthentication") == "yes" || asksPassword && sshdValue(set, "kbdinteractiveauthentication") == "yes")
+		keyOnly := u.UID == 0 || slices.Contains(exempt, u.Name)
+		switch {
+		case !hasKey && byPassword && (u.UID != 0 || sshdValue(set, "permitrootlogin") == "yes"):
 			noKey = append(noKey, u.Name)
-		case hasKey && !o.Unenrolled && !o.Has(u.Name):
+		case !keyOnly && !o.Unenrolled && !o.Has(u.Name) && (hasKey || u.UID >= firstPerson && keysElsewhere(set)):
 			noStep = append(noStep, u.Name)
 		}
 	}
@@ -346,25 +351,54 @@ func (h Host) lockedOut(ctx context.Context, s SSHD, o GateOptions) error {
 	return nil
 }
 
-// people are the accounts that somebody may log in to.
-func (h Host) people() (all []passwd.User) {
-	passwd.Find(h.text("/etc/passwd"), func(u passwd.User) bool {
-		shell := path.Base(u.Shell)
-		if shell != "nologin" && shell != "false" && shell != "sync" && u.Shell != "" && (u.UID == 0 || u.UID >= 1000) {
-			all = append(all, u)
-		}
-		return false
-	})
+// firstPerson is the least number of an account that is a person's (login.defs(5),
+// UID_MIN).
+const firstPerson = 1000
+
+// hasShell reports whether somebody who logs in gets a shell, which sftp alone does
+// without.
+func hasShell(u passwd.User) bool {
+	return !slices.Contains([]string{"nologin", "false", "sync"}, path.Base(u.Shell))
+}
+
+func (h Host) users() (all []passwd.User) {
+	passwd.Find(h.text("/etc/passwd"), func(u passwd.User) bool { all = append(all, u); return false })
 	return all
 }
 
-// hasKeys reports whether an account has a file of keys with something in it.
-func (h Host) hasKeys(u passwd.User, files []string) bool {
+// people are the accounts that somebody may log in to.
+func (h Host) people() []passwd.User {
+	return slices.DeleteFunc(h.users(), func(u passwd.User) bool { return !hasShell(u) || u.UID != 0 && u.UID < firstPerson })
+}
+
+// settingsOf returns what sshd's settings are for an account, Match blocks included, as
+// seen from this machine; those for all where sshd does not say.
+func (h Host) settingsOf(ctx context.Context, s SSHD, u passwd.User, all string) string {
+	out, err := h.ask(ctx, s.program(), "-T", "-C", "user="+u.Name+",host=localhost,addr=127.0.0.1")
+	if err != nil || len(out) == 0 {
+		return all
+	}
+	return string(out)
+}
+
+// keysElsewhere reports whether sshd takes keys that stand in no file of an account's:
+// those that a program tells, and certificates.
+func keysElsewhere(set string) bool {
+	return slices.ContainsFunc([]string{"authorizedkeyscommand", "trustedusercakeys"}, func(key string) bool {
+		value := sshdValue(set, key)
+		return value != "" && value != "none"
+	})
+}
+
+// hasKeys reports whether an account has a file of keys with something in it, where
+// sshd's settings have it look.
+func (h Host) hasKeys(u passwd.User, set string) bool {
+	files := strings.Fields(sshdValue(set, "authorizedkeysfile"))
 	if len(files) == 0 {
 		files = []string{".ssh/authorized_keys"}
 	}
 	for _, f := range files {
-		f = strings.NewReplacer("%u", u.Name, "%h", u.Home, "%%", "%").Replace(f)
+		f = strings.NewReplacer("%u", u.Name, "%U", strconv.Itoa(u.UID), "%h", u.Home, "%%", "%").Replace(f)
 		if !path.IsAbs(f) {
 			f = path.Join(u.Home, f)
 		}

@@ -88,6 +88,7 @@ func TestGateLocksNobodyOut(t *testing.T) {
 		settings = "usepam yes\npasswordauthentication yes\npermitrootlogin without-password\nauthorizedkeysfile .ssh/authorized_keys\n"
 		alice    = "alice:x:1000:1000::/home/alice:/bin/bash\n"
 		root     = "root:x:0:0::/root:/bin/bash\n"
+		asksPAM  = "usepam yes\npasswordauthentication no\nkbdinteractiveauthentication yes\n"
 	)
 	for _, r := range []struct {
 		name, passwd, shadow, group string
@@ -104,7 +105,16 @@ func TestGateLocksNobodyOut(t *testing.T) {
 		{"passwords are off already", root + alice, "alice:$6$x:1::::::\n", "", nil, "", strings.Replace(settings, "passwordauthentication yes", "passwordauthentication no", 1), ""},
 		{"root comes by password", root, "root:$6$x:1::::::\n", "", nil, "", strings.Replace(settings, "permitrootlogin without-password", "permitrootlogin yes", 1), "root"},
 		{"root's password is no way in", root, "root:$6$x:1::::::\n", "", nil, "", settings, ""},
-		{"nobody logs in to a service's account", "www:x:33:33::/var/www:/usr/sbin/nologin\nold:x:34:34::/:/bin/sh\n", "", "", []string{"www"}, "", settings, ""},
+		{"root comes by a password that PAM asks for", root, "root:$6$x:1::::::\n", "", nil, "", asksPAM + "permitrootlogin yes\n", "root"},
+		{"alice comes by a password that PAM asks for", root + alice, "alice:$6$x:1::::::\n", "", nil, "alice", asksPAM, "without a key"},
+		{"alice is exempt, and comes by password", root + alice, "alice:$6$x:1::::::\n", ExemptGroup + ":x:900:alice\n", nil, "", settings, "without a key"},
+		{"alice's keys are told by a program", root + alice, "", "", nil, "", settings + "authorizedkeyscommand /usr/bin/keys\n", "without a second step alice"},
+		{"alice's keys are certificates", root + alice, "", "", nil, "", settings + "trustedusercakeys /etc/ssh/ca.pub\n", "without a second step alice"},
+		{"neither", root + alice, "", "", nil, "", settings + "authorizedkeyscommand none\ntrustedusercakeys none\n", ""},
+		{"a program's account has a low number", "git:x:110:110::/home/git:/usr/bin/git-shell\n", "", "", []string{"git"}, "", settings, "without a second step git"},
+		{"a service's account has no keys", "www:x:33:33::/home/www:/usr/sbin/nologin\nold:x:34:34::/home/old:/bin/sh\n", "", "", nil, "", settings, ""},
+		{"nobody gets a shell of a service's account", "www:x:33:33::/home/www:/usr/sbin/nologin\n", "", "", []string{"www"}, "", settings, ""},
+		{"but files of it", "files:x:33:33::/home/files:/usr/sbin/nologin\n", "", "", []string{"files"}, "", settings + "forcecommand internal-sftp\n", "without a second step files"},
 	} {
 		w := newWorld(t, map[string]string{"etc/passwd": r.passwd, "etc/shadow": r.shadow, "etc/group": r.group})
 		for _, user := range r.keys {
@@ -115,6 +125,20 @@ func TestGateLocksNobodyOut(t *testing.T) {
 		if r.want == "" && err != nil || r.want != "" && (err == nil || !strings.Contains(err.Error(), r.want)) {
 			t.Errorf("%s: %v", r.name, err)
 		}
+	}
+}
+
+// A Match block may have one account log in otherwise than all.
+func TestGateLocksNobodyOutOfAMatchBlock(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"etc/passwd": "alice:x:1000:1000::/home/alice:/bin/bash\nbob:x:1001:1001::/home/bob:/bin/bash\n",
+		"etc/shadow": "alice:$6$x:1::::::\nbob:$6$x:1::::::\n",
+	})
+	w.answers["/usr/sbin/sshd -T"] = "usepam yes\npasswordauthentication no\n"
+	w.answers["/usr/sbin/sshd -T -C user=bob,host=localhost,addr=127.0.0.1"] = "usepam yes\npasswordauthentication yes\n"
+	err := w.lockedOut(t.Context(), SSHD{From: "/usr/sbin/sshd -T"}, GateOptions{Has: func(string) bool { return true }})
+	if err == nil || !strings.Contains(err.Error(), "no more: bob could not") {
+		t.Errorf("%v", err)
 	}
 }
 

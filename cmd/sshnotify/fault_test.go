@@ -324,7 +324,7 @@ func TestClockThatJumpsBack(t *testing.T) {
 	s.login("carol", netip.MustParseAddr("203.0.113.9"))
 	start := time.Now()
 	s.mustDeliver()
-	if took := time.Since(start); took > 15*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("the worker waited for %v", took)
 	}
 	told := ""

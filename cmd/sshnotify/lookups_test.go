@@ -18,7 +18,7 @@ func TestOneLookUpAnAddress(t *testing.T) {
 	e2e(t)
 	t.Parallel()
 	tj, provider := newThreatJammer(t, standin.ThreatJammerOptions{Latency: 80 * time.Millisecond})
-	s := newSwiftSite(t, standin.SlackOptions{}, provider+"per_minute = 1000\n")
+	s := newSwiftSite(t, standin.SlackOptions{}, provider+"per_minute = 1000\n[enrich]\ntimeout = \"30s\"\n")
 	addresses := []netip.Addr{aliceIP, netip.MustParseAddr("203.0.113.8"), netip.MustParseAddr("198.51.100.9"), netip.MustParseAddr("2001:db8::9")}
 	port := 10000
 	come := func() {

@@ -15,9 +15,9 @@ import (
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
-// atOnce is what a login that waits for nothing stays below, on a machine that
-// is busy with other tests. The benchmark says what it takes.
-const atOnce = 2 * time.Second
+// atOnce is what a login that waits for nothing stays below, however busy the machine:
+// what hangs in these tests hangs for ever. The benchmark says what a login takes.
+const atOnce = time.Minute
 
 func TestPromise1TheHookAsksNobody(t *testing.T) { eachHook(t, testPromise1TheHookAsksNobody) }
 

@@ -24,7 +24,7 @@ const (
 
 // patience bounds every wait. It is long because nothing is expected to take
 // it: two cores may be busy with other tests.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // usersMu keeps this process's useradd and userdel from waiting for each
 // other's lock of the password file, which they give up on.
@@ -246,7 +246,7 @@ func (l *lab) serve(more ...string) {
 		"Host *", "HostName " + l.server, "Port " + strconv.Itoa(l.port), "BindAddress " + l.client, "User " + l.user,
 		"IdentitiesOnly yes", "IdentityAgent none", "HostKeyAlias lab",
 		"UserKnownHostsFile " + filepath.Join(l.dir, "known_hosts"), "GlobalKnownHostsFile /dev/null", "StrictHostKeyChecking yes",
-		"UpdateHostKeys no", "ConnectTimeout 20", "",
+		"UpdateHostKeys no", "ConnectTimeout 60", "",
 	}, "\n"))
 }
 
@@ -359,7 +359,7 @@ func (l *lab) end() {
 	}
 	if l.sshd != nil {
 		// The clients ended with the test's context, and their sessions follow.
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for len(l.sessions()) > 0 && time.Now().Before(deadline) {
 			time.Sleep(10 * time.Millisecond)
 		}

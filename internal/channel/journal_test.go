@@ -65,7 +65,7 @@ func TestJournalEntries(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "== %s\n", name)
 		for range 1 + len(all[name].Rows) {
-			conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			n, err := conn.Read(buf)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

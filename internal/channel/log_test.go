@@ -31,7 +31,7 @@ func listen(t *testing.T) (w *syslog.Writer, lines func(n int) []string) {
 		var got []string
 		buf := make([]byte, 64<<10)
 		for range n {
-			conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			size, err := conn.Read(buf)
 			if err != nil {
 				t.Fatalf("after %d lines: %v", len(got), err)

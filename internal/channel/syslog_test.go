@@ -87,7 +87,7 @@ func logServer(t *testing.T, transport string) (address string, messages func(n 
 			select {
 			case m := <-got:
 				all = append(all, m)
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second):
 				return all
 			}
 		}

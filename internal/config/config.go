@@ -360,6 +360,15 @@ func (c Config) Summary() []string {
 		}),
 		providers, memory, told,
 	}
+	switch h := c.Hub; {
+	case h.Host() && h.AloneAfter == 0: // nothing is judged here
+		lines = []string{"hub: handed over to " + h.URL + ", which judges and tells"}
+	case h.Host():
+		lines = append([]string{"hub: handed over to " + h.URL + ", which judges and tells; while it is away for more than " +
+			strictoml.FormatDuration(h.AloneAfter) + ", this host tells what is high or critical:"}, lines...)
+	case h.Hub():
+		lines = append([]string{"hub: takes what hosts hand over at " + strings.Join(slices.DeleteFunc([]string{h.Listen, h.NATS}, func(s string) bool { return s == "" }), " and ")}, lines...)
+	}
 	if keys, file := c.keptBy(); len(keys) > 0 {
 		lines = append(lines, "kept by an upgrade: "+strings.Join(keys, ", ")+" ("+file+")")
 	}

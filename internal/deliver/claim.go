@@ -201,7 +201,6 @@ func (w *worker) enter(r Record) bool {
 	share(&r.Event)
 	it := &item{e: r.Event, from: r.From, taken: w.now(), deliveries: r.Deliveries, sorted: len(r.Deliveries) > 0, rushed: w.Flush}
 	w.items[it.e.ID] = it
-	w.ofHosts = w.ofHosts || it.from != ""
 	w.rejoin(it)
 	w.fresh = append(w.fresh, it)
 	if it.from == "" {

@@ -77,7 +77,7 @@ func TestRetryWithoutAWorker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Carry(q, Request{Op: OpRetry}); err != nil {
+		if err := Carry(q, nil, Request{Op: OpRetry}); err != nil {
 			t.Error(err)
 		}
 		if err := q.Unlock(); err != nil {
@@ -109,7 +109,7 @@ func TestRetryEndsABackOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Carry(q, Request{Op: OpRetry}); err != nil {
+		if err := Carry(q, nil, Request{Op: OpRetry}); err != nil {
 			t.Error(err)
 		}
 		if err := q.Unlock(); err != nil {

@@ -48,7 +48,7 @@ func (w *worker) keepDaily() error {
 
 // settles is how long a digest waits for what is made at the same time of day.
 func (w *worker) settles() time.Duration {
-	if w.ofHosts {
+	if w.Inbox != nil {
 		return hostsSettle
 	}
 	return digestSettles
@@ -160,9 +160,33 @@ func (w *worker) failures(body *event.Digest) {
 		all = append(all, digest.HostFailures{Host: w.hostname(), Failures: own})
 	}
 	body.Failures, body.Attacks = digest.Failures(all), 0
-	if len(all) > 1 {
-		body.Hosts = max(body.Hosts, len(all))
+}
+
+// digestHost returns the host that a digest is of: the only one that it tells of, which
+// at a hub may be another. Where there are more it says how many, at least.
+func (w *worker) digestHost(body *event.Digest) string {
+	hosts := map[string]bool{}
+	for _, r := range slices.Concat(body.Rows, body.Counted) {
+		for _, host := range append(slices.Clone(r.Hosts), r.Host) {
+			hosts[host] = true
+		}
 	}
+	for _, it := range w.attempts {
+		host := it.e.Host
+		if it.from == "" {
+			host = w.hostname()
+		}
+		hosts[host] = true
+	}
+	delete(hosts, "")
+	if len(hosts) > 1 {
+		body.Hosts = max(body.Hosts, len(hosts))
+		return w.hostname()
+	}
+	for host := range hosts {
+		return host
+	}
+	return w.hostname()
 }
 
 // hostname is what this host is called.
@@ -208,6 +232,7 @@ func (w *worker) queueDigest(now, due time.Time) error {
 	if !w.daily.Offered && !w.daily.Due.IsZero() && regular {
 		body.Offer = w.set.Offer
 	}
+	host := w.digestHost(body)
 	w.failures(body)
 	held := len(body.Rows) > 0 || len(body.Counted) > 0 || len(body.Modes) > 0 || body.Failures != nil
 	learnt := len(body.Promoted) > 0 || len(body.Learned) > 0
@@ -222,7 +247,7 @@ func (w *worker) queueDigest(now, due time.Time) error {
 		// A kill after it was queued, and before that was written down, leads here
 		// again with the same id.
 		if w.items[id] == nil && !w.delivered.has(id) {
-			e := event.Event{ID: id, Kind: event.KindDigest, Time: now, Host: w.hostname(), Via: event.ViaSelf, Digest: body}
+			e := event.Event{ID: id, Kind: event.KindDigest, Time: now, Host: host, Via: event.ViaSelf, Digest: body}
 			if err := w.ownDigest(e); err != nil {
 				return err
 			}

@@ -14,8 +14,9 @@ import (
 type Inbox interface {
 	// Claimed returns what an earlier worker had claimed.
 	Claimed() ([]Waiting, error)
-	// Claim claims up to limit events that are fresh, or the oldest of the others, and
-	// reports whether it left some because of limit.
+	// Claim claims up to limit events that are fresh, or of the others, and reports
+	// whether it left some because of limit. Hosts take turns, each with its oldest;
+	// what it leaves because a host has its share is to be had later, see Changed.
 	Claim(fresh bool, limit int) (ids []string, more bool, err error)
 	// Read returns a Record; fs.ErrNotExist where it is removed.
 	Read(id string) ([]byte, error)

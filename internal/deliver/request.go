@@ -212,8 +212,8 @@ func (o *destQueue) forget(it *item) (empty []*message) {
 }
 
 // Carry carries out a request where no worker runs, under the lock q. Any but a
-// drop is left for the next worker, which has the list of what was told.
-func Carry(q *spool.Queue, r Request) error {
+// drop is left for the next worker, which has the list of what was told. in may be nil.
+func Carry(q *spool.Queue, in Inbox, r Request) error {
 	if r.Op != OpDrop {
 		r.V = event.Version
 		b, err := json.Marshal(r)
@@ -224,7 +224,12 @@ func Carry(q *spool.Queue, r Request) error {
 	}
 	var errs []error
 	for _, id := range r.IDs {
-		if _, err := q.Discard(id); err != nil {
+		_, err := q.Discard(id)
+		if in != nil {
+			_, e := in.Remove(id)
+			err = errors.Join(err, e)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", event.Ref(id), err))
 		}
 	}

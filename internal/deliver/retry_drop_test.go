@@ -18,7 +18,7 @@ func (b *bench) carry(r Request) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := Carry(q, r); err != nil {
+	if err := Carry(q, nil, r); err != nil {
 		b.t.Error(err)
 	}
 	if err := q.Unlock(); err != nil {

@@ -102,7 +102,6 @@ type worker struct {
 	digestAgain time.Time // when to try again to make a digest
 	flushed     bool      // what Flush asks of digests is done
 	attempts    []*item   // the watchers' digests, which become part of the next
-	ofHosts     bool      // other hosts hand over to it
 
 	counted   time.Time // when the figures were last written
 	changed   bool      // they are others since
@@ -378,7 +377,7 @@ func (w *worker) done() bool {
 			return false
 		}
 	}
-	if w.hub != nil && w.hub.busy {
+	if w.hub != nil && w.hub.busy || len(w.arrived)+len(w.moreArrived) > 0 {
 		return false
 	}
 	if w.Mode == UntilEmpty && (len(w.unread) > 0 || !w.blocked.IsZero() && time.Since(w.blocked) < claimPatience) {

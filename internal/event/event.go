@@ -170,6 +170,10 @@ func GateID(s Session, more string) string { return hashID("gate", s, more) }
 // refBytes of an id are in the part of it that people see, or may type.
 const refBytes = 5
 
+// SharedID is how much of an id, in characters, an event has in common at its host and
+// at the hub that it is handed over to.
+const SharedID = refBytes * 8 / 5
+
 // HubID returns the id that an event of a host has at the hub that it is handed over
 // to. Its ref is the same, as are all first eight characters; the rest is a hash, so
 // that no host can choose the id of another's event, or of one that is yet to come.

@@ -196,7 +196,10 @@ func (h *HTTPS) unreachable(ctx context.Context, err error) error {
 	case outbound.Invalid:
 		e.Class = Refused
 	case outbound.TLS:
-		e.Class, e.Hint = Refused, "see whether this is the hub that the host joined; if its CA is a new one: "+joinHint
+		e.Class, e.Hint = Refused, "see whether this is the hub that the host joined; if its CA is a new one: "+joinHint+"; if a proxy ends TLS before the hub: sshnotify fleet token --bearer"
+		if errors.Is(err, http.ErrSchemeMismatch) {
+			e.Hint = "url of [hub] must lead to the hub's own port, or to one of a proxy that speaks TLS"
+		}
 	case outbound.Clock:
 		e.Class, e.Hint = Clock, clockHint
 		if hubs, err := h.clock(ctx); err == nil {
@@ -267,6 +270,9 @@ func refused(r *outbound.Response, now time.Time) *Error {
 		}
 		e.Err = fmt.Errorf("something that is no hub answers: %s", said)
 		e.Hint = "see whether url of [hub] is the hub's"
+		if r.Status == http.StatusBadRequest { // what a TLS port answers to plain HTTP
+			e.Hint += ", and whether a proxy before it reaches the hub by https://"
+		}
 	}
 	return e
 }

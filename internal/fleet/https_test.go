@@ -21,6 +21,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -320,6 +322,38 @@ func TestAHubThatIsNotTheOne(t *testing.T) {
 			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Class != tc.class || !strings.Contains(e.Error(), tc.text) {
 				t.Errorf("got %v, want class %d, %q", err, tc.class, tc.text)
+			}
+		})
+	}
+}
+
+// What stands between a host and the hub is named, and what to do about it.
+func TestAProxyBeforeTheHub(t *testing.T) {
+	h, other := newStrictHub(t), newStrictHub(t)
+	_, joined := h.joined()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	byHTTP, err := url.Parse(strings.Replace(h.server.URL, "https:", "http:", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(byHTTP))
+	t.Cleanup(proxy.Close)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(proxy.Certificate())
+	for name, tc := range map[string]struct {
+		o    HTTPSOptions
+		hint string
+	}{
+		"a port that speaks plain HTTP":                {HTTPSOptions{URL: strings.Replace(plain.URL, "http:", "https:", 1), Credentials: joined.Credentials}, "a proxy that speaks TLS"},
+		"a proxy that speaks plain HTTP to the hub":    {HTTPSOptions{URL: proxy.URL, RootCAs: trusted, Token: outbound.NewSecret("t0ken"), Credentials: CredentialsIn(t.TempDir())}, "reaches the hub by https://"},
+		"a proxy that ends TLS, before a host of mTLS": {HTTPSOptions{URL: other.server.URL, Credentials: joined.Credentials}, "sshnotify fleet token --bearer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := NewHTTPS(tc.o).HandOver(t.Context(), twoLines)
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Class != Refused || !strings.Contains(e.Hint, tc.hint) {
+				t.Errorf("got %#v, want the hint %q", err, tc.hint)
 			}
 		})
 	}

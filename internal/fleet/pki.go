@@ -73,8 +73,13 @@ type Token struct {
 	Name   string `json:"name,omitempty"` // that the host gets; empty: it asks for one
 }
 
-// tokenPrefix lets people, and programs that look for secrets, know a token.
-const tokenPrefix = "sshn1."
+// The prefixes let people, and programs that look for secrets, know a token.
+const (
+	tokenPrefix = "sshn1."
+	// BearerPrefix is that of a token that is shown with each request, see
+	// Settings.Token.
+	BearerPrefix = "sshnb1."
+)
 
 // Text returns the token as people hand it on. It is a secret.
 func (t Token) Text() string {
@@ -90,8 +95,14 @@ func (Token) String() string { return tokenPrefix + "…" }
 
 // ParseToken reads what Text returned.
 func ParseToken(s string) (Token, error) {
-	text, ok := strings.CutPrefix(strings.TrimSpace(s), tokenPrefix)
-	if !ok {
+	s = strings.TrimSpace(s)
+	text, ok := strings.CutPrefix(s, tokenPrefix)
+	switch {
+	case s == "":
+		return Token{}, errors.New("the token is empty")
+	case strings.HasPrefix(s, BearerPrefix):
+		return Token{}, errors.New("this is a bearer token, which nobody joins with: token_file in [hub] names the file that it is in")
+	case !ok:
 		return Token{}, fmt.Errorf("a token begins with %s", tokenPrefix)
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)

@@ -26,6 +26,14 @@ func TestParseToken(t *testing.T) {
 		}
 	}
 	text := func(json string) string { return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	for s, want := range map[string]string{
+		" \n":                 "empty",
+		BearerPrefix + "s3\n": "bearer token, which nobody joins with: token_file",
+	} {
+		if _, err := ParseToken(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseToken(%q): %v", s, err)
+		}
+	}
 	for name, s := range map[string]string{
 		"empty":              "",
 		"no prefix":          "abc",

@@ -97,6 +97,9 @@ func (s *Settings) Validate(at strictoml.At) {
 	if s.Standby && (s.URL == "" || s.Brokered() || !s.Token.IsZero()) {
 		at.Fail("standby", "needs url to be https:// and the host to have a certificate, which lets it copy the hub's database").Hint = "sshnotify fleet token --standby at the hub, and here sshnotify fleet join"
 	}
+	if strings.HasPrefix(s.Token.Reveal(), tokenPrefix) {
+		at.Fail("token", "is one to join with, and not to be shown with each request").Hint = "sshnotify fleet join takes it; sshnotify fleet token --bearer at the hub makes the other"
+	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
 		at.Fail(map[bool]string{true: "key_file", false: "cert_file"}[s.CertFile == ""], "needs the other one: cert_file and key_file go together")
 	}

@@ -61,7 +61,8 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the reason. errors.Is finds context.Canceled,
-// context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF and syscall.Errno.
+// context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, http.ErrSchemeMismatch and
+// syscall.Errno.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Format writes Error for every verb.
@@ -88,7 +89,7 @@ func Explain(host string, err error) *Error {
 // fit to be seen. secrets are pieces of text that must not be.
 func explain(err error, secrets []string) (Kind, error) {
 	var is error
-	for _, s := range []error{context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+	for _, s := range []error{context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch} {
 		if errors.Is(err, s) {
 			is = s
 			break
@@ -124,7 +125,7 @@ func explain(err error, secrets []string) (Kind, error) {
 		return say(Refused, "connection refused")
 	case isErrno && (errno == syscall.ENETUNREACH || errno == syscall.EHOSTUNREACH || errno == syscall.ENETDOWN || errno == syscall.EADDRNOTAVAIL):
 		return say(Unreachable, errno.Error())
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case is == http.ErrSchemeMismatch:
 		return say(TLS, "no TLS is spoken there")
 	case isEnded(err):
 		return say(Clock, visible(innermost(err).Error(), secrets))

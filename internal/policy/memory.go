@@ -127,13 +127,13 @@ func warnedReason(in Input, s Settings) reason {
 	if w.User == in.Event.User {
 		who = "the same user"
 	}
-	weight := event.High
-	if w.Host != "" {
+	weight, hearsay := event.High, w.Host != ""
+	if hearsay {
 		who += " to " + w.Host
 		weight = event.Medium
 	}
 	return reason{
-		weight: weight, key: keyWarned,
+		weight: weight, key: keyWarned, hearsay: hearsay,
 		text: fmt.Sprintf("%s as the login of %s %s, which was told as dangerous and nobody acknowledged (ref %s)", from, who, since(in.Event.Time.Sub(w.Time)), w.Ref),
 	}
 }
@@ -249,6 +249,9 @@ func anomalies(in Input, s Settings) []reason {
 func step(rs []reason, young bool) []reason {
 	base := event.Low
 	for _, r := range rs {
+		if r.hearsay {
+			continue
+		}
 		if !young || r.about != FirstLogin && r.about != NewCountry && r.about != NewNetwork {
 			base = max(base, r.weight)
 		}

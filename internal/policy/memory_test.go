@@ -121,6 +121,21 @@ func TestMemory(t *testing.T) {
 		{"from the address of an alarm, where she always comes from", func(in *Input) {
 			in.Memory.Warned = &event.Warned{Ref: "7k2m", User: "erin", Time: now.Add(-9 * time.Minute), By: "address"}
 		}, verdict(event.Low, event.Usual)},
+		{"from the address of another host's alarm, which may lie", func(in *Input) {
+			in.Memory.Pair = event.Pair{State: event.PairNew, Days: 2}
+			in.Memory.Warned = &event.Warned{Ref: "7k2m", User: "erin", Host: "web2", Time: now.Add(-9 * time.Minute), By: "address"}
+		}, verdict(event.Medium, event.Unknown, "from the same address as the login of erin to web2 9 minutes ago, which was told as dangerous and nobody acknowledged (ref 7k2m)",
+			"not usual yet with this key from this network: on 2 of 3 days")},
+		{"with the key of another host's alarm, at an hour that is unusual here", func(in *Input) {
+			in.Memory.Pair, in.Memory.HourShare = event.Pair{State: event.PairNew, Days: 2}, 0
+			in.Memory.Warned = &event.Warned{Ref: "7k2m", User: "alice", Host: "web2", Time: now.Add(-9 * time.Minute), By: "key"}
+		}, verdict(event.Medium, event.Unknown, "with the same key as the login of the same user to web2 9 minutes ago, which was told as dangerous and nobody acknowledged (ref 7k2m)",
+			"not usual yet with this key from this network: on 2 of 3 days", "unusual hour (0 of 120 logins)")},
+		{"another host's alarm beside what this host itself has seen", func(in *Input) {
+			elsewhereNew(in)
+			in.Memory.Warned = &event.Warned{Ref: "7k2m", User: "erin", Host: "web2", Time: now.Add(-9 * time.Minute), By: "address"}
+		}, verdict(event.High, event.Unknown, "first login from Bulgaria",
+			"from the same address as the login of erin to web2 9 minutes ago, which was told as dangerous and nobody acknowledged (ref 7k2m)")},
 		{"a VPN that she always had", func(in *Input) { in.Facts.Traits.VPN, in.Memory.Pair.Standing = "X4BNet", []string{"vpn"} },
 			verdict(event.Low, event.Usual, "VPN (X4BNet)")},
 		{"a score that she always had", func(in *Input) {

@@ -16,9 +16,10 @@ type reason struct {
 	key    string         // stays when the words do not; empty: about
 	// cap, above Low, is of a reason that raises nothing by itself: beside
 	// others it may raise the event a step, to cap at most.
-	cap    event.Severity
-	forged bool // the event may not be what it says
-	odd    bool // such a login is not usual, however severe it is
+	cap     event.Severity
+	forged  bool // the event may not be what it says
+	odd     bool // such a login is not usual, however severe it is
+	hearsay bool // another host says so, which may lie: it lets nothing raise the event further
 }
 
 func (r reason) name() string { return cmp.Or(r.key, string(r.about)) }

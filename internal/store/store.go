@@ -51,11 +51,12 @@ type Options struct {
 }
 
 // Time limits, besides the caller's. A database of a million logins answers in
-// a millisecond or two; the rest is for a slow disk and for another process
-// that writes.
+// a millisecond or two; the rest is for a slow disk, for another process that
+// writes, and for a machine that is under attack: who is judged without the memory
+// is no stranger, which is worse than some seconds.
 const (
-	ReadLimit  = slowness * time.Second
-	WriteLimit = slowness * 2 * time.Second
+	ReadLimit  = slowness * 5 * time.Second
+	WriteLimit = slowness * 10 * time.Second
 	BatchLimit = slowness * 10 * time.Second // of each part of a long piece of work
 	CheckLimit = 10 * time.Minute            // of what reads or writes the whole file
 )

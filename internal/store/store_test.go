@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -206,6 +207,35 @@ func TestWhatStandsInTheWay(t *testing.T) {
 	if _, err := os.Lstat(victim); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a link was followed to make a file")
 	}
+}
+
+// Whoever is under attack has a slow machine, and needs the memory most.
+func TestASlowMachineIsWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	synctest.Test(t, func(t *testing.T) {
+		d, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		err = d.Write(t.Context(), WriteLimit, func(tx *Tx) error {
+			time.Sleep(8 * time.Second)
+			_, err := tx.Exec("CREATE TABLE slow (n)")
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		var n int
+		err = d.Read(t.Context(), ReadLimit, func(tx *Tx) error {
+			time.Sleep(4 * time.Second)
+			_, err := tx.One([]any{&n}, "SELECT count(*) FROM slow")
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Who only uses what is there makes nothing, and replaces nothing.

@@ -89,44 +89,70 @@ func (w *Writer) Send(p Priority, msg string) error {
 
 func send(path, head, msg string, deadline time.Time) error {
 	end := ""
-	conn, err := dial(path, unix.SOCK_DGRAM)
+	fd, err := dial(path, unix.SOCK_DGRAM)
 	if errors.Is(err, unix.EPROTOTYPE) {
 		end = "\n" // a stream has no other mark between two lines
-		conn, err = dial(path, unix.SOCK_STREAM)
+		fd, err = dial(path, unix.SOCK_STREAM)
 	}
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(deadline); err != nil {
-		return err
-	}
-	_, err = conn.WriteString(head + msg + end)
+	defer unix.Close(fd)
+	err = write(fd, head+msg+end, deadline)
 	if errors.Is(err, unix.EMSGSIZE) && len(msg) > cutAt {
-		if _, err = conn.WriteString(head + cut(msg) + end); err == nil {
+		if err = write(fd, head+cut(msg)+end, deadline); err == nil {
 			return ErrCut
 		}
 	}
-	return err
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
 
 // dial connects to a socket of the system log, and never waits. Package net does
 // the same, but no program starts fast with it.
-func dial(path string, kind int) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+func dial(path string, kind int) (fd int, err error) {
+	if fd, err = unix.Socket(unix.AF_UNIX, kind, 0); err != nil {
+		return -1, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
+		return -1, os.NewSyscallError("fcntl", err)
 	}
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		unix.Close(fd)
-		return nil, &fs.PathError{Op: "connect", Path: path, Err: err}
+		return -1, &fs.PathError{Op: "connect", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return fd, nil
+}
+
+// write writes all of a line, and waits until the deadline for a reader that is
+// behind. It tries before it looks at the clock: on a machine so busy that the
+// process got its turn too late, a log that has room still takes the line. An
+// os.File with a deadline would not have tried.
+func write(fd int, line string, deadline time.Time) error {
+	for b := []byte(line); ; {
+		n, err := unix.Write(fd, b)
+		switch {
+		case err == nil:
+			if b = b[n:]; len(b) == 0 {
+				return nil
+			}
+		case err == unix.EAGAIN || err == unix.ENOBUFS:
+			left := time.Until(deadline)
+			if left <= 0 {
+				return os.ErrDeadlineExceeded
+			}
+			room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(room, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
+				return os.NewSyscallError("poll", err)
+			}
+		case err != unix.EINTR:
+			return err
+		}
+	}
 }
 
 // cut shortens a clean message without splitting a character.

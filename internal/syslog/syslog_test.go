@@ -22,7 +22,7 @@ func listen(t *testing.T) (*net.UnixConn, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	return conn, path
 }
 
@@ -77,7 +77,7 @@ func TestNobodyReads(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		if took := time.Since(start); took < w.Timeout || took > 20*w.Timeout {
+		if took := time.Since(start); took < w.Timeout || took > time.Minute {
 			t.Errorf("gave up after %v, want little more than %v", took, w.Timeout)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -86,6 +86,18 @@ func TestNobodyReads(t *testing.T) {
 		return
 	}
 	t.Fatal("the socket never filled up")
+}
+
+// On a busy machine the process may get its turn when its time is over.
+func TestLateButThereIsRoom(t *testing.T) {
+	conn, path := listen(t)
+	w := &Writer{Paths: []string{path}, Timeout: 1}
+	if err := w.Send(Err, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, conn); !strings.HasSuffix(got, ": late") {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestNoSystemLog(t *testing.T) {

@@ -125,10 +125,18 @@ func TestGateHost(t *testing.T) {
 		out, _ := g.try("pgrep", "-f", "sshnotify gate guard")
 		return out != ""
 	})
-	g.run("sshnotify", "uninstall", "--system", "--gate", "--yes")
-	if diff := cmp.Diff(before, g.etc()); diff != "" {
-		t.Errorf("/etc is not as it was:\n%s", diff)
+	asItWas := func(after string) {
+		t.Helper()
+		if diff := cmp.Diff(before, g.etc()); diff != "" {
+			t.Errorf("%s, /etc is not as it was:\n%s", after, diff)
+		}
 	}
+	// What waits for the end of the trial, at its end.
+	g.run("sshnotify", "gate", "guard", "/run/sshnotify-gate/trial", "0")
+	asItWas("taken back")
+	g.run("sshnotify", "install", "--system", "--gate", "--yes", "--no-wait")
+	g.run("sshnotify", "uninstall", "--system", "--gate", "--yes")
+	asItWas("uninstalled")
 
 	// Somebody comes, and it stays.
 	listened = strings.Count(g.run("journalctl", "--unit=ssh", "--output=cat"), "Server listening on 0.0.0.0")

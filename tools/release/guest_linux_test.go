@@ -53,7 +53,7 @@ type guest struct {
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
 //
-//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt bookworm DIR
+//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
 // and boots it.
 func newGuest(t *testing.T) *guest {
@@ -269,7 +269,7 @@ func (g *guest) unreachSlack() {
 
 // try runs a command in the guest as its root, and returns all that it says.
 func (g *guest) try(words ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute) // install --gate waits for five
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(g.init), "--all", "--"}, words...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
@@ -334,7 +334,7 @@ func (g *guest) read(name string) string {
 func (g *guest) ssh(command string) *exec.Cmd {
 	return exec.CommandContext(g.t.Context(), "ssh", "-F", "none", "-i", g.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=20", "-o", "BindAddress="+g.hostEnd, "alice@"+g.guestEnd, command)
+		"-o", "ConnectTimeout=60", "-o", "BindAddress="+g.hostEnd, "alice@"+g.guestEnd, command)
 }
 
 // login is a whole session that prints and says nothing but what it was told
@@ -349,12 +349,7 @@ func (g *guest) login() {
 // told waits until n messages came in all, and returns the last one.
 func (g *guest) told(n int) string {
 	g.t.Helper()
-	return g.toldWithin(n, 90*time.Second)
-}
-
-func (g *guest) toldWithin(n int, limit time.Duration) string {
-	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), limit)
+	ctx, cancel := context.WithTimeout(g.t.Context(), eventually)
 	defer cancel()
 	if err := g.slack.Wait(ctx, n); err != nil {
 		g.t.Fatalf("%d messages, not %d", len(g.slack.Messages()), n)
@@ -388,9 +383,12 @@ func (g *guest) critical(names ...string) string {
 	return found[0]
 }
 
+// eventually is how long a guest may take for anything, on a slow machine.
+const eventually = 5 * time.Minute
+
 func (g *guest) eventually(what string, ok func() bool) {
 	g.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(eventually); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			g.t.Fatalf("no %s\n%s", what, g.said.String())
 		}

@@ -53,7 +53,7 @@ func (h *Hub) Ingest(ctx context.Context, host string, b fleet.Batch) (fleet.Ans
 	return h.ingest(ctx, host, b, len(b.Lines))
 }
 
-// ingest is Ingest, where counted events are held against the host's limit.
+// ingest is Ingest, where counted events are held against the host's limits.
 func (h *Hub) ingest(ctx context.Context, host string, b fleet.Batch, counted int) (fleet.Answer, error) {
 	now := h.now()
 	labels, err := h.enter(host, counted, now)
@@ -62,6 +62,11 @@ func (h *Hub) ingest(ctx context.Context, host string, b fleet.Batch, counted in
 	}
 	if b.Numbering == "" || len(b.Numbering) > maxNumbering || len(b.Lines) > fleet.MaxBatch {
 		return fleet.Answer{}, &refusal{400, fleet.WhyUnknown, "not a batch of events", 0}
+	}
+	if counted > 0 {
+		if err := h.hasRoom(ctx, host, now); err != nil {
+			return fleet.Answer{}, err
+		}
 	}
 	waiting := &batch{name: host, numbering: b.Numbering, lines: make([]line, len(b.Lines)), answer: make(chan committed, 1)}
 	for i, l := range b.Lines {
@@ -110,6 +115,43 @@ func (h *Hub) enter(host string, n int, now time.Time) (map[string]string, error
 		return nil, &refusal{429, fleet.WhyBusy, fmt.Sprintf("more than %d events a minute", fleet.MaxEvents), 10 * time.Second}
 	}
 	return m.Labels, nil
+}
+
+// hasRoom returns an error where too many of a host's events wait. They are counted
+// only where they may be too many.
+func (h *Hub) hasRoom(ctx context.Context, host string, now time.Time) error {
+	h.mu.Lock()
+	m := h.byName[host]
+	var w waits
+	if m != nil {
+		w = m.waits
+	}
+	h.mu.Unlock()
+	if m == nil { // since a moment ago
+		return nobody()
+	}
+	since := now.Sub(w.counted)
+	if w.counted.IsZero() || w.tooMuch() && (since < 0 || since >= recountAfter) {
+		before := w
+		err := h.o.DB.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
+			_, err := t.One([]any{&w.n, &w.bytes}, `SELECT count(*), coalesce(sum(length(data)), 0) FROM fleet_event WHERE data IS NOT NULL AND claimed IN (0, 1) AND host = ?`, m.n)
+			return err
+		})
+		if err != nil {
+			return busy("the hub can't read its database now")
+		}
+		h.mu.Lock()
+		m.waits.n, m.waits.bytes = m.waits.n-before.n+w.n, m.waits.bytes-before.bytes+w.bytes
+		if m.waits.counted = now; m.waits.tooMuch() {
+			h.o.Log.Warn("so many events of a host wait here that it has to keep the rest", "host", host, "events", w.n, "bytes", w.bytes)
+		}
+		w = m.waits
+		h.mu.Unlock()
+	}
+	if w.tooMuch() {
+		return &refusal{429, fleet.WhyBusy, fmt.Sprintf("%d events of %s wait for a destination, and no more may", w.n, host), recountAfter}
+	}
+	return nil
 }
 
 // commitAll commits what waits, all that came within a moment at once.
@@ -233,6 +275,9 @@ type change struct {
 	numbers
 	used  []string // numberings
 	twice bool     // an event came with a number that another one has
+	n     int64    // how many were stored, and their bytes
+	bytes int64
+	rows  int // how many are new in the database
 }
 
 // maxBeyond is how many numbers beyond a gap are read. An honest host has a few, since a
@@ -282,10 +327,12 @@ func (c *change) take(t *store.Tx, b *batch, now time.Time) (fleet.Answer, error
 		if err != nil {
 			return a, err
 		}
+		c.rows += int(n)
 		switch {
 		case l.why != "":
 		case n > 0:
 			a.Stored++
+			c.n, c.bytes = c.n+1, c.bytes+int64(len(l.data))
 			c.twice = c.twice || c.has(l.number) && l.number > c.passed
 		default:
 			a.Duplicate++
@@ -308,6 +355,8 @@ func (c *change) apply(m *member) {
 	m.numbering, m.run, m.numbers, m.read = c.numbering, c.run, c.numbers, true
 	m.Have, m.told.Passed, m.fresh = c.have, c.passed, true
 	m.twice = m.twice || c.twice
+	m.waits.n, m.waits.bytes = m.waits.n+c.n, m.waits.bytes+c.bytes
+	m.rows += c.rows
 }
 
 // Beat takes a host's word of how it is.

@@ -22,6 +22,9 @@ type member struct {
 	requests *rate.Limiter
 	events   *rate.Limiter
 	conns    int
+	waits    waits
+	rows     int  // added to the database since those that are done with were counted
+	counted  bool // they were
 	fresh    bool // the row's beat, numbers or told are newer than the database's
 
 	recent    []string // numberings, the newest last
@@ -39,6 +42,25 @@ func newMember(r *row) *member {
 		events:   rate.NewLimiter(rate.Every(time.Minute/fleet.MaxEvents), fleet.MaxEvents),
 	}
 }
+
+const (
+	// maxWaits is how many of a host's events wait at a hub at most, as many as its spool
+	// holds, and maxWaitsBytes how large they are: a host that sends as much as it may
+	// while a destination is away would fill the hub's disk. The rest stays there.
+	maxWaits      = 100_000
+	maxWaitsBytes = 64 << 20
+	// recountAfter is how long what was too much is believed to be.
+	recountAfter = time.Minute
+)
+
+// waits is how much of a host waits at most: what did when that was counted, and all
+// that came since. Nobody need count what goes, nor look at each commit.
+type waits struct {
+	n, bytes int64
+	counted  time.Time // zero: never
+}
+
+func (w waits) tooMuch() bool { return w.n >= maxWaits || w.bytes >= maxWaitsBytes }
 
 // maxRecent is how many of a host's numberings are known again.
 const maxRecent = 4

@@ -69,6 +69,17 @@ func (r *Registry) Hosts(ctx context.Context) (all []Host, err error) {
 	return all, err
 }
 
+// Inbox returns how many events the hub's worker has not claimed, and when the oldest
+// of them came.
+func (r *Registry) Inbox(ctx context.Context) (waiting int, oldest time.Time, err error) {
+	var since sql.NullInt64
+	err = r.db.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
+		_, err := t.One([]any{&waiting, &since}, `SELECT count(*), min(received) FROM fleet_event WHERE data IS NOT NULL AND claimed = 0`)
+		return err
+	})
+	return waiting, timeOf(since), err
+}
+
 // TokenOptions say whom a token lets in.
 type TokenOptions struct {
 	Kind   Kind              // empty: KindHost
@@ -83,9 +94,6 @@ type TokenOptions struct {
 
 // DefaultLife is how long a token may be used to join.
 const DefaultLife = time.Hour
-
-// bearerPrefix lets people, and programs that look for secrets, know a bearer token.
-const bearerPrefix = "sshnb1."
 
 // admission is what a token is for, as it is stored.
 type admission struct {
@@ -107,7 +115,7 @@ func (r *Registry) NewToken(ctx context.Context, o TokenOptions) (string, error)
 	rand.Read(random[:]) // never fails since Go 1.24
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
 	if o.Kind == KindBearer {
-		secret = bearerPrefix + secret
+		secret = fleet.BearerPrefix + secret
 	}
 	sum := sha256.Sum256([]byte(secret))
 	if o.Kind == KindBearer {
@@ -183,8 +191,11 @@ type credential struct {
 	expires time.Time // of it
 }
 
+// noLabels is how the labels of a token that has none are stored.
+const noLabels = "null"
+
 // admit lets a host in, with nothing but this credential. Its numbers go on if it
-// had any.
+// had any, and its labels are what they were unless the token has others.
 func admit(t *store.Tx, now time.Time, a admission, c credential) error {
 	labels, err := json.Marshal(a.Labels)
 	if err != nil {
@@ -197,7 +208,8 @@ func admit(t *store.Tx, now time.Time, a admission, c credential) error {
 	}
 	_, err = t.Exec(`INSERT INTO fleet_host(name, kind, changed, joined, valid_from, expires, key, token, labels) VALUES (?, ?, `+nextChange+`, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT(name) DO UPDATE SET kind = excluded.kind, changed = excluded.changed, joined = excluded.joined, valid_from = max(valid_from, excluded.valid_from),
-		revoked = NULL, expires = excluded.expires, key = excluded.key, token = excluded.token, labels = excluded.labels, told = '{}'`,
+		revoked = NULL, expires = excluded.expires, key = excluded.key, token = excluded.token,
+		labels = CASE excluded.labels WHEN '`+noLabels+`' THEN labels ELSE excluded.labels END, told = '{}'`,
 		a.Name, string(a.Kind), now.UnixMilli(), c.serial, expires, c.key, c.token, string(labels))
 	return err
 }
@@ -274,7 +286,7 @@ func (r *Registry) join(ctx context.Context, ca *authority, req fleet.JoinReques
 		var revoked sql.NullInt64
 		var from int64
 		var same bool // as what it joined for
-		there, err := t.One([]any{&oldKey, &revoked, &from, &same}, `SELECT key, revoked, valid_from, kind = ? AND labels = ? FROM fleet_host WHERE name = ?`,
+		there, err := t.One([]any{&oldKey, &revoked, &from, &same}, `SELECT key, revoked, valid_from, kind = ? AND ? IN (labels, '`+noLabels+`') FROM fleet_host WHERE name = ?`,
 			string(a.Kind), string(labels), a.Name)
 		if err != nil {
 			return err

@@ -29,6 +29,10 @@ const (
 	// keepFor is how long an event that is done with is known again: longer than a host
 	// keeps one that it may send again.
 	keepFor = 14 * 24 * time.Hour
+	// keepOfHost is how many of one host are known again: a host keeps far fewer.
+	keepOfHost = 100_000
+	// keepBeyond is how many more there may be until they are looked at.
+	keepBeyond = 10_000
 	// pruneMost is how many rows are looked at at a time.
 	pruneMost = 2000
 	// pruneTimes is how often at most in a sweep: more than all hosts may send in a minute
@@ -51,6 +55,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 					break
 				}
 			}
+			h.pruneHosts(ctx)
 			h.count(ctx)
 		}
 	}
@@ -270,8 +275,7 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 	before := now.Add(-keepFor).UnixMilli()
 	err := h.o.DB.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
 		var old []int64
-		last := h.pruned
-		more = false
+		last, aged := h.pruned, 0
 		err := t.Each(func(r *sql.Rows) error {
 			var n, received int64
 			var done bool
@@ -279,6 +283,7 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 				return err
 			}
 			if received < before {
+				aged++
 				if last = n; done {
 					old = append(old, n)
 				}
@@ -290,8 +295,8 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 				_, err = t.Exec(`DELETE FROM fleet_event WHERE n = ?`, n)
 			}
 		}
-		more = len(old) == pruneMost
-		if h.pruned = last; len(old) == 0 {
+		more = aged == pruneMost // some of which may still wait
+		if h.pruned = last; !more {
 			h.pruned = 0 // what still waited then may be done with now
 		}
 		return err
@@ -302,14 +307,46 @@ func (h *Hub) prune(ctx context.Context, now time.Time) (more bool) {
 	return more && err == nil
 }
 
+// pruneHosts forgets, of hosts that handed over very many events, the oldest of those
+// that are done with.
+func (h *Hub) pruneHosts(ctx context.Context) {
+	var all []int64
+	h.mu.Lock()
+	for _, m := range h.byName {
+		if !m.counted || m.rows >= keepBeyond {
+			m.counted, m.rows = true, 0
+			all = append(all, m.n)
+		}
+	}
+	h.mu.Unlock()
+	for _, host := range all {
+		var run, number int64 // of the oldest that stays
+		var many bool
+		err := h.o.DB.Read(ctx, store.BatchLimit, func(t *store.Tx) (err error) {
+			many, err = t.One([]any{&run, &number}, `SELECT run, number FROM fleet_event WHERE host = ? ORDER BY run DESC, number DESC LIMIT 1 OFFSET ?`, host, keepOfHost-1)
+			return err
+		})
+		for gone := int64(pruneMost); err == nil && many && gone == pruneMost; {
+			err = h.o.DB.Write(ctx, store.BatchLimit, func(t *store.Tx) error {
+				res, err := t.Exec(`DELETE FROM fleet_event WHERE n IN (SELECT n FROM fleet_event WHERE host = ? AND (run, number) < (?, ?) AND data IS NULL LIMIT ?)`, host, run, number, pruneMost)
+				if err == nil {
+					gone, err = res.RowsAffected()
+				}
+				return err
+			})
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				h.o.Log.Warn("old events can't be forgotten", "error", err)
+			}
+			return
+		}
+	}
+}
+
 // count brings the figures up to date.
 func (h *Hub) count(ctx context.Context) {
-	var waiting int
-	var oldest sql.NullInt64
-	err := h.o.DB.Read(ctx, store.ReadLimit, func(t *store.Tx) error {
-		_, err := t.One([]any{&waiting, &oldest}, `SELECT count(*), min(received) FROM fleet_event WHERE data IS NOT NULL AND claimed = 0`)
-		return err
-	})
+	waiting, oldest, err := h.reg.Inbox(ctx)
 	if err != nil {
 		return // it is said where it matters
 	}
@@ -329,7 +366,7 @@ func (h *Hub) count(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	h.o.Figures.Hub(func(f *figures.Hub) {
-		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, timeOf(oldest)
+		f.Hosts, f.Silent, f.Gaps, f.Waiting, f.Oldest = hosts, silent, gaps, waiting, oldest
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,8 +149,26 @@ func BenchmarkCluster(b *testing.B) {
 	b.ReportMetric(float64(failed.Load()), "retries")
 }
 
+// crowdSize is how many hosts there are: few, or what SSHNOTIFY_FLEET says, as in
+//
+//	SSHNOTIFY_FLEET=hosts=2000 go test -timeout 30m -run '^TestServersAreKilled$' -v ./internal/fleet/jetstream
+func crowdSize(t *testing.T, few int) int {
+	t.Helper()
+	for field := range strings.FieldsSeq(os.Getenv("SSHNOTIFY_FLEET")) {
+		if n, ok := strings.CutPrefix(field, "hosts="); ok {
+			hosts, err := strconv.Atoi(n)
+			if err != nil || hosts < 1 {
+				t.Fatalf("SSHNOTIFY_FLEET: %q", field)
+			}
+			return hosts
+		}
+	}
+	return few
+}
+
 // crowd is hosts that hand over one event after the other, each until it is taken.
 type crowd struct {
+	pause       time.Duration // of each after an event
 	sent, acked atomic.Int64
 	all         sync.WaitGroup
 	last        []int64 // of each host, the newest that was acknowledged
@@ -177,7 +196,7 @@ func (c *crowd) begin(ctx context.Context, t *testing.T, hosts []fleet.Transport
 				if ctx.Err() != nil {
 					return
 				}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(c.pause)
 			}
 		})
 	}
@@ -190,7 +209,10 @@ func TestServersAreKilled(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	t.Parallel()
-	const hosts = 10
+	hosts := crowdSize(t, 10)
+	// As many events a second as ten hosts make, however many there are; and what each
+	// of them waits for takes the longer.
+	pause, within := time.Duration(hosts)*time.Millisecond, 40*time.Second+time.Duration(hosts)*100*time.Millisecond
 	var names []string
 	for i := range hosts {
 		names = append(names, fmt.Sprintf("web%d", i))
@@ -216,25 +238,25 @@ func TestServersAreKilled(t *testing.T) {
 		return group != nil && group.Leader != "" && len(group.Replicas) == 2 &&
 			!slices.ContainsFunc(group.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current || p.Offline })
 	}
-	eventually(t, "a stream on three servers", whole)
+	seenWithin(t, within, "a stream on three servers", whole)
 	var all []fleet.Transport
 	for _, name := range names {
 		all = append(all, k.host(t, c.urls, name))
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	var acked crowd
+	acked := crowd{pause: pause}
 	acked.begin(ctx, t, all)
 	goesOn := func() {
 		t.Helper()
-		n := acked.acked.Load() + hosts
-		eventually(t, "events that are acknowledged", func() bool { return acked.acked.Load() > n })
+		n := acked.acked.Load() + int64(hosts)
+		seenWithin(t, within, "events that are acknowledged", func() bool { return acked.acked.Load() > n })
 	}
 	goesOn()
 	for i := range c.nodes {
 		c.kill(i)
 		goesOn() // two of three are enough
 		c.run(t, i)
-		eventually(t, "a stream on three servers", whole)
+		seenWithin(t, within, "a stream on three servers", whole)
 	}
 	for i := range c.nodes {
 		c.kill(i)
@@ -245,7 +267,7 @@ func TestServersAreKilled(t *testing.T) {
 	goesOn()
 	stop()
 	acked.all.Wait()
-	eventually(t, "all that was acknowledged, at the hub", func() bool { return int64(m.count()) >= acked.acked.Load() })
+	seenWithin(t, within, "all that was acknowledged, at the hub", func() bool { return int64(m.count()) >= acked.acked.Load() })
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, name := range names {

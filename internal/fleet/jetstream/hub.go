@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,7 @@ type hub struct {
 	link     *link
 	js       jetstream.JetStream
 	replicas int
+	fresh    time.Duration // how long an event is fresh
 	to       fleet.Receiver
 	log      *slog.Logger
 }
@@ -60,7 +62,7 @@ func (b Broker) Serve(ctx context.Context, s fleet.Settings, to fleet.Receiver, 
 		return err
 	}
 	defer l.Close()
-	h := &hub{link: l, replicas: max(s.Replicas, 1), to: to, log: log}
+	h := &hub{link: l, replicas: max(s.Replicas, 1), fresh: cmp.Or(b.fresh, fleet.FreshFor), to: to, log: log}
 	if s.Replicas == 0 {
 		h.replicas = 3
 	}
@@ -385,7 +387,7 @@ func (h *hub) takeFresh(ctx context.Context, s jetstream.Stream, c jetstream.Con
 		if far, err := isBehind(ctx, c); err != nil || !far {
 			continue
 		}
-		from := time.Now().Add(-fleet.FreshFor)
+		from := time.Now().Add(-h.fresh)
 		fresh, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from})
 		if err != nil {
 			continue

@@ -35,6 +35,7 @@ import (
 type Broker struct {
 	answer time.Duration // in place of answerTimeout, for tests; 0: that
 	jitter time.Duration // in place of reconnectJitter
+	fresh  time.Duration // in place of fleet.FreshFor
 }
 
 // What host and hub have agreed on.

@@ -103,7 +103,12 @@ func (k keys) serveReplicas(t testing.TB, url string, m fleet.Receiver, replicas
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	seenWithin(t, 40*time.Second, what, is)
+}
+
+func seenWithin(t testing.TB, limit time.Duration, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("not seen: " + what)
 		}

@@ -62,7 +62,7 @@ func tries(t *testing.T, k keys, url string) {
 			if !errors.Is(err, nats.ErrPermissionViolation) {
 				t.Errorf("%s: %v", name, err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Errorf("a host %s", name)
 		}
 	}

@@ -21,7 +21,7 @@ CREATE TABLE fleet_token(hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, uses I
 CREATE TABLE fleet_event(
 	n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, host INTEGER NOT NULL, run INTEGER NOT NULL, number INTEGER NOT NULL,
 	time INTEGER NOT NULL, received INTEGER NOT NULL, claimed INTEGER NOT NULL DEFAULT 0, data BLOB);
-CREATE INDEX fleet_event_waiting ON fleet_event(claimed, time) WHERE data IS NOT NULL;
+CREATE INDEX fleet_event_waiting ON fleet_event(claimed, host, time) WHERE data IS NOT NULL;
 CREATE INDEX fleet_event_number ON fleet_event(host, run, number);
 
 -- At a host: what it hands over, by its number. acked is when the hub had it: until

@@ -146,7 +146,7 @@ func (b *bench) copytruncate(to string) {
 // take reads and commits n lines that were not read before.
 func (b *bench) take(n int) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	for want := len(b.got) + n; len(b.got) < want; {
 		batch := b.read(ctx)
@@ -175,7 +175,7 @@ func (b *bench) read(ctx context.Context) Batch {
 // idle lets the reader look until the condition is true; no line may come.
 func (b *bench) until(what string, cond func(*file) bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	f := b.src.(*file)
 	stop := make(chan struct{})
