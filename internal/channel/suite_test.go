@@ -213,6 +213,25 @@ func echo(status int, header ...string) http.HandlerFunc {
 	}
 }
 
+// expiring is a context whose time is over when a test says so: when the service has
+// the request, however slow the machine is.
+type expiring struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e *expiring) expire()               { close(e.over) }
+func (e *expiring) Done() <-chan struct{} { return e.over }
+
+func (e *expiring) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestEveryHTTPDestination(t *testing.T) {
 	trap := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for _, d := range httpDestinations() {
@@ -242,15 +261,18 @@ func TestEveryHTTPDestination(t *testing.T) {
 		}, d.own...) {
 			t.Run(d.name+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()
-				f := serve(t, tc.answer)
-				o := outbound.Options{Timeout: 5 * time.Second}
-				if tc.name == "time-out" {
-					o.Timeout = 100 * time.Millisecond
-				}
+				ctx := &expiring{t.Context(), make(chan struct{})}
+				f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					if tc.name == "time-out" {
+						ctx.expire()
+					}
+					tc.answer(w, r)
+				})
+				o := outbound.Options{Timeout: time.Minute}
 				if want, ok := d.differs[tc.name]; ok {
 					tc.want, tc.text = want, ""
 				}
-				sameError(t, d.send(t, t.Context(), o, f.url), tc.want, tc.text)
+				sameError(t, d.send(t, ctx, o, f.url), tc.want, tc.text)
 				if n := f.requests(); n != 1+d.again[tc.name] {
 					t.Errorf("%d requests", n)
 				}
@@ -317,7 +339,7 @@ func TestEveryHTTPDestination(t *testing.T) {
 			t.Run(d.name+"/takes "+name, func(t *testing.T) {
 				t.Parallel()
 				f := serve(t, d.told)
-				c := outbound.New(outbound.Options{Timeout: 5 * time.Second})
+				c := outbound.New(outbound.Options{Timeout: time.Minute})
 				defer c.CloseIdleConnections()
 				to, err := d.make(c, outbound.NewSecret(f.url+secretPath))
 				if err != nil {
