@@ -92,6 +92,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/strictoml", nil, append(ours("internal/config", "internal/outbound"), "net/http"), "who watches or judges reads settings with it, and reaches no network"},
 		{"internal/outbound", nil, ours("internal/spool", "internal/config", "internal/channel"), "it is the way out, and not what takes it"},
 		{"internal/standin", []string{anyOfOurs}, nil, "a mistake of ours must not be mirrored in what stands in for others"},
+		{"internal/respond", nil, append(ours("internal/config", "internal/deliver", "internal/channel"), "net/http", "modernc.org/sqlite"), "it acts as root, on what it is given"},
 		{"install", nil, []string{"net/http"}, "setting up reaches no network"},
 	} {
 		path := module + "/" + rule.pkg

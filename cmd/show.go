@@ -76,18 +76,10 @@ func (o *showOptions) run(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	a := o.queue.app
-	switch {
-	case len(all) == 0:
-		return withHint(fmt.Errorf("no event is known whose id begins with %q", ref),
-			"sshnotify queue and sshnotify history list refs; what is no login is known for a day after it was told")
-	case len(all) > 1:
-		hints := []string{"give more of the id:"}
-		for _, k := range all[:min(len(all), mostKnown)] {
-			hints = append(hints, k.ID+"  "+k.line(c.Zone()))
-		}
-		return withHint(fmt.Errorf("%q is the beginning of %s events", ref, atLeast(len(all))), hints...)
+	if err := theOne(ref, all, c.Zone()); err != nil {
+		return err
 	}
+	a := o.queue.app
 	if o.json {
 		enc := json.NewEncoder(a.out)
 		enc.SetEscapeHTML(false)
@@ -95,6 +87,22 @@ func (o *showOptions) run(ctx context.Context, ref string) error {
 		return enc.Encode(all[0])
 	}
 	return all[0].print(a, c)
+}
+
+// theOne returns what to say where a REF is that of no event, or of several.
+func theOne(ref string, all []*known, zone *time.Location) error {
+	switch {
+	case len(all) == 0:
+		return withHint(fmt.Errorf("no event is known whose id begins with %q", ref),
+			"sshnotify queue and sshnotify history list refs; what is no login is known for a day after it was told")
+	case len(all) > 1:
+		hints := []string{"give more of the id:"}
+		for _, k := range all[:min(len(all), mostKnown)] {
+			hints = append(hints, k.ID+"  "+k.line(zone))
+		}
+		return withHint(fmt.Errorf("%q is the beginning of %s events", ref, atLeast(len(all))), hints...)
+	}
+	return nil
 }
 
 // elsewhere returns what an event whose id begins with ref may begin with here, where

@@ -280,6 +280,9 @@ func (u *uninstaller) purgeHost(places Places) error {
 			return err
 		}
 	}
+	if err := u.purge(places.State+RespondSuffix, "evidence, and what respond undo knows"); err != nil {
+		return err
+	}
 	if err := u.handOver(path.Dir(places.Config)); err != nil {
 		return err
 	}

@@ -40,6 +40,10 @@ const (
 	ServiceUser   = "sshnotify"      // the service's user and group
 	unitName      = "sshnotify.service"
 
+	// RespondSuffix ends the name of the folder beside the state folder where responses
+	// are kept.
+	RespondSuffix = "-respond"
+
 	WatchState    = "/var/lib/sshnotify-watch" // where the watcher keeps its positions
 	WatchRunDir   = "/run/sshnotify-watch"     // where it makes pipes
 	WatchUser     = "sshnotify-watch"          // its user and group

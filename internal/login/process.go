@@ -56,6 +56,20 @@ func (h Host) process(pid int) (process, error) {
 	return parseStat(b)
 }
 
+// Stat is what the kernel says of a process, of which its name is the process's own
+// choice.
+type Stat struct {
+	Name  string
+	PPID  int
+	Start uint64 // clock ticks after boot
+}
+
+// Stat reads /proc/PID/stat.
+func (h Host) Stat(pid int) (Stat, error) {
+	p, err := h.process(pid)
+	return Stat{p.comm, p.ppid, p.start}, err
+}
+
 // realUID returns the first number of the Uid line of /proc/PID/status.
 func (h Host) realUID(pid int) (int, error) {
 	b, err := h.proc(pid, "status")

@@ -112,7 +112,7 @@ const maxDetail = 120
 // theirs.
 func Denied(login Login, by, note string) event.Note {
 	n := event.Note{Severity: event.Critical, Title: by + " says: it wasn't me: " + login.String(),
-		Text: "Somebody else is logged in, or was. What is known of it: sshnotify show " + login.Ref + "."}
+		Text: "Somebody else is logged in, or was. What to do now, on that host: sudo sshnotify respond " + login.Ref + "; what is known of it: sshnotify show " + login.Ref + "."}
 	if note != "" {
 		n.Text += " Note: " + note
 	}

@@ -53,7 +53,7 @@ type guest struct {
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
 //
-//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt bookworm DIR
+//	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
 // and boots it.
 func newGuest(t *testing.T) *guest {

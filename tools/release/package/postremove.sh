@@ -41,7 +41,7 @@ purge)
 				esac
 			done
 	fi
-	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify /var/lib/sshnotify-watch /run/sshnotify-watch
+	rm -rf /var/spool/sshnotify /var/lib/sshnotify /run/sshnotify /var/lib/sshnotify-watch /run/sshnotify-watch /var/lib/sshnotify-respond
 	# The second step's secrets and counters; a link, and where it leads.
 	rm -rf /var/lib/sshnotify-gate /run/sshnotify-gate /var/lib/sshnotify-codes /var/lib/private/sshnotify-codes
 	rm -f "$record" /run/sshnotify-watch.json /etc/systemd/system/multi-user.target.wants/sshnotify-watch.service \
