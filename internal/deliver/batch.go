@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,6 +20,11 @@ const (
 	maxAlone = 10
 	// maxHighAlone is the same for high ones, which lose more in a digest.
 	maxHighAlone = 20
+	// hostShare is how many messages of its own a host that hands over has in hostSpan
+	// before all others: what it has beyond comes behind theirs, however severe it is,
+	// since each may lie.
+	hostShare = maxHighAlone
+	hostSpan  = 10 * time.Minute
 	// digestRows is how many lines a digest has at most: 3,800 characters of
 	// Slack's 4,000 allow each 95, enough for a name, a count and an address.
 	digestRows = 40
@@ -33,6 +39,8 @@ type group struct {
 	severity event.Severity
 	first    time.Time
 	held     time.Duration // how long until the first of them may go
+	turn     int           // which of its host's messages it is
+	round    int           // and how often the host has had its share before
 }
 
 // groupKey is what repeats have in common: who, from where, with which key. What is
@@ -78,12 +86,16 @@ func keyOf(e event.Event, user string) string {
 	return strings.Join(parts, "\x00")
 }
 
-// groups sorts the new events by group key, the oldest first.
+// groups sorts the new events by group key, in the order of inTurns.
 func (o *destQueue) groups(now time.Time, window time.Duration) []*group {
 	byKey := make(map[string]*group)
 	var all []*group
 	for _, it := range o.fresh {
 		if it.held(o.name) {
+			continue
+		}
+		if !o.doc.Budget.roomFor(it.from, o.Dest.Traits().PerDay, o.day(now)) {
+			o.over = true
 			continue
 		}
 		k := groupKey(it.from, it.e)
@@ -111,10 +123,33 @@ func (o *destQueue) groups(now time.Time, window time.Duration) []*group {
 			c.first = it.e.Time
 		}
 	}
+	o.inTurns(all, now)
+	return all
+}
+
+// inTurns puts groups in the order in which they are told: the worst first, among
+// equals each host in its turn, and then the oldest. Behind all of them comes what
+// hosts have beyond their share, in the same order.
+func (o *destQueue) inTurns(all []*group, now time.Time) {
+	if since := now.Sub(o.toldSince); since < 0 || since >= hostSpan {
+		o.toldOf, o.toldSince = nil, now
+	}
 	slices.SortStableFunc(all, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(b.severity, a.severity), a.first.Compare(b.first))
 	})
-	return all
+	turn := map[string]int{}
+	maps.Copy(turn, o.toldOf)
+	for _, c := range all {
+		// Whoever joins what others reported does not put it off.
+		from := slices.MinFunc(c.items, func(a, b *item) int { return cmp.Compare(turn[a.from], turn[b.from]) }).from
+		if c.turn = turn[from]; from != "" {
+			c.round = c.turn / hostShare
+		}
+		turn[from]++
+	}
+	slices.SortStableFunc(all, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(a.round, b.round), cmp.Compare(b.severity, a.severity), cmp.Compare(a.turn, b.turn), a.first.Compare(b.first))
+	})
 }
 
 // nextBatch makes the next message of the events that are in none, or says how long
@@ -161,12 +196,14 @@ func (o *destQueue) nextBatch(now time.Time, window time.Duration, quiet time.Ti
 	} else if night := slices.DeleteFunc(slices.Clone(all), func(c *group) bool { return !slices.ContainsFunc(c.items, o.wasQuiet) }); len(night) > 1 {
 		return burst(o.name, night), 0
 	}
-	var high, rest, held []*group
+	var high, rest, held, beyond []*group
 	for _, c := range all {
 		switch {
 		case c.held > 0:
 			held = append(held, c)
 			wait = min(wait, c.held)
+		case c.round > 0:
+			beyond = append(beyond, c)
 		case c.severity >= event.High:
 			high = append(high, c)
 		default:
@@ -174,14 +211,20 @@ func (o *destQueue) nextBatch(now time.Time, window time.Duration, quiet time.Ti
 		}
 	}
 	switch {
+	case len(high)+len(beyond) > maxHighAlone && len(beyond) > 0:
+		return burst(o.name, slices.Concat(high, rest, beyond)), 0
 	case len(high) > maxHighAlone:
 		return burst(o.name, high), 0
 	case len(high) > 0:
 		return alike(o.name, high[0]), 0
 	case len(rest) > maxAlone:
-		return burst(o.name, append(rest, held...)), 0
+		return burst(o.name, slices.Concat(rest, beyond, held)), 0
 	case len(rest) > 0:
 		return alike(o.name, rest[0]), 0
+	case len(beyond) == 1:
+		return alike(o.name, beyond[0]), 0
+	case len(beyond) > 1:
+		return burst(o.name, beyond), 0
 	}
 	return nil, wait
 }
@@ -194,25 +237,32 @@ type row struct {
 	on    map[string]bool // hosts
 }
 
+// rowKey is what the events of a line have in common.
+type rowKey struct {
+	kind event.Kind
+	user string
+	high event.Severity
+}
+
+func rowOf(it *item) rowKey {
+	k := rowKey{kind: it.e.Kind, user: it.e.User}
+	if it.from != "" && it.verdict.Severity >= event.High {
+		k.high = it.verdict.Severity
+	}
+	if title, text := wording.Note(it.e, nil); title != "" || text != "" {
+		k.user = cmp.Or(title, text)
+	}
+	return k
+}
+
 // rows sorts events into lines, the worst first, then those with the most
 // events. A line is of one user: on all hosts, but what is high on another does not
 // go down in it.
 func rows(items []*item) []*row {
-	type rowKey struct {
-		kind event.Kind
-		user string
-		high event.Severity
-	}
 	byKey := make(map[rowKey]*row)
 	var all []*row
 	for _, it := range items {
-		k := rowKey{kind: it.e.Kind, user: it.e.User}
-		if it.from != "" && it.verdict.Severity >= event.High {
-			k.high = it.verdict.Severity
-		}
-		if title, text := wording.Note(it.e, nil); title != "" || text != "" {
-			k.user = cmp.Or(title, text)
-		}
+		k := rowOf(it)
 		r := byKey[k]
 		if r == nil {
 			r = &row{Row: event.Row{User: k.user, Host: it.e.Host, Kind: k.kind}, seen: make(map[netip.Addr]bool), on: map[string]bool{it.e.Host: true}}
@@ -261,15 +311,20 @@ func publicRows(items []*item) []event.Row {
 	return out
 }
 
-// burst makes a message of as many groups as its lines can name.
+// burst makes a message of as many groups as its lines can name, in their order.
 func burst(dest string, groups []*group) *message {
 	var items []*item
+	lines := map[rowKey]bool{}
 	for _, c := range groups {
-		items = append(items, c.items...)
+		for _, it := range c.items {
+			if k := rowOf(it); lines[k] || len(lines) < digestRows {
+				lines[k] = true
+				items = append(items, it)
+			}
+		}
 	}
-	all := rows(items)
 	m := &message{V: event.Version, ID: event.NewID(), Dest: dest, Digest: true}
-	for _, r := range all[:min(len(all), digestRows)] {
+	for _, r := range rows(items) {
 		for _, it := range r.items {
 			m.show(it)
 		}

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -15,6 +16,8 @@ type Budget struct {
 	Sent int    `json:"sent,omitempty"`
 	// Over is the newest day on which something had to wait for the next.
 	Over string `json:"over,omitempty"`
+	// Of is at a hub how many of Sent had events of one host alone, by its name.
+	Of map[string]int `json:"of,omitempty"`
 }
 
 // sentOn returns how many messages were sent on the day of a time.
@@ -37,6 +40,12 @@ func kept(perDay int, s event.Severity) int {
 		return 0
 	}
 	return max(1, perDay/5)
+}
+
+// roomFor reports whether a host that hands over may have one more of so many a day:
+// half of them, at least one, are for others, since each may lie.
+func (b Budget) roomFor(from string, perDay int, day string) bool {
+	return from == "" || perDay <= 1 || b.Day != day || b.Of[from] < perDay/2
 }
 
 // Budgets are what the destinations that have a budget sent, by their names.
@@ -80,7 +89,8 @@ func (b Budgets) Until(r Record, now time.Time) (until time.Time) {
 		if !p.pending() {
 			continue
 		}
-		if b.sent[p.Dest].room(b.perDay[p.Dest], now.In(b.zone).Format(time.DateOnly), r.Verdict.Severity) {
+		sent, day := b.sent[p.Dest], now.In(b.zone).Format(time.DateOnly)
+		if sent.room(b.perDay[p.Dest], day, r.Verdict.Severity) && sent.roomFor(r.From, b.perDay[p.Dest], day) {
 			return time.Time{}
 		}
 		until = now.Add(tomorrow(now, b.zone))
@@ -91,14 +101,22 @@ func (b Budgets) Until(r Record, now time.Time) (until time.Time) {
 func (o *destQueue) day(now time.Time) string { return now.In(o.zone).Format(time.DateOnly) }
 
 // spend counts a message that was sent, or may have been.
-func (o *destQueue) spend(now time.Time) {
-	day := o.day(now)
-	o.doc.Budget.Day, o.doc.Budget.Sent = day, o.doc.Budget.sentOn(day)+1
+func (o *destQueue) spend(m *message, now time.Time) {
+	b, day := &o.doc.Budget, o.day(now)
+	of := map[string]int{}
+	if b.Day == day {
+		maps.Copy(of, b.Of)
+	}
+	if from := m.from(); from != "" && o.Dest.Traits().PerDay > 0 {
+		of[from]++
+	}
+	b.Sent, b.Day, b.Of = b.sentOn(day)+1, day, of
 }
 
-// affords reports whether something of a severity may be sent today.
-func (o *destQueue) affords(s event.Severity, now time.Time) bool {
-	return o.doc.Budget.room(o.Dest.Traits().PerDay, o.day(now), s)
+// affords reports whether something of a severity, of a host alone, may be sent today.
+func (o *destQueue) affords(s event.Severity, from string, now time.Time) bool {
+	perDay, day := o.Dest.Traits().PerDay, o.day(now)
+	return o.doc.Budget.room(perDay, day, s) && o.doc.Budget.roomFor(from, perDay, day)
 }
 
 // owed reports whether something waits since a day before: all of it goes in one
@@ -137,6 +155,11 @@ func (w *worker) sayOver(o *destQueue, now time.Time) {
 		w.Log.Warn("a destination's state can't be kept", "destination", o.name, "error", err)
 	}
 	most := o.Dest.Traits().PerDay
+	if o.doc.Budget.room(most, o.day(now), event.Low) {
+		w.Alarm(fmt.Sprintf("one host has had half of the day's messages (%d) of the destination %s: the rest of its events wait for tomorrow", most, o.name))
+		w.note(o, now, wording.HostOverBudget(o.name, most))
+		return
+	}
 	w.Alarm(fmt.Sprintf("the destination %s has had its messages of the day (%d, a fifth kept for critical ones): the rest waits for tomorrow", o.name, most))
 	w.note(o, now, wording.OverBudget(o.name, most))
 }

@@ -39,6 +39,9 @@ type destQueue struct {
 	hold     state.Cooldown           // of back-off
 	idle     time.Time                // nothing becomes due before; zero: not known
 	due      bool                     // something may be sent without waiting for a retry
+	// How many messages of their own hosts had since a time, see hostShare.
+	toldOf    map[string]int
+	toldSince time.Time
 }
 
 // kindDestination is the kind of document that a DestinationState is.
@@ -274,7 +277,7 @@ func (o *destQueue) pick(now time.Time, window time.Duration, inGrace bool) (*me
 			wait = min(wait, left)
 		} else if until := quiet.Sub(now); until > 0 && !m.disturbs() {
 			wait = min(wait, until)
-		} else if !m.Asking && !o.affords(m.severity, now) {
+		} else if !m.Asking && !o.affords(m.severity, m.from(), now) {
 			wait, o.over = min(wait, tomorrow(now, o.zone)), true
 		} else if best == nil || o.before(m, best) {
 			best = m
@@ -282,10 +285,12 @@ func (o *destQueue) pick(now time.Time, window time.Duration, inGrace bool) (*me
 	}
 	if !inGrace && failing < maxFailing+bits.Len(uint(tries/failingTries)) {
 		formed, w := o.nextBatch(now, window, quiet)
-		if formed != nil && !o.affords(formed.severity, now) {
+		if formed != nil && !o.affords(formed.severity, formed.from(), now) {
 			w, o.over, formed = tomorrow(now, o.zone), true, nil
 		}
-		wait = min(wait, w)
+		if wait = min(wait, w); o.over {
+			wait = min(wait, tomorrow(now, o.zone))
+		}
 		if formed != nil && (best == nil || o.before(formed, best)) {
 			best = formed
 		}
@@ -322,7 +327,13 @@ func (o *destQueue) commit(m *message) {
 	for i, f := range o.failed {
 		if f == m {
 			o.failed = append(o.failed[:i], o.failed[i+1:]...)
-			break
+			return
 		}
+	}
+	if from := m.from(); from != "" && !m.Digest {
+		if o.toldOf == nil {
+			o.toldOf = map[string]int{}
+		}
+		o.toldOf[from]++
 	}
 }

@@ -31,7 +31,7 @@ func (w *worker) fallBack(o *destQueue) {
 
 func (w *worker) fallBackOf(o *destQueue, it *item) {
 	f := w.queueFor(o.Fallback)
-	if f == nil || !o.out() && o.affords(it.verdict.Severity, w.now()) || it.stage != ready || it.verdict.Severity < event.High || it.deliveryTo(f.name) != nil ||
+	if f == nil || !o.out() && o.affords(it.verdict.Severity, it.from, w.now()) || it.stage != ready || it.verdict.Severity < event.High || it.deliveryTo(f.name) != nil ||
 		it.e.Alert != nil && it.e.Alert.Except == f.name || slices.Contains(w.set.Public, o.name) || slices.Contains(w.set.Public, f.name) {
 		return
 	}

@@ -56,6 +56,15 @@ func (m *message) weigh(it *item) {
 // all returns every event of the message.
 func (m *message) all() iter.Seq[*item] { return slices.Values(m.items) }
 
+// from returns the one host that handed over all its events; empty: this one did, or
+// several.
+func (m *message) from() string {
+	if len(m.items) == 0 || slices.ContainsFunc(m.items, func(it *item) bool { return it.from != m.items[0].from }) {
+		return ""
+	}
+	return m.items[0].from
+}
+
 // judged reports whether all its events are, so that it can be put into words.
 func (m *message) judged() bool {
 	for it := range m.all() {

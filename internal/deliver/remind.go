@@ -82,7 +82,7 @@ func (w *worker) remindOf(o *destQueue, t *Delivered, login string, at time.Time
 	id := event.LoginID(event.Session{Boot: "reminder"}, fmt.Sprint(t.ID, o.name, n))
 	s := t.Verdict.Severity
 	if w.items[id] != nil || w.delivered.has(id) || o.out() || len(o.failed) > 0 ||
-		s < event.Critical && o.Quiet.At(now) || !o.affords(s, now) {
+		s < event.Critical && o.Quiet.At(now) || !o.affords(s, t.From, now) {
 		return
 	}
 	answered, err := w.set.Answered(login)

@@ -177,7 +177,7 @@ func (w *worker) maybeTold(o *destQueue, m *message, now time.Time) {
 // told marks a message as done with.
 func (w *worker) told(o *destQueue, m *message, now time.Time) {
 	m.Done, m.Asking = now.UTC(), false
-	o.spend(now)
+	o.spend(m, now)
 	if o.owed(now) {
 		o.doc.Budget.Over = ""
 	}
@@ -231,7 +231,7 @@ func (w *worker) failed(o *destQueue, m *message, err error, now time.Time) {
 		return
 	}
 	if de.Sent {
-		o.spend(now)
+		o.spend(m, now)
 	}
 	if de.Class == channel.Bug {
 		w.giveUp(o, m)

@@ -155,7 +155,7 @@ type Pair struct {
 	// Unanswered is how often it was told as high or worse since somebody
 	// acknowledged it last.
 	Unanswered int `json:"unanswered,omitempty"`
-	// Elsewhere: it is usual, but only one other host has reported it.
+	// Elsewhere: it is usual, but only one or two other hosts have reported it.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 

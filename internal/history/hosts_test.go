@@ -15,7 +15,7 @@ func on(host string, logins ...Entry) []Entry {
 	return logins
 }
 
-// At a hub each host may lie: what one alone has reported is usual there alone.
+// At a hub each host may lie: what one or two have reported is usual there alone.
 func TestWhatOneHostReportsIsUsualThere(t *testing.T) {
 	const day = 24 * time.Hour
 	alice := login(0, "alice", "203.0.113.7", 0)
@@ -39,7 +39,11 @@ func TestWhatOneHostReportsIsUsualThere(t *testing.T) {
 	}{
 		{"there itself", days("web1", 1), false, "web1", event.PairUsual, false},
 		{"another host", days("web1", 1), false, "web2", event.PairNew, true},
-		{"another host, after a second reported it once", append(days("web1", 1), on("web3", comes(9, alice, 3*day))...), false, "web2", event.PairUsual, false},
+		{"there itself, with a name of two words", days("web server", 1), false, "web server", event.PairUsual, false},
+		{"another host, after a second reported it once", append(days("web1", 1), on("web3", comes(9, alice, 3*day))...), false, "web2", event.PairNew, true},
+		{"the second itself", append(days("web1", 1), on("web3", comes(9, alice, 3*day))...), false, "web3", event.PairUsual, false},
+		{"another host, after two more reported it once", append(append(days("web1", 1), on("web3", comes(9, alice, 3*day))...), on("web4", comes(10, alice, 3*day+time.Hour))...), false, "web2", event.PairUsual, false},
+		{"another host, after the second reported it again and again", append(days("web1", 1), days("web3", 10)...), false, "web2", event.PairNew, true},
 		{"another host, after a second reported it late", append(days("web1", 1), late("web3", 10)...), false, "web2", event.PairNew, true},
 		{"another host, acknowledged", days("web1", 1), true, "web2", event.PairAcknowledged, false},
 		{"all of it late", late("web1", 1), false, "web1", event.PairNew, false},

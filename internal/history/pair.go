@@ -26,6 +26,9 @@ const (
 	// ever.
 	usualPairs = 3
 	youth      = 4
+	// enoughHosts must have reported a pair before it is usual on those that have not:
+	// each may lie. Fewer vouch for themselves alone.
+	enoughHosts = 3
 	// warnedFor is how long a login that was told as high counts against others.
 	warnedFor = 24 * time.Hour
 	// maxWarned is how many of those are looked at.
@@ -89,7 +92,7 @@ func (r *recaller) pair(p *event.Pair, zone *time.Location) error {
 		if state != stateNew && since.Int64 > r.at {
 			state = stateNew
 		}
-		if p.Elsewhere = state == stateUsual && only.String != "" && only.String != r.e.Host; p.Elsewhere {
+		if p.Elsewhere = state == stateUsual && only.String != "" && !slices.Contains(strings.Split(only.String, "\n"), r.e.Host); p.Elsewhere {
 			state = stateNew
 		}
 		before := p.Count > 0
@@ -394,15 +397,18 @@ func (d *DB) unlearn(t *store.Tx, e Entry) error {
 	return tell(t, e, p, network)
 }
 
-// reportedBy returns which host alone has reported a pair, now that another has.
+// reportedBy returns which few hosts have reported a pair, now that one more has.
 func reportedBy(only sql.NullString, host string) sql.NullString {
+	few := strings.Split(only.String, "\n")
 	switch {
 	case !only.Valid:
 		return sql.NullString{String: host, Valid: true}
-	case only.String != host:
+	case only.String == "" || slices.Contains(few, host):
+		return only
+	case host == "" || len(few) == enoughHosts-1:
 		return sql.NullString{Valid: true}
 	}
-	return only
+	return sql.NullString{String: only.String + "\n" + host, Valid: true}
 }
 
 func setStanding(t *store.Tx, p pairName, keys []string) error {

@@ -41,6 +41,13 @@ func OverBudget(destination string, perDay int) event.Note {
 		fmt.Sprintf("%d a day, a fifth of them kept for critical ones. What comes now is counted, and told tomorrow in one message.", perDay))
 }
 
+// HostOverBudget says that one host of a hub has had its part of a destination's
+// messages of the day.
+func HostOverBudget(destination string, perDay int) event.Note {
+	return own("One host has used up half of the day's messages of "+destination,
+		fmt.Sprintf("%d a day, half of them one host's at most. What comes of it now is told tomorrow in one message. See sshnotify queue.", perDay))
+}
+
 // GaveUp says that so many events are dead letters of a destination.
 func GaveUp(destination string, events int, problem string) event.Note {
 	return own("sshnotify gave up on "+destination,

@@ -150,7 +150,7 @@ func newPair(in Input) string {
 	when := fmt.Sprintf("on %d of 3 days", p.Days)
 	switch {
 	case p.Elsewhere:
-		when = "only one other host has reported it"
+		when = "fewer than three hosts have reported it"
 	case p.Days < 3:
 	case in.Event.Time.Sub(p.First) < 48*time.Hour:
 		when = "for less than 48 hours"

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +20,13 @@ import (
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
-// maxRejected is how many messages are kept of what the hub will never take. Those
-// beyond are only counted.
-const maxRejected = 1000
+const (
+	// maxRejected is how many messages are kept of what the hub will never take, and
+	// maxRejectedBytes how much of each: more than an event has. Those beyond are only
+	// counted.
+	maxRejected      = 1000
+	maxRejectedBytes = fleet.MaxLine
+)
 
 // received is the hub, for a broker.
 type received struct {
@@ -51,6 +56,9 @@ func (r *received) Beat(ctx context.Context, host string, b fleet.Beat) (fleet.B
 	err := r.letIn(ctx, host)
 	var a fleet.BeatAnswer
 	if err == nil {
+		err = r.mayBeat(host)
+	}
+	if err == nil {
 		a, err = r.Hub.Beat(ctx, host, b)
 	}
 	if err == nil && behind {
@@ -61,6 +69,16 @@ func (r *received) Beat(ctx context.Context, host string, b fleet.Beat) (fleet.B
 		}
 	}
 	return a, classed(err)
+}
+
+// mayBeat holds a beat against the host's limit of requests, as its own server does.
+func (h *Hub) mayBeat(host string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.byName[host]; m != nil && !m.requests.AllowN(h.now(), 1) {
+		return &refusal{429, fleet.WhyBusy, fmt.Sprintf("more than %d beats a second", fleet.MaxRequests), time.Second}
+	}
+	return nil
 }
 
 // letIn makes a host known that no token let in.
@@ -111,7 +129,7 @@ func (r *received) Reject(_ context.Context, subject, why string, data []byte) e
 		Subject string `json:"subject"`
 		Why     string `json:"why"`
 		Data    string `json:"data"`
-	}{subject, why, string(data)})
+	}{subject, why, string(data[:min(len(data), maxRejectedBytes)])})
 	if err != nil {
 		return err
 	}

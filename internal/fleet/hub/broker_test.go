@@ -50,6 +50,16 @@ func TestReceiver(t *testing.T) {
 	if _, err := r.Ingest(t.Context(), "web1", fleet.Batch{Numbering: "n1", Lines: []fleet.Line{{Number: 1 << 60, Event: []byte(`{}`)}}}); !refused(err) {
 		t.Errorf("an impossible number: %v", err)
 	}
+	// Of beats there is.
+	var busy error
+	for range 3 * fleet.MaxRequests * 10 {
+		if _, busy = r.Beat(t.Context(), "web2", fleet.Beat{Numbering: "n2"}); busy != nil {
+			break
+		}
+	}
+	if e, ok := errors.AsType[*fleet.Error](busy); !ok || e.Class != fleet.Again {
+		t.Errorf("beats without end: %v", busy)
+	}
 	if err := s.reg.Revoke(t.Context(), "web1"); err != nil {
 		t.Fatal(err)
 	}

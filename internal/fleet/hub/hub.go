@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -45,22 +46,23 @@ type Hub struct {
 	commits chan *batch
 	done    chan struct{} // Run is over
 
-	joins   *rate.Limiter
 	copying sync.Mutex // a copy of the database is on its way
 
-	mu      sync.Mutex
-	byName  map[string]*member
-	byToken map[[sha256.Size]byte]*member
-	changed int64 // of the registry, as it is here
-	failing bool  // the last commit failed
-	pruned  int64
+	mu        sync.Mutex
+	byName    map[string]*member
+	byToken   map[[sha256.Size]byte]*member
+	joins     map[netip.Prefix]*rate.Limiter // of those who ask in vain
+	strangers map[netip.Prefix]int           // connections of who is not known yet
+	changed   int64                          // of the registry, as it is here
+	failing   bool                           // the last commit failed
+	pruned    int64
 }
 
 // New returns a hub on a database, which it brings up to date.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		o: o, reg: NewRegistry(o.DB), began: time.Now(), inbox: newInbox(o.DB),
-		joins: rate.NewLimiter(maxJoins, 5*maxJoins), commits: make(chan *batch), done: make(chan struct{}),
+		joins: map[netip.Prefix]*rate.Limiter{}, strangers: map[netip.Prefix]int{}, commits: make(chan *batch), done: make(chan struct{}),
 		byName: map[string]*member{}, byToken: map[[sha256.Size]byte]*member{},
 	}
 	hostname := strings.ToLower(o.Hostname)

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"strconv"
@@ -20,6 +22,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
@@ -34,10 +38,17 @@ const (
 	idleTimeout = 2 * time.Minute
 	maxHeader   = 8 << 10
 	maxSmall    = 16 << 10 // bytes of a beat, or of a request for a certificate
-	// maxJoins is how many a second may ask to join in vain, whoever they are.
-	maxJoins = 20
+	// maxJoins is how many a second may ask to join in vain from one address, with so
+	// many at once (an answer to each costs a signature), and maxJoiners how many
+	// addresses are told apart.
+	maxJoins   = 2
+	joinsBurst = 20
+	maxJoiners = 10_000
 	// maxOpen is how many connections there may be in all.
 	maxOpen = 20_000
+	// maxStrange is how many there may be from one address on which nobody has said who
+	// they are: of those that are open until headerTimeout. Hosts may share an address.
+	maxStrange = 256
 	// stopGrace is how long requests under way may take when the hub stops.
 	stopGrace = 5 * time.Second
 )
@@ -46,8 +57,10 @@ const (
 type client struct {
 	once   sync.Once
 	holder holder
-	known  bool    // it showed a certificate of ours
-	member *member // that it counts for; h.mu guards it
+	known  bool // it showed a certificate of ours
+	// h.mu guards these.
+	member  *member      // that it counts for
+	strange netip.Prefix // whose strangers it counts among; not valid: nobody's
 }
 
 type clientKey struct{}
@@ -67,9 +80,11 @@ func (h *Hub) serve(ctx context.Context, l net.Listener) error {
 		ConnState: func(c net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
-				if open.Add(1) > maxOpen {
+				cl, _ := clients.Load(c)
+				if !h.greet(cl.(*client), sourceOf(c.RemoteAddr().String())) || open.Load() >= maxOpen {
 					c.Close()
 				}
+				open.Add(1)
 			case http.StateClosed, http.StateHijacked:
 				open.Add(-1)
 				if cl, ok := clients.LoadAndDelete(c); ok {
@@ -242,7 +257,6 @@ func (h *Hub) refuse(w http.ResponseWriter, err error) {
 	}
 	if no.status == http.StatusUnauthorized { // nobody keeps a connection who is nobody
 		head.Set("Connection", "close")
-		head.Set("Connection", "close")
 	}
 	w.WriteHeader(no.status)
 	fmt.Fprintln(w, no.text)
@@ -296,16 +310,75 @@ func (h *Hub) authenticate(r *http.Request) (caller, error) {
 		if cl.member != nil {
 			cl.member.conns--
 		}
+		h.known(cl)
 		cl.member = m
 		m.conns++
 	}
 	return caller{m.Name, kind, serial}, nil
 }
 
+// sourceOf returns whose an address is: of IPv6, a subscriber has a /64.
+func sourceOf(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	bits, ip := 64, at.Addr().Unmap()
+	if ip.Is4() {
+		bits = 32
+	}
+	p, _ := ip.WithZone("").Prefix(bits)
+	return p
+}
+
+// greet counts a connection among the strangers of an address, and reports whether
+// there may be one more.
+func (h *Hub) greet(cl *client, from netip.Prefix) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	cl.strange = from
+	h.strangers[from]++
+	return h.strangers[from] <= maxStrange
+}
+
+// known takes a connection off the strangers. h.mu must be held.
+func (h *Hub) known(cl *client) {
+	if !cl.strange.IsValid() {
+		return
+	}
+	if h.strangers[cl.strange]--; h.strangers[cl.strange] <= 0 {
+		delete(h.strangers, cl.strange)
+	}
+	cl.strange = netip.Prefix{}
+}
+
+// joiner returns what limits who asks to join in vain from an address. Where there are
+// too many, those that come last are limited as one.
+func (h *Hub) joiner(from netip.Prefix) *rate.Limiter {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l := h.joins[from]; l != nil {
+		return l
+	}
+	if len(h.joins) >= maxJoiners {
+		maps.DeleteFunc(h.joins, func(_ netip.Prefix, l *rate.Limiter) bool { return l.Tokens() >= joinsBurst })
+	}
+	if len(h.joins) >= maxJoiners {
+		from = netip.Prefix{}
+	}
+	l := h.joins[from]
+	if l == nil {
+		l = rate.NewLimiter(maxJoins, joinsBurst)
+		h.joins[from] = l
+	}
+	return l
+}
+
 // leave takes a connection that is closed off its host's.
 func (h *Hub) leave(cl *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.known(cl)
 	if cl.member != nil {
 		cl.member.conns--
 		cl.member = nil
@@ -374,7 +447,8 @@ func (h *Hub) serveBeat(w http.ResponseWriter, r *http.Request, c caller) error 
 func (h *Hub) serveJoin(w http.ResponseWriter, r *http.Request) {
 	var req fleet.JoinRequest
 	var err error
-	if h.joins.Tokens() < 1 {
+	failed := h.joiner(sourceOf(r.RemoteAddr))
+	if failed.Tokens() < 1 {
 		err = &refusal{429, fleet.WhyBusy, "too many want to join that may not", 10 * time.Second}
 	} else {
 		err = decode(w, r, &req)
@@ -392,7 +466,8 @@ func (h *Hub) serveJoin(w http.ResponseWriter, r *http.Request) {
 		err = answer(w, http.StatusOK, h.joined(name, cert))
 	}
 	if err != nil {
-		h.joins.Allow() // only what fails counts
+		failed.Allow() // only what fails counts
+		w.Header().Set("Connection", "close")
 		h.refuse(w, err)
 	}
 }

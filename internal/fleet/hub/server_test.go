@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -485,27 +486,90 @@ func (s *served) said() (all []string) {
 // Guessing is slowed down; hosts that may join are not, however many start at once.
 func TestWhoMayNotJoinIsSlowedDown(t *testing.T) {
 	s := serve(t, openDB(t))
-	join := func(secret, csr string) int {
+	join := func(from, secret, csr string) int {
 		t.Helper()
 		b, err := json.Marshal(fleet.JoinRequest{Token: secret, CSR: csr})
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := httptest.NewRequest("POST", fleet.PathJoin, bytes.NewReader(b))
+		r.RemoteAddr = from
 		w := httptest.NewRecorder()
-		s.handler().ServeHTTP(w, httptest.NewRequest("POST", fleet.PathJoin, bytes.NewReader(b)))
+		s.handler().ServeHTTP(w, r)
 		return w.Code
 	}
+	const stranger, admin = "[2001:db8::1]:1234", "192.0.2.7:1234"
 	token := newToken(t, s.reg, TokenOptions{Uses: 1000})
-	for i := range 5*maxJoins + 5 {
-		if got := join(token.Secret, newCSR(t, fmt.Sprintf("web%d", i))); got != 200 {
+	for i := range joinsBurst + 5 {
+		if got := join(admin, token.Secret, newCSR(t, fmt.Sprintf("web%d", i))); got != 200 {
 			t.Fatalf("host %d joins: %d", i, got)
 		}
 	}
 	csr, slowed := newCSR(t, "db1"), false
-	for range 20 * maxJoins {
-		slowed = slowed || join("guess", csr) == 429
+	for range 20 * joinsBurst {
+		if slowed = join(stranger, "guess", csr) == 429; slowed {
+			break
+		}
 	}
 	if !slowed {
 		t.Error("whoever guesses is not slowed down")
+	}
+	if got := join("[2001:db8::2]:99", "guess", csr); got != 429 {
+		t.Errorf("nor with another address of the same network: %d", got)
+	}
+	if got := join(admin, token.Secret, csr); got != 200 {
+		t.Errorf("a guesser keeps others out: %d", got)
+	}
+	// Nor does one who has many addresses fill the memory.
+	for i := range maxJoiners + 10 {
+		s.joiner(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 32)).AllowN(time.Now(), joinsBurst)
+	}
+	if len(s.joins) > maxJoiners+1 {
+		t.Errorf("%d addresses are told apart", len(s.joins))
+	}
+}
+
+// Who does not say who they are keeps few connections open from one address, and those
+// who did are not counted among them.
+func TestStrangersAreFew(t *testing.T) {
+	s := serve(t, openDB(t))
+	h := s.join("web1", TokenOptions{})
+	h.hand(batchFrom(t, "n", 1, loginOf("alice")))
+	s.mu.Lock()
+	for from, n := range s.strangers {
+		if n > 1 { // the connection that it joined by may not be closed yet
+			t.Errorf("%d strangers from %v", n, from)
+		}
+	}
+	s.mu.Unlock()
+	var all []*client
+	from, other := sourceOf("192.0.2.7:1"), sourceOf("192.0.2.8:1")
+	greet := func(from netip.Prefix) bool {
+		all = append(all, &client{})
+		return s.greet(all[len(all)-1], from)
+	}
+	for i := range maxStrange {
+		if !greet(from) {
+			t.Fatalf("connection %d is too many", i)
+		}
+	}
+	if greet(from) {
+		t.Error("one more than there may be")
+	}
+	if !greet(other) {
+		t.Error("strangers keep another address out")
+	}
+	for _, cl := range all[:2] {
+		s.leave(cl)
+	}
+	if !greet(from) {
+		t.Error("there is room again, and none for the next")
+	}
+	for _, cl := range all {
+		s.leave(cl)
+		s.leave(cl)
+	}
+	if s.strangers[from]+s.strangers[other] != 0 {
+		t.Errorf("who is gone is counted: %v", s.strangers)
 	}
 }

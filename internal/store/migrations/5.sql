@@ -30,8 +30,8 @@ CREATE TABLE fleet_sent(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tim
 CREATE INDEX fleet_sent_acked ON fleet_sent(acked) WHERE acked IS NOT NULL;
 
 -- What was told of somebody is so of the host that they came to: what one host says
--- keeps no other's from being told. A pair that only one host has reported yet, the
--- only, is usual there alone; NULL: none has, empty: several, or nobody knows.
+-- keeps no other's from being told. A pair that one or two hosts have reported yet, the
+-- only, is usual there alone; NULL: none has, empty: more, or nobody knows.
 ALTER TABLE pair ADD COLUMN only TEXT;
 UPDATE pair SET only = '';
 CREATE TABLE told(
