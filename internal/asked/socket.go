@@ -33,7 +33,7 @@ const (
 
 var (
 	errReopened = errors.New("the socket was closed")
-	errNoSocket = errors.New("Slack names no socket that may be opened")
+	errNoSocket = errors.New("no socket that may be opened in the answer of Slack")
 	errSilent   = errors.New("the socket ended")
 )
 
