@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: build test e2e gate bench pictures lint
+.PHONY: build test e2e gate bench pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/...
@@ -11,7 +11,7 @@ build:
 test:
 	$(GO) test ./...
 
-# Everything: needs root, sshd, vsftpd, Postfix, saslpasswd2, zsh, fish, tmux and
+# Everything: needs root, sshd, vsftpd, Postfix, saslpasswd2, Chromium, zsh, fish, tmux and
 # strace, and fails where one is missing. SSHNOTIFY_E2E=1 skips what this machine can't do.
 e2e:
 	SSHNOTIFY_E2E=required $(GO) test -timeout 20m ./...
@@ -31,6 +31,20 @@ pictures:
 			--window-size=$${size#*:} --blink-settings=preferredColorScheme=$${scheme#*:} \
 			--screenshot=docs/mail-$${size%:*}-$${scheme%:*}.png \
 			"file://$(CURDIR)/internal/channel/testdata/mail/login-critical.html" || exit 1; \
+	done; done
+
+# How the report looks: docs/report-*.png of the golden page. Needs chromium, pngquant
+# and optipng. A window is no narrower than 500 pixels, so that the narrow one is
+# a frame in it.
+report-pictures:
+	set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	printf '<body style="margin:0"><iframe src="file://%s" style="border:0;width:400px;height:1000px"></iframe>' \
+		"$(CURDIR)/internal/report/testdata/page.html" > $$dir/narrow.html; \
+	for size in narrow:400,1000:$$dir/narrow.html wide:1180,1330:$(CURDIR)/internal/report/testdata/page.html; do for scheme in dark:0 light:1; do \
+		file=$${size##*:}; rest=$${size%:*}; out=docs/report-$${rest%:*}-$${scheme%:*}.png; \
+		chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=$$dir/profile \
+			--window-size=$${rest#*:} --blink-settings=preferredColorScheme=$${scheme#*:} --screenshot=$$out "file://$$file"; \
+		pngquant --force --ext .png --quality 60-95 $$out; optipng -quiet -o5 $$out; \
 	done; done
 
 # Not part of the gate: needs golangci-lint.

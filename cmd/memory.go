@@ -13,6 +13,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
@@ -191,21 +192,9 @@ func (m *memory) unanswered(ctx context.Context) (rows []event.Unanswered, more 
 		if country.Known(from) {
 			from = country.Name(from)
 		}
-		rows = append(rows, event.Unanswered{Ref: event.Ref(a.ID), User: a.User, From: from, Severity: a.Severity, Since: a.Since, Count: a.Count, Reasons: spoken(a.Reasons), Hosts: a.Hosts[:min(len(a.Hosts), maxNamedHosts)], MoreHosts: max(0, len(a.Hosts)-maxNamedHosts)})
+		rows = append(rows, event.Unanswered{Ref: event.Ref(a.ID), User: a.User, From: from, Severity: a.Severity, Since: a.Since, Count: a.Count, Reasons: message.Reasons(a.Reasons), Hosts: a.Hosts[:min(len(a.Hosts), maxNamedHosts)], MoreHosts: max(0, len(a.Hosts)-maxNamedHosts)})
 	}
 	return rows, more, err
-}
-
-// spoken puts the keys of reasons into words. What only says that nobody is usual yet
-// is no reason.
-func spoken(keys []string) (out []string) {
-	for _, k := range keys {
-		if k == "young" || k == "new_pair" {
-			continue
-		}
-		out = append(out, strings.NewReplacer("_", " ", ":", " ").Replace(k))
-	}
-	return out
 }
 
 // promoted returns the pairs that became usual in the day before a time.

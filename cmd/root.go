@@ -122,7 +122,7 @@ message, and retries until it is delivered.`,
 	root.AddCommand(
 		newHookCmd(), newDeliverCmd(a), newHubCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a), newReplayCmd(a),
 		newLookupCmd(a), newQueueCmd(a), newShowCmd(a), newAckCmd(a), newDenyCmd(a), newSilenceCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
-		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newCheckCmd(a), newPolicyCmd(a), newHistoryCmd(a), newWatchCmd(a), newChannelsCmd(a), newAuthCmd(a), newGateCmd(a), newFleetCmd(a), newRespondCmd(a),
+		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newCheckCmd(a), newPolicyCmd(a), newHistoryCmd(a), newReportCmd(a), newWatchCmd(a), newChannelsCmd(a), newAuthCmd(a), newGateCmd(a), newFleetCmd(a), newRespondCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.
 	for _, c := range allCommands(root) {

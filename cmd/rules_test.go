@@ -81,6 +81,7 @@ func TestImportRules(t *testing.T) {
 		{"internal/policy", []string{"os", "net"}, []string{"net/http"}, "it is a pure function"},
 		{"internal/digest", []string{"os"}, append(ours("internal/store", "internal/deliver"), "net/http"), "it is pure functions of events and their times"},
 		{"internal/message", []string{"os"}, append(ours("slackmsg", "internal/policy", "internal/spool", "internal/channel"), "net/http"), "it is words, whatever the channel"},
+		{"internal/report", []string{"os", "net/http"}, append(ours("enrich", "internal/config", "internal/deliver", "internal/channel", "internal/spool"), "net/http"), "a page is made of what it is given, and asks nobody"},
 		{"enrich", nil, ours("internal/policy", "internal/channel", "internal/spool", "internal/config"), "it finds facts and fails no delivery"},
 		{"slackmsg", []string{"os", "net/http"}, ours("internal/outbound", "internal/spool", "internal/config", "internal/policy"), "it renders words, chooses none and sends nothing"},
 		{"internal/service", []string{"os"}, ours("enrich", "internal/channel", "internal/config", "internal/policy", "internal/deliver"), "it describes requests, whoever makes them"},
@@ -148,7 +149,7 @@ func TestCallRules(t *testing.T) {
 		uses []string // package.name
 		why  string
 	}{
-		{[]string{"internal/policy", "internal/digest", "internal/message", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
+		{[]string{"internal/policy", "internal/digest", "internal/message", "internal/report", "slackmsg", "internal/event"}, []string{"time.Now", "time.Since", "time.Until"},
 			"the same event must give the same verdict and words, today and replayed"},
 		{[]string{"internal/channel"}, []string{"time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"},
 			"waiting is outbound's for an instant and the spool's for long"},

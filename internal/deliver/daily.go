@@ -93,6 +93,7 @@ func (w *worker) holdAttempts(it *item) bool {
 	if w.set.Memory == nil || it.sorted || it.e.Kind != event.KindDigest || it.e.Via != event.ViaWatch || it.e.Digest == nil || it.e.Digest.Failures == nil {
 		return false
 	}
+	w.keepFailures(it)
 	if it.from != "" && w.Mode == Follow {
 		w.holdHost(it)
 		return true

@@ -46,11 +46,7 @@ func scan(rows *sql.Rows) (stored, error) {
 	s.Source = bestSource(s.sources)
 	var what detail
 	_ = json.Unmarshal([]byte(text.String), &what) // one that can't be read is damage that does not hurt
-	s.Service, s.Method, s.ASN, s.ASName, s.Named, s.Place, s.Traits = what.Service, what.Method, what.ASN, what.ASName, what.Named, what.Place, what.Traits
-	s.CA, s.KeyID, s.Reasons = what.CA, what.KeyID, what.Reasons
-	if what.Key != "" {
-		s.Key = what.Key
-	}
+	s.fillDetail(what)
 	return s, nil
 }
 

@@ -306,3 +306,15 @@ func inZone(t time.Time, zone *time.Location) time.Time {
 	}
 	return t.In(zone)
 }
+
+// Reasons puts the keys of reasons into words, where nothing better is remembered of
+// them. What only says that nobody is usual yet is no reason.
+func Reasons(keys []string) (out []string) {
+	for _, k := range keys {
+		if k == "young" || k == "new_pair" {
+			continue
+		}
+		out = append(out, strings.NewReplacer("_", " ", ":", " ").Replace(k))
+	}
+	return out
+}
