@@ -158,7 +158,7 @@ type deliveryLog struct {
 	unsaved   []*Delivered
 	rest      time.Time // until when the database is left alone
 	alive     func(event.Session) (alive, sure bool)
-	byHost    map[string][]*Delivered // of other hosts, the oldest first
+	byHost    map[string][]*Delivered // "" for this one, the oldest first; until prune also what is forgotten
 	forgotten []string                // ids that are still in the database
 }
 
@@ -307,14 +307,12 @@ func key(s event.Session) event.Session {
 
 func (l *deliveryLog) put(t *Delivered) {
 	l.byID[t.ID] = t
-	if t.From != "" {
-		all := append(l.byHost[t.From], t)
-		for len(all) > deliveredOfHost {
-			l.forget(all[0])
-			all[0], all = nil, all[1:]
-		}
-		l.byHost[t.From] = all
+	all := append(l.byHost[t.From], t)
+	for t.From != "" && len(all) > deliveredOfHost {
+		l.forget(all[0])
+		all[0], all = nil, all[1:]
 	}
+	l.byHost[t.From] = all
 	k := key(t.Session)
 	switch {
 	case t.Session.PID == 0:

@@ -70,8 +70,10 @@ func (w *worker) joinLogin(it *item) (done bool) {
 	if login != nil {
 		it.first = w.deliveredOf(login, false)
 	} else {
-		for _, t := range w.delivered.byID {
-			if t.Kind == event.KindLogin && sameAs(it, t.From, t.User, t.IP, t.Time) && (it.first == nil || t.Time.After(it.first.Time)) {
+		// Those of its host alone: one that makes up many costs the hub no more for
+		// what others told.
+		for _, t := range w.delivered.byHost[it.from] {
+			if t.Kind == event.KindLogin && w.delivered.has(t.ID) && sameAs(it, t.From, t.User, t.IP, t.Time) && (it.first == nil || t.Time.After(it.first.Time)) {
 				it.first = t
 			}
 		}

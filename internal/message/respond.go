@@ -52,7 +52,7 @@ func Responded(r Response) event.Note {
 func Undone(r Response) event.Note {
 	r.Undo = false
 	n := Responded(r)
-	n.Title = strings.Replace(n.Title, "Response to "+r.Ref, "Response to "+r.Ref+" undone", 1)
+	n.Title = strings.Replace(n.Title, "Response", "Undo of the response", 1)
 	return n
 }
 

@@ -3,10 +3,10 @@ package report
 import (
 	"cmp"
 	_ "embed"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sshnotify/sshnotify/internal/history"
@@ -28,12 +28,15 @@ func middle(code string) (lat, lon float64, ok bool) {
 	if len(code) != 2 {
 		return 0, 0, false
 	}
-	i := strings.Index("\n"+worldPlaces, "\n"+code+" ")
-	if i < 0 {
+	i := strings.Index(worldPlaces, "\n"+code+" ") + 1
+	if i == 0 && !strings.HasPrefix(worldPlaces, code+" ") {
 		return 0, 0, false
 	}
-	_, err := fmt.Sscanf(worldPlaces[i+3:], "%f %f", &lat, &lon)
-	return lat, lon, err == nil
+	line, _, _ := strings.Cut(worldPlaces[i+len("IE "):], "\n")
+	north, east, _ := strings.Cut(line, " ")
+	lat, err := strconv.ParseFloat(north, 64)
+	lon, err2 := strconv.ParseFloat(east, 64)
+	return lat, lon, err == nil && err2 == nil
 }
 
 // place is what makes two logins one dot: half a degree, and what it is called.
@@ -44,13 +47,15 @@ type place struct {
 
 // place puts a login on the map.
 func (b *Builder) place(e history.Entry, code string, odd bool) {
-	lat, lon, ok := middle(code)
-	name := countryName(code)
+	var lat, lon float64
+	ok, name := false, countryName(code)
 	if p := e.Place.Point; p != nil && !b.o.Mask && code == e.Place.Country && math.Abs(p.Lat) <= 90 && math.Abs(p.Lon) <= 180 {
 		lat, lon, ok = p.Lat, p.Lon, true
 		if city := clean(e.Place.City); city != "" {
 			name = strings.TrimSuffix(city+", "+name, ", ")
 		}
+	} else {
+		lat, lon, ok = middle(code)
 	}
 	if !ok {
 		return

@@ -145,8 +145,8 @@ func (h Host) hashes(all []Process, limit time.Duration) {
 		id := program{p.Exe, p.Deleted}
 		s, ok := known[id]
 		if !ok || p.Deleted { // two that were deleted may have had one name
-			answered := false
-			s, answered = within(max(0, time.Until(end)), func() (s sum) { s.text, s.err = h.hash(*p); return s })
+			answered, one := false, *p // which may still be read when nobody waits any more
+			s, answered = within(max(0, time.Until(end)), func() (s sum) { s.text, s.err = h.hash(one); return s })
 			if !answered {
 				s.err = fmt.Errorf("no time was left for it")
 			}

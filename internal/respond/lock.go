@@ -76,6 +76,10 @@ func (r *Responder) lock(ctx context.Context, st *Store, s *Step) {
 	if byExpiry {
 		s.Commands = []string{command(append([]string{"usermod", "--expiredate", lockedAt}, name...)...), command(append([]string{"getent", "shadow"}, of.User)...) + "   # the field before the last is 1"}
 		s.Undo = []string{command(append([]string{"usermod", "--expiredate", now}, name...)...)}
+		if err != nil { // who is not root can't see what it was
+			s.Undo = []string{command(append([]string{"usermod", "--expiredate", "OLD"}, name...)...) + "   # OLD: what getent said before"}
+			s.Commands = []string{s.Commands[1][:strings.Index(s.Commands[1], "   #")] + "   # note the field before the last: it is OLD", s.Commands[0]}
+		}
 	} else {
 		s.misses("su, sudo and cron: only sshd refuses it")
 		s.Commands = []string{"echo " + command("DenyUsers "+of.User) + " >> " + sshdConf, h.reloading()}

@@ -523,6 +523,18 @@ func TestStoreOfOthers(t *testing.T) {
 	}
 }
 
+// Who may not read /etc/shadow can't know what an undo has to put back.
+func TestUndoOfWhatCantBeSeen(t *testing.T) {
+	p := newPretend(t)
+	os.Remove(filepath.Join(p.root, "etc/shadow"))
+	p.folder("etc/shadow") // reading it is an error, for root as well
+	r := p.responder()
+	r.Host.UID = 1000
+	if s := r.Plan(t.Context(), []Action{Lock})[0]; s.Outcome != Planned || !strings.HasPrefix(s.Undo[0], "usermod --expiredate OLD alice ") || !strings.HasPrefix(s.Commands[0], "getent shadow alice ") {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestParseActions(t *testing.T) {
 	for list, want := range map[string]string{
 		"end,lock,key,block": "[lock key block end]", "end": "[end]", "lock, lock": "[lock]",

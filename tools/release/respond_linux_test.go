@@ -197,7 +197,7 @@ func TestRespondHost(t *testing.T) {
 		for _, m := range g.slack.Messages() {
 			all += string(m.Raw)
 		}
-		return strings.Contains(all, "Lock the account alice") && strings.Contains(all, "End the session of alice") && strings.Contains(all, "undone")
+		return strings.Contains(all, "Lock the account alice") && strings.Contains(all, "End the session of alice") && strings.Contains(all, "Undo of the response")
 	})
 }
 
