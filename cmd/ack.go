@@ -153,14 +153,7 @@ func (o *ackOptions) claim(c config.Config, dir string, refs []string, by string
 // acknowledge records it, and returns what is to be told.
 func (o *ackOptions) acknowledge(ctx context.Context, c config.Config, refs []string, chosen bool, by string, from netip.Addr) ([]event.Event, error) {
 	a := o.queue.app
-	old, err := a.recall(c) // which makes no database
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(errors.New("nothing is remembered yet"), "the first login makes the memory; sshnotify doctor tells whether logins arrive")
-	} else if err != nil {
-		return nil, historyError(err)
-	}
-	old.Close()
-	db, err := history.Open(databaseFile(a.stateDir(c)), c.History.Options(c.Zone()))
+	db, err := o.memory(c)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +180,19 @@ func (o *ackOptions) acknowledge(ctx context.Context, c config.Config, refs []st
 		}
 	}
 	return o.say(ctx, c, db, entries, by, from)
+}
+
+// memory opens what is remembered, to change it.
+func (o *ackOptions) memory(c config.Config) (*history.DB, error) {
+	a := o.queue.app
+	old, err := a.recall(c) // which makes no database
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(errors.New("nothing is remembered yet"), "the first login makes the memory; sshnotify doctor tells whether logins arrive")
+	} else if err != nil {
+		return nil, historyError(err)
+	}
+	old.Close()
+	return history.Open(databaseFile(a.stateDir(c)), c.History.Options(c.Zone()))
 }
 
 func (o *ackOptions) find(ctx context.Context, c config.Config, db *history.DB, refs []string) ([]history.Entry, error) {
@@ -295,7 +301,7 @@ func (o *ackOptions) say(ctx context.Context, c config.Config, db *history.DB, e
 			fmt.Fprintf(a.out, "acknowledged: %s\n", l)
 		}
 		n := message.Acknowledged(l, cmp.Or(by, "somebody"), o.note, o.undo, !o.undo && within(ctx, db, e, from))
-		n.Only = sent[e.ID]
+		n.Only, n.Of = sent[e.ID], e.ID
 		notes = append(notes, event.Event{ID: event.NewID(), Kind: event.KindAlert, Time: o.now(), Host: e.Host, User: by, Via: event.ViaSelf, Alert: &n})
 	}
 	return notes, nil

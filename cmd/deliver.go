@@ -306,6 +306,9 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 				return slices.ContainsFunc(all, func(a history.Acknowledgement) bool { return a.Undone.IsZero() }), err
 			}
 		}
+		if err == nil && c.History.Enabled && o.follow {
+			err = takeAnswers(c, &set, db, log, j.Alarm)
+		}
 		if err == nil && c.Hub.Host() {
 			set.HandingOver, err = a.handingOver(c, stateDir, db)
 		}

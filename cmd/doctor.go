@@ -15,6 +15,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/enrich/mmdb"
 	"github.com/sshnotify/sshnotify/install"
+	"github.com/sshnotify/sshnotify/internal/asked"
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/doctor"
@@ -214,6 +215,9 @@ func (x examined) channelChecks() (all []doctor.Check) {
 	for _, t := range targets {
 		if c, ok := t.Dest.(channel.Checker); ok {
 			all = append(all, c.Checks()...)
+		}
+		if bot, ok := t.Dest.(*channel.SlackBot); ok && !x.settings.Hub.Host() {
+			all = append(all, asked.Checks(bot, x.settings.People)...)
 		}
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/policy"
 )
 
@@ -136,6 +137,24 @@ func digest(v event.Verdict, rows ...event.Row) event.Alert {
 	}
 }
 
+// asking is a question with all that can be said of it.
+func asking(person string) *event.Ask {
+	q := &event.Ask{ID: "9QXA20ZM4Y8V1T5R9W6P3N0B7K", Nonce: "4PXLWTCGYJTF2AUOJTUI35IFYJ", Person: person, Buttons: []event.Button{event.ButtonAck, event.ButtonSilence, event.ButtonMore}}
+	if person != "" {
+		q.Buttons = []event.Button{event.ButtonMine, event.ButtonNotMine}
+	}
+	for i, what := range []event.Saying{
+		event.Asked, event.NoAnswer, event.Saying(event.ButtonMine), event.Saying(event.ButtonNotMine), event.Saying(event.ButtonAck), event.Saying(event.ButtonSilence), event.NotAsked,
+	} {
+		s := event.Said{At: noon.Add(time.Duration(i) * time.Minute), What: what, By: "alice"}
+		if what == event.NotAsked {
+			s.Why = message.NoMember
+		}
+		q.Said = append(q.Said, s)
+	}
+	return q
+}
+
 func row(user string, n int, ips ...string) event.Row {
 	r := event.Row{User: user, Host: "web3.example.com", Kind: event.KindLogin, Count: n}
 	for _, s := range ips {
@@ -219,6 +238,10 @@ func alerts() map[string]event.Alert {
 			a.Facts.Traits = event.Traits{Hosting: "a list"}
 			a.Memory = remembered(41, 0, 0, 2)
 			a.Memory.Young = true
+		}),
+		"asked": aliceLogin(risk(50, "MEDIUM", "Open proxy"), func(a *event.Alert) { a.Ask = asking("") }),
+		"asked-alone": aliceLogin(risk(72, "HIGH", "Listed as a brute force source"), func(a *event.Alert) {
+			a.Event.User, a.Person, a.Ask = "root", "", asking("alice")
 		}),
 		"first-from-tor": aliceLogin(func(a *event.Alert) {
 			a.Facts.Traits = event.Traits{Hosting: "a list", Tor: "Tor Project"}

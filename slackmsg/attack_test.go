@@ -3,6 +3,7 @@ package slackmsg
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
@@ -116,7 +117,13 @@ func everywhere(s string) []event.Alert {
 	filled.Promoted = []event.PairRow{{User: s, From: s, Key: s, Ref: s, Days: 3}}
 	filled.Learned, filled.Modes = filled.Promoted, []event.ModeChange{{To: event.Mode(s), User: s, From: s, Count: 30}}
 	whole.Event.Host, whole.Event.Digest, whole.Rows = s, &filled, filled.Rows
-	return []event.Alert{whole, login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
+	below, alone := fill(aliceLogin()), fill(aliceLogin())
+	below.Ask, alone.Ask = asking(""), asking(s)
+	for i := range below.Ask.Said {
+		said := event.Said{At: noon, What: below.Ask.Said[i].What, By: s, Why: s}
+		below.Ask.Said[i], alone.Ask.Said[i] = said, said
+	}
+	return []event.Alert{below, alone, whole, login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
 }
 
 func TestAttack(t *testing.T) {
@@ -172,5 +179,18 @@ func TestCopyableIsExact(t *testing.T) {
 	a = digest(greyVerdict, row("deploy_bot", 2, "2001:db8::7"), row("uid:1000", 1))
 	if text := build(a).Attachments[0].Text; text != "deploy_bot: 2 logins from 2001:db8::7\nuid:1000: 1 login" {
 		t.Errorf("text %q", text)
+	}
+}
+
+// What somebody gets who wants to know more is as safe.
+func TestAttackOnMore(t *testing.T) {
+	for name, s := range attacks {
+		for _, a := range everywhere(s)[:3] {
+			p := Build(message.More(a, []message.Past{{Time: noon, Host: s, From: s}, {Time: noon, Host: s, From: s}}))
+			text := p.Attachments[0].Text
+			if bad := active(text); len(bad) > 0 || len(p.Attachments) != 1 || utf8.RuneCountInString(text) > 3800 {
+				t.Errorf("%s: %v in %.400q", name, bad, text)
+			}
+		}
 	}
 }

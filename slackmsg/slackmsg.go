@@ -29,10 +29,12 @@ const (
 	maxTitle    = 250
 	maxText     = 700
 	maxLines    = 5
-	maxDigest   = 3800
-	maxFallback = 1000
-	maxFooter   = 300
-	maxPlain    = 3900
+	// Of what somebody asked for, which may fold.
+	maxLongLines = 25
+	maxDigest    = 3800
+	maxFallback  = 1000
+	maxFooter    = 300
+	maxPlain     = 3900
 )
 
 // Payload is the body of a POST to an incoming webhook. The fields that it
@@ -45,14 +47,15 @@ type Payload struct {
 	DeleteOriginal  *bool        `json:"delete_original,omitempty"`  // never set
 }
 
-// Attachment is slack-go's without its blocks.
+// Attachment is slack-go's, which has blocks or all else but a colour.
 type Attachment struct {
 	slack.Attachment
-	Blocks *struct{} `json:"blocks,omitempty"` // never set
+	Blocks *slack.Blocks `json:"blocks,omitempty"`
 }
 
-// Build returns a message as Slack gets it: a headline, and one attachment. It
-// takes any message, and the limits hold whatever its strings are.
+// Build returns a message as Slack gets it: a headline, and one attachment; where it
+// can be answered a second one, with the buttons. It takes any message, and the
+// limits hold whatever its strings are.
 func Build(m message.Message) Payload {
 	p := payload(render(m.Headline.Fit(asText.count(), maxHeadline), asText))
 	title := render(m.Title.Fit(asEscaped.count(), maxTitle), asEscaped)
@@ -68,6 +71,11 @@ func Build(m message.Message) Payload {
 		att.Ts = json.Number(strconv.FormatInt(m.Time.Unix(), 10))
 	}
 	p.Attachments = []Attachment{{Attachment: att}}
+	if m.Asked != nil {
+		if below, any := asked(m.Asked, att.Color); any {
+			p.Attachments = append(p.Attachments, below)
+		}
+	}
 	return p
 }
 
@@ -88,7 +96,11 @@ func stack(parts ...string) string {
 // marks the text is shorter than with them, if anything.
 func body(m message.Message, limit int, f form) string {
 	var lines []string
-	for _, l := range m.Body(asMrkdwn.count(), limit, maxLines) {
+	most := maxLines
+	if m.Long {
+		most = maxLongLines
+	}
+	for _, l := range m.Body(asMrkdwn.count(), limit, most) {
 		lines = append(lines, render(l, f))
 	}
 	return strings.Join(lines, "\n")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // This reads Slack's syntax as Slack does, and not as the package writes it: a
@@ -19,7 +20,7 @@ import (
 
 var (
 	entity     = regexp.MustCompile(`&(amp|lt|gt);`)
-	ourLabel   = regexp.MustCompile(`\*(Why:|Hosts:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|Waits for an answer:|Counted, not told:|Ordinary logins:|Failed logins:|Usual from now on:|Learned unasked:|How logins are told:|IP:|ISP:|Network:|What to do:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
+	ourLabel   = regexp.MustCompile(`\*(Why:|Hosts:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|Waits for an answer:|Counted, not told:|Ordinary logins:|Failed logins:|Usual from now on:|Learned unasked:|How logins are told:|IP:|ISP:|Network:|What to do:|Logins before:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
 	ourLink    = regexp.MustCompile(`<https?://[^<>|\s]+\|runbook>`)
 	codeSpan   = regexp.MustCompile("`([^`]*)`")
 	italics    = regexp.MustCompile(`(^|[^\pL\pN_])_|_($|[^\pL\pN_])`)
@@ -155,8 +156,18 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 		t.Errorf("parse %v, unfurl %v %v", top["parse"], top["unfurl_links"], top["unfurl_media"])
 	}
 	atts, _ := top["attachments"].([]any)
-	if len(atts) != 1 {
-		t.Fatalf("%d attachments, want 1", len(atts))
+	want := 1
+	if a.Ask != nil {
+		want = 2
+	}
+	if len(atts) != want {
+		t.Fatalf("%d attachments, want %d", len(atts), want)
+	}
+	if want == 2 {
+		checkAsked(t, atts[1])
+	}
+	if refused := standin.CheckSlackBlocks(raw); refused != "" {
+		t.Errorf("Slack says %s: %s", refused, raw)
 	}
 	att := atts[0].(map[string]any)
 	for _, k := range keys(att) {
@@ -203,6 +214,35 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 	stripped := sgr.ReplaceAllString(message.New(a).Plain(true), "")
 	if strings.IndexFunc(stripped, notVisible) >= 0 {
 		t.Errorf("a terminal gets %q", stripped)
+	}
+}
+
+// checkAsked holds what stands below a message against what is promised of it: texts
+// that Slack reads no markup in, and nothing but them and buttons.
+func checkAsked(t *testing.T, att any) {
+	t.Helper()
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case map[string]any:
+			text, is := v["text"].(string)
+			if bad := unmarked(text); is && (v["type"] != "plain_text" || v["emoji"] != false || text == "" || strings.Contains(text, "\n") || len(bad) > 0) {
+				t.Errorf("%v in %v", bad, v)
+			}
+			for _, x := range v {
+				walk(x)
+			}
+		}
+	}
+	walk(att)
+	for k := range att.(map[string]any) {
+		if k != "color" && k != "blocks" {
+			t.Errorf("key %s beside blocks", k)
+		}
 	}
 }
 

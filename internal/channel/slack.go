@@ -42,13 +42,25 @@ type Slack struct {
 	Channel    string          `toml:"channel" check:"line=80" doc:"with token: a channel's name or id, or a user's id for direct messages"`
 	// API is where Slack's methods are; GovSlack has another.
 	API string `toml:"api_url" doc:"with token: where Slack's methods are, by default https://slack.com/api"`
+	// AppToken lets somebody press buttons.
+	AppToken outbound.Secret `toml:"app_token,secret" doc:"with token: the app-level token, xapp-…: messages of medium and worse get buttons, and [whose login it was is asked](was-it-you.md)"`
+	// Ask is from which severity on whoever logged in is asked; AskNever: nobody is.
+	Ask string `toml:"ask" check:"oneof=medium high critical never" doc:"with app_token: from which severity on whoever logged in is asked whether it was them: medium (default), high, critical or never"`
+	// AnswersFrom are members beside those of [person] whose clicks count.
+	AnswersFrom []string `toml:"answers_from" check:"line=64" doc:"with app_token: the ids of members who may press the channel's buttons, beside those of \\[person.NAME\\]"`
 }
+
+// AskNever is the Ask by which nobody is asked.
+const AskNever = "never"
 
 // Validate looks at the URL.
 func (s *Slack) Validate(at strictoml.At) {
 	if !s.Token.IsZero() {
 		s.validateBot(at)
 		return
+	}
+	if s.hasAnswers(at) && !at.Has("token") && !at.Has("token_file") { // whose secret may not be read
+		at.Fail("", "app_token, ask and answers_from are for a bot").Hint = "write token_file, see docs/was-it-you.md"
 	}
 	if s.WebhookURL.IsZero() {
 		if !slices.ContainsFunc([]string{"webhook_url", "webhook_url_file", "token", "token_file"}, at.Has) {

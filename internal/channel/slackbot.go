@@ -38,6 +38,7 @@ func (s *Slack) validateBot(at strictoml.At) {
 	if !strings.HasPrefix(s.Token.Reveal(), "xoxb-") {
 		at.Fail("token", "is not a bot token, which begins with xoxb-").Hint = "copy the Bot User OAuth Token from OAuth & Permissions at https://api.slack.com/apps"
 	}
+	s.validateAnswers(at)
 	if s.API != "" && outbound.CheckURL(s.API) != nil {
 		at.Fail("api_url", "must be an https URL such as %s", slackAPI)
 	}
@@ -48,28 +49,29 @@ func (s *Slack) openBot(name string, env Env) (Channel, error) {
 	if err := outbound.CheckURL(api); err != nil {
 		return nil, err
 	}
-	b := &slackBot{name: name, client: env.Client, api: outbound.NewSecret(api), token: s.Token, channel: s.Channel}
+	b := &SlackBot{name: name, client: env.Client, api: outbound.NewSecret(api), token: s.Token, channel: s.Channel, settings: s}
 	b.to.Store(&s.Channel)
 	return b, nil
 }
 
-// slackBot posts with an app's bot token
+// SlackBot posts with an app's bot token
 // (https://docs.slack.dev/reference/methods/chat.postMessage).
-type slackBot struct {
+type SlackBot struct {
 	name, channel string
+	settings      *Slack
 	client        *outbound.Client
 	api, token    outbound.Secret        // api is none, but hidden as the URL of every destination is
 	to            atomic.Pointer[string] // channel, or the conversation that was opened with a user
 }
 
-func (b *slackBot) Name() string   { return b.name }
-func (b *slackBot) Traits() Traits { return Traits{Pace: slackPace} }
+func (b *SlackBot) Name() string   { return b.name }
+func (b *SlackBot) Traits() Traits { return Traits{Pace: slackPace} }
 
 // Send posts the alert: in the thread of its parent, or in place of the message
 // that it repeats. A message that can't be changed any more is posted anew. The
 // receipt has the channel's id and the message's ts, and thread_ts where it is in
 // a thread.
-func (b *slackBot) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
+func (b *SlackBot) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
 	if old := a.Replaces; old["ts"] != "" {
 		reply, err := b.post(ctx, "chat.update", a.Merged(), map[string]string{"channel": old["channel"], "ts": old["ts"]})
 		if err == nil {
@@ -85,7 +87,8 @@ func (b *slackBot) Send(ctx context.Context, a event.Alert) (event.Receipt, erro
 	}
 	reply, err := b.post(ctx, "chat.postMessage", a, where)
 	if err != nil && reply.Error == "channel_not_found" && where["channel"] == b.channel && isSlackUser(b.channel) {
-		if where["channel"], err = b.open(ctx); err == nil {
+		if where["channel"], err = b.open(ctx, b.channel); err == nil {
+			b.to.Store(new(where["channel"]))
 			reply, err = b.post(ctx, "chat.postMessage", a, where)
 		}
 	}
@@ -108,8 +111,8 @@ func isSlackUser(channel string) bool {
 // open begins a conversation with the user, where Slack takes no message by the
 // user's id alone, and returns the conversation's id
 // (https://docs.slack.dev/reference/methods/conversations.open).
-func (b *slackBot) open(ctx context.Context) (string, error) {
-	body, err := json.Marshal(map[string]string{"users": b.channel})
+func (b *SlackBot) open(ctx context.Context, user string) (string, error) {
+	body, err := json.Marshal(map[string]string{"users": user})
 	if err != nil {
 		return "", &Error{Class: Bug, Err: err}
 	}
@@ -124,9 +127,7 @@ func (b *slackBot) open(ctx context.Context) (string, error) {
 		e.Sent = false
 		return "", e
 	}
-	id := string(reply.Channel)
-	b.to.Store(&id)
-	return id, nil
+	return string(reply.Channel), nil
 }
 
 // slackCantUpdate reports whether a word means that the message itself can't be
@@ -155,12 +156,22 @@ type slackBotReply struct {
 	TS      string       `json:"ts"`
 	Needed  string       `json:"needed"` // of missing_scope
 	Team    string       `json:"team"`   // of auth.test
+	TeamID  string       `json:"team_id"`
+	User    struct {     // of users.lookupByEmail
+		ID      string `json:"id"`
+		TeamID  string `json:"team_id"`
+		Deleted bool   `json:"deleted"`
+		Bot     bool   `json:"is_bot"`
+	} `json:"user"`
 }
 
 // post calls a method with a message, and once more as plain text where Slack
 // refuses its form.
-func (b *slackBot) post(ctx context.Context, method string, a event.Alert, where map[string]string) (slackBotReply, error) {
-	m := message.New(a)
+func (b *SlackBot) post(ctx context.Context, method string, a event.Alert, where map[string]string) (slackBotReply, error) {
+	return b.postMessage(ctx, method, message.New(a), where)
+}
+
+func (b *SlackBot) postMessage(ctx context.Context, method string, m message.Message, where map[string]string) (slackBotReply, error) {
 	reply, err := b.call(ctx, method, slackmsg.Build(m), where)
 	if known := slackErrors()[reply.Error]; err != nil && known.plain {
 		reply, err = b.call(ctx, method, slackmsg.Plain(m), where)
@@ -168,15 +179,18 @@ func (b *slackBot) post(ctx context.Context, method string, a event.Alert, where
 	return reply, err
 }
 
-func (b *slackBot) call(ctx context.Context, method string, p slackmsg.Payload, where map[string]string) (slackBotReply, error) {
+func (b *SlackBot) call(ctx context.Context, method string, p slackmsg.Payload, where map[string]string) (slackBotReply, error) {
 	// chat.update takes "client" where it is told nothing, and would make links and
 	// mentions of names.
 	p.Channel, p.ThreadTimestamp, p.Parse = where["channel"], where["thread_ts"], "none"
 	body, err := p.JSON()
-	if err == nil && where["ts"] != "" {
+	for _, key := range []string{"ts", "user"} { // which the payload of a webhook has not
 		var all map[string]json.RawMessage
+		if err != nil || where[key] == "" {
+			continue
+		}
 		if err = json.Unmarshal(body, &all); err == nil {
-			all["ts"], _ = json.Marshal(where["ts"])
+			all[key], _ = json.Marshal(where[key])
 			body, err = json.Marshal(all)
 		}
 	}
@@ -195,7 +209,7 @@ func (b *slackBot) call(ctx context.Context, method string, p slackmsg.Payload, 
 }
 
 // read is slackBotError, with what mends it.
-func (b *slackBot) read(r *outbound.Response) (slackBotReply, *Error) {
+func (b *SlackBot) read(r *outbound.Response) (slackBotReply, *Error) {
 	reply, e := slackBotError(r)
 	if e != nil && e.Class == Broken {
 		e.Hint = b.mend(reply)
@@ -204,7 +218,7 @@ func (b *slackBot) read(r *outbound.Response) (slackBotReply, *Error) {
 }
 
 // mend says what to change at Slack; empty: it is in the settings.
-func (b *slackBot) mend(reply slackBotReply) string {
+func (b *SlackBot) mend(reply slackBotReply) string {
 	const app = " at https://api.slack.com/apps"
 	switch reply.Error {
 	case "invalid_auth", "not_authed", "token_revoked":
@@ -232,7 +246,7 @@ func (b *slackBot) mend(reply slackBotReply) string {
 }
 
 // do posts JSON, or without a body asks a method.
-func (b *slackBot) do(ctx context.Context, purpose, method string, body []byte) (*outbound.Response, error) {
+func (b *SlackBot) do(ctx context.Context, purpose, method string, body []byte) (*outbound.Response, error) {
 	return b.client.Do(ctx, outbound.Request{
 		Method: http.MethodPost, Purpose: purpose, URL: outbound.NewSecret(b.api.Reveal() + "/" + method), Body: body, MaxBody: slackBotAnswer,
 		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Authorization": {"Bearer " + b.token.Reveal()}},
@@ -316,11 +330,11 @@ var slackBotErrors = sync.OnceValue(func() map[string]refusal {
 })
 
 // Checks ask Slack, online, whose the token is and what it may do.
-func (b *slackBot) Checks() []doctor.Check {
+func (b *SlackBot) Checks() []doctor.Check {
 	return []doctor.Check{{Needs: doctor.NeedsOnline, Run: b.reach}}
 }
 
-func (b *slackBot) reach(ctx context.Context, r *doctor.Report) {
+func (b *SlackBot) reach(ctx context.Context, r *doctor.Report) {
 	name := "online " + b.name
 	start := time.Now()
 	answer, err := b.do(ctx, "doctor", "auth.test", nil)
@@ -337,7 +351,7 @@ func (b *slackBot) reach(ctx context.Context, r *doctor.Report) {
 		r.Fail(name, cmp.Or(e.Hint, "see https://api.slack.com/apps, and put the token where "+r.Config+" says"), "Slack does not take the token: %v", e)
 		return
 	}
-	scopes := strings.FieldsFunc(answer.Header.Get("X-OAuth-Scopes"), func(c rune) bool { return c == ',' || c == ' ' })
+	scopes := scopesOf(answer)
 	if len(scopes) > 0 && !slices.Contains(scopes, "chat:write") {
 		r.Fail(name, "add chat:write under OAuth & Permissions at https://api.slack.com/apps, and install the app again", "the token lacks the scope chat:write")
 		return

@@ -204,7 +204,17 @@ func (c *Config) Validate(at strictoml.At) {
 	for i, r := range c.Rules {
 		c.alerted(at, fmt.Sprintf("rule.%d.destination", i), r.Destination)
 	}
+	asks := "" // the destination that does
 	for _, d := range c.Destinations {
+		if p, ok := d.Settings.(interface{ Asks() bool }); ok && p.Asks() {
+			switch {
+			case asks != "":
+				at.Fail("destination."+d.Name+".app_token", "destination.%s has one already: one place takes the answers", asks).Hint = "leave one of them out"
+			case !c.History.Enabled:
+				at.Fail("destination."+d.Name+".app_token", "needs the memory that history.enabled = false turns off: nothing can be acknowledged").Hint = "leave one of them out"
+			}
+			asks = d.Name
+		}
 		if p, ok := d.Settings.(interface{ Public() bool }); ok && p.Public() && !slices.Contains(c.Publish.Destinations, d.Name) {
 			at.Fail("destination."+d.Name, "everybody reads its posts, which would name users and hosts").Hint = "name it in destination of [publish]: then it gets attackers' addresses alone"
 		}

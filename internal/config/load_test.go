@@ -460,7 +460,8 @@ func TestTopKeys(t *testing.T) {
 func TestLoadWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.toml")
-	text := "[destination.slack]\nwebhook_url_file = \"credential:slack\"\n[provider.abuseipdb]\napi_key_file = \"/nowhere/key\"\n"
+	text := "[destination.slack]\nwebhook_url_file = \"credential:slack\"\n[provider.abuseipdb]\napi_key_file = \"/nowhere/key\"\n" +
+		"[destination.team]\ntype = \"slack\"\ntoken_file = \"credential:bot\"\nchannel = \"#a\"\napp_token_file = \"credential:app\"\nask = \"high\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +469,12 @@ func TestLoadWithoutSecrets(t *testing.T) {
 		t.Error("secrets that are not there are not missed")
 	}
 	c, err := LoadWithoutSecrets(file)
-	if err != nil || len(c.Destinations) != 1 || strictoml.HasSecret(c.Destinations[0].Settings) {
+	if err != nil || len(c.Destinations) != 2 {
 		t.Errorf("%+v, %v", c.Destinations, err)
+	}
+	for _, d := range c.Destinations {
+		if strictoml.HasSecret(d.Settings) {
+			t.Errorf("%s has a secret", d.Name)
+		}
 	}
 }

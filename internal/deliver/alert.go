@@ -98,6 +98,8 @@ func (w *worker) answers(a *event.Alert, it *item, dest string, repeats bool) {
 		a.Parent = w.receipt(it.login.ID, dest)
 	case it.first != nil && alone:
 		a.Parent = w.receipt(it.first.ID, dest)
+	case w.about(it) != "" && alone:
+		a.Parent = w.receipt(w.about(it), dest)
 	case it.e.Kind == event.KindAttack && alone:
 		for _, t := range w.delivered.told(groupKey(it.from, it.e), dest) {
 			if t.From == it.from {

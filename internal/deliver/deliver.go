@@ -102,6 +102,10 @@ type Settings struct {
 	Clock12  bool // times are told in 12 hours
 	Runbook  string
 
+	// Beside works beside a worker that stays, for as long as that has the queue's lock
+	// and these settings, and returns soon after its context ended. Nil: nothing does.
+	Beside func(context.Context, Tell)
+
 	HandingOver HandingOver // in place of the targets; see judges
 
 	Heartbeat *heartbeat.Pinger // nil: none is sent

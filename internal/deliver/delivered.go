@@ -336,3 +336,17 @@ func (l *deliveryLog) has(id string) bool { return l.byID[id] != nil }
 
 // session returns the login of a session that has not ended, if it was delivered.
 func (l *deliveryLog) session(s event.Session) *Delivered { return l.bySession[key(s)] }
+
+// SentTo returns the destinations that an event was told to, as far as it is known to
+// be done with.
+func SentTo(ctx context.Context, db *store.DB, id string) (names []string, err error) {
+	all, err := ReadDelivered(ctx, db, "", time.Time{})
+	for _, t := range all {
+		for _, s := range t.Sent {
+			if t.ID == id {
+				names = append(names, s.Dest)
+			}
+		}
+	}
+	return names, err
+}

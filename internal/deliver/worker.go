@@ -112,6 +112,7 @@ type worker struct {
 	ordinary  ordinary
 	gotIns    []*gotIn // of the last minute
 	steps     *steps
+	tellings  chan telling // of what works beside; nil: nothing does
 	hub       *handingOver // nil: this host tells its events itself
 }
 
@@ -223,6 +224,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	defer func() { w.keepFigures(w.now(), true) }()
 	defer w.closeHub()
 	defer w.finishSends() // before stopSending: defers run last in, first out
+	defer w.besides(ctx)()
 
 	if err := w.claimAll(); err != nil {
 		return false, err
@@ -267,6 +269,8 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			w.learn(f)
 		case o := <-w.sent:
 			w.finishSend(o)
+		case t := <-w.tellings:
+			t.done <- w.ownOnce(t.e)
 		case got := <-w.hubAnswer():
 			w.finishHandOver(got)
 		case err := <-w.beats.pending:

@@ -43,6 +43,7 @@ type Alert struct {
 	ToldFirst        time.Time // when the oldest of them happened
 	Reached          []string  // those of a destination's recipients who have it from an earlier try
 	Unsure           bool      // an earlier try ended without an answer, and may have told it
+	Ask              *Ask      // nil: nothing is asked
 	NewBar           bool      // the first message with a bar of this colour that its destination gets, where that must be explained
 }
 

@@ -92,6 +92,9 @@ type Note struct {
 	Except string `json:"except,omitempty"`
 	// Only are the destinations that the event is for; none: all.
 	Only []string `json:"only,omitempty"`
+	// Of is the id of the event that the note is about: a destination that has
+	// threads tells it in that one's. sshnotify's own notes alone have it.
+	Of string `json:"of,omitempty"`
 	// Public: strangers read it, so that it names no host of ours, and links to
 	// nothing of ours.
 	Public bool `json:"public,omitempty"`
@@ -313,6 +316,7 @@ func (n Note) normalized() Note {
 	n.Title = Clean(n.Title, maxTitle)
 	n.Text = Clean(strings.TrimSpace(n.Text), maxText)
 	n.Except = Clean(n.Except, maxWord)
+	n.Of = Clean(n.Of, IDLength)
 	n.Only = slices.Clone(n.Only[:min(len(n.Only), 16)])
 	for i := range n.Only {
 		n.Only[i] = Clean(n.Only[i], maxWord)

@@ -29,6 +29,8 @@ type Message struct {
 	Rows     []Row     // of a digest, which has no Text and Lines
 	Sections []Section // of a host's day, which has no Rows, either
 	Footer   Footer
+	Asked    *Asked    // nil: nothing is
+	Long     bool      // whoever gets it wants all of it, however long
 	own      []ownLine // in place of all but headline, title and footer; nil: the built-in lines
 }
 
@@ -36,6 +38,9 @@ type Message struct {
 func New(a event.Alert) Message {
 	m := Message{Verdict: a.Verdict, Time: newest(a), Headline: headline(a), Title: title(a), Footer: footer(a)}
 	m.words(a)
+	if a.Ask != nil {
+		m.ask(a)
+	}
 	if a.Verdict.Severity >= event.Medium {
 		for _, r := range a.Verdict.Reasons {
 			if !blank(r) {
@@ -224,7 +229,7 @@ func (m Message) BodySize(single, digest int) int {
 	switch {
 	case len(m.Sections) > 0:
 		return min(digest, daySize)
-	case len(m.Rows) > 0:
+	case len(m.Rows) > 0 || m.Long:
 		return digest
 	}
 	return single

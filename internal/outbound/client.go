@@ -43,8 +43,9 @@ type Client struct {
 	timeout   time.Duration
 	userAgent string
 	proxy     Secret
-	traced    bool  // the transport reports through httptrace
-	broken    error // why no request can be made
+	tls       *tls.Config // of a WebSocket
+	traced    bool        // the transport reports through httptrace
+	broken    error       // why no request can be made
 }
 
 // New makes a client. A proxy URL that CheckProxyURL refuses makes every
@@ -61,11 +62,12 @@ func New(o Options) *Client {
 	if !o.Proxy.IsZero() {
 		proxy, c.broken = parseProxyURL(o.Proxy.Reveal())
 	}
+	if o.TLS == nil {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
+	}
+	c.tls = o.TLS
 	rt := o.Transport
 	if rt == nil {
-		if o.TLS == nil {
-			o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
-		}
 		rt = newTransport(c.timeout, proxy, o.TLS)
 	}
 	c.retry = &retryablehttp.Client{

@@ -176,6 +176,26 @@ func (ps People) Keys() map[string][]string {
 	return all
 }
 
+// Of returns whose login an event is: of a key that somebody has, theirs, else of the
+// only person whose account it is. It returns false where that is nobody, or several.
+func (ps People) Of(e event.Event) (name string, is bool) {
+	if key := e.Auth().Fingerprint; key != "" {
+		for name, p := range ps {
+			if slices.Contains(p.Keys, Key(key)) {
+				return name, true
+			}
+		}
+	}
+	n := 0
+	for person, p := range ps {
+		if strings.EqualFold(person, e.User) || slices.Contains(p.Accounts, e.User) {
+			name = person
+			n++
+		}
+	}
+	return name, n == 1
+}
+
 // foreign reports whether an account is that of other people than owner, who is
 // one of them. An account is a person's by their name, or by their accounts.
 func (ps People) foreign(account, owner string) bool {

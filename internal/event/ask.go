@@ -1,0 +1,45 @@
+package event
+
+import "time"
+
+// Ask is what an alert asks of those who read it, and what was said so far. A
+// service with buttons shows it; the others leave it out.
+type Ask struct {
+	ID    string `json:"id"`    // of the question, which a click names
+	Nonce string `json:"nonce"` // what its buttons carry: who has it has seen the message
+	// Person is who is asked whether the login was theirs, by a message that they
+	// alone get; empty: the message is everybody's.
+	Person  string   `json:"person,omitempty"`
+	Buttons []Button `json:"buttons,omitempty"` // that can still be pressed
+	Said    []Said   `json:"said,omitempty"`    // the oldest first
+}
+
+// Button is something that can be pressed below a message.
+type Button string
+
+// The buttons.
+const (
+	ButtonMine    Button = "mine"     // it was me
+	ButtonNotMine Button = "not_mine" // it was not
+	ButtonAck     Button = "ack"      // that was us
+	ButtonSilence Button = "silence"  // logins like this for a day
+	ButtonMore    Button = "more"     // what else is known
+)
+
+// Said is one thing that became of a question.
+type Said struct {
+	At   time.Time `json:"at"`
+	What Saying    `json:"what"`
+	By   string    `json:"by,omitempty"`  // who said it, or was asked
+	Why  string    `json:"why,omitempty"` // of NotAsked
+}
+
+// Saying is what was said.
+type Saying string
+
+// What there is to say, beside what a button does.
+const (
+	Asked    Saying = "asked"
+	NotAsked Saying = "not_asked" // whoever should be can't be asked
+	NoAnswer Saying = "no_answer"
+)

@@ -1,0 +1,165 @@
+package message
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sshnotify/sshnotify/internal/event"
+)
+
+// Asked is what stands below a message that somebody can answer.
+type Asked struct {
+	ID, Value string // what a click names, and carries
+	Said      []Line // the oldest first
+	Buttons   []Button
+}
+
+// Button is one to press.
+type Button struct {
+	Action event.Button
+	Label  string
+	Mark   Mark
+	Sure   string // asked once more before it counts; empty: it counts at once
+}
+
+// Mark is how a button stands out.
+type Mark int
+
+// The marks.
+const (
+	Unmarked Mark = iota
+	Safe
+	Danger
+)
+
+// AnswerWithin is how long somebody who is asked has until it is said that they
+// did not answer, in minutes.
+const AnswerWithin = 10
+
+// ask words what an alert asks. What somebody alone is asked takes the place of
+// the headline, which is all that a phone shows.
+func (m *Message) ask(a event.Alert) {
+	q := a.Ask
+	m.Asked = &Asked{ID: q.ID, Value: q.Nonce}
+	for _, s := range q.Said {
+		m.Asked.Said = append(m.Asked.Said, saidLine(clockOf(a), s))
+	}
+	for _, b := range q.Buttons {
+		m.Asked.Buttons = append(m.Asked.Buttons, buttonOf(b))
+	}
+	if q.Person != "" {
+		m.Headline, m.own = question(a), nil
+	}
+}
+
+// question asks whether a login was theirs.
+func question(a event.Alert) Headline {
+	e := a.Event
+	h := Headline{Head: Line{literal("Did you just log in to "), host(e)}, Tail: Line{literal("?")}}
+	if a.Late >= lateAfter && !newest(a).IsZero() {
+		h.Head[0] = literal("At " + clockOf(a).minutes(newest(a)) + ", did you log in to ")
+	}
+	if !strings.EqualFold(e.User, a.Ask.Person) && !blank(e.User) {
+		h.Head = append(h.Head, literal(" as "), untrusted(e.User))
+	}
+	h.From, _ = from(a)
+	return h
+}
+
+func buttonOf(b event.Button) Button {
+	switch b {
+	case event.ButtonMine:
+		return Button{Action: b, Label: "It was me", Mark: Safe}
+	case event.ButtonNotMine:
+		return Button{Action: b, Label: "It wasn't me", Mark: Danger, Sure: "Everybody who must know is told at once that somebody else is logged in."}
+	case event.ButtonAck:
+		return Button{Action: b, Label: "Acknowledge", Sure: "The user, network and key of this login are usual from then on."}
+	case event.ButtonSilence:
+		return Button{Action: b, Label: "Silence for a day", Sure: "Logins of this user from this address are not told for 24 hours, unless they are critical."}
+	case event.ButtonMore:
+		return Button{Action: b, Label: "Show more"}
+	}
+	return Button{Action: b, Label: string(b)}
+}
+
+// maxBy is how much is shown of who said something, in characters.
+const maxBy = 64
+
+// saidLine is "02:17 alice: it was me".
+func saidLine(c clock, s event.Said) Line {
+	by := untrusted(event.Clean(cmp.Or(s.By, "somebody"), maxBy))
+	at := literal(c.minutes(s.At) + " ")
+	switch s.What {
+	case event.Asked:
+		return Line{at, literal("asked "), by, literal(" whether it was them")}
+	case event.NotAsked:
+		return Line{at, by, literal(" can't be asked: "), untrusted(event.Clean(s.Why, maxDetail))}
+	case event.NoAnswer:
+		return Line{at, literal("no answer from "), by, literal(fmt.Sprintf(" within %d minutes", AnswerWithin))}
+	}
+	text := map[event.Button]string{
+		event.ButtonMine: ": it was me", event.ButtonNotMine: ": it wasn't me", event.ButtonAck: " acknowledged it", event.ButtonSilence: " silenced logins like this for a day",
+	}[event.Button(s.What)]
+	return Line{at, by, literal(text)}
+}
+
+// maxDetail is how much is shown of why somebody can't be asked, in characters.
+const maxDetail = 120
+
+// Denied says that the person whose login it should have been says that it was not
+// theirs.
+func Denied(login Login, by, note string) event.Note {
+	n := event.Note{Severity: event.Critical, Title: by + " says: it wasn't me: " + login.String(),
+		Text: "Somebody else is logged in, or was. What to do now, on that host: sudo sshnotify respond " + login.Ref + "; what is known of it: sshnotify show " + login.Ref + "."}
+	if note != "" {
+		n.Text += " Note: " + note
+	}
+	return n
+}
+
+// NotAskedWhy are the reasons for which somebody is not asked, beside what Slack says.
+const (
+	AskedTooOften = "asked ten times within the hour already"
+	NoMember      = "no member of Slack has their address"
+)
+
+// InSlack is the note of an acknowledgement by a button.
+const InSlack = "answered in Slack"
+
+// SilencedBy is the reason of a silence by a button.
+const SilencedBy = "a button in Slack"
+
+// More is the answer to who wants to know more of a login: what is known of it, and
+// the logins of its user before it, the newest first.
+func More(a event.Alert, past []Past) Message {
+	a.Ask = nil
+	m := New(a)
+	m.own, m.Lines, m.Long = nil, details(a), true
+	if a.Verdict.Severity >= event.Medium { // else it is there already
+		if l := seenLine(a); len(l) > 0 {
+			m.Lines = append(m.Lines, l)
+		}
+	}
+	c := clockOf(a)
+	l := label(literal("Logins before:"))
+	switch {
+	case len(past) == 0:
+		l = append(l, literal("none is remembered"))
+	default:
+		l = append(l, literal(fmt.Sprintf("the last %d", len(past))))
+	}
+	m.Lines = append(m.Lines, l)
+	for _, p := range past {
+		line := Line{literal(c.brief(p.Time) + " to "), untrusted(shortHost(p.Host)), literal(" from "), untrusted(p.From)}
+		m.Lines = append(m.Lines, line)
+	}
+	return m
+}
+
+// Past is a login before.
+type Past struct {
+	Time       time.Time
+	Host, From string
+}
