@@ -324,6 +324,8 @@ func (b *Builder) Page(r Rest) Page {
 		Host: clean(r.Host), Hub: r.Hub, Masked: b.o.Mask, Zone: clean(b.o.Zone.String()),
 		Since: b.o.Since.UTC(), Until: b.o.Now.UTC(), From: b.at(b.o.Since), To: b.at(b.o.Now),
 		Logins: b.logins, Unusual: b.unusual, Unjudged: b.logins - b.judged, Days: b.days,
+		// In JSON an empty list is one, too.
+		Waiting: []Waiting{}, UnusualLogins: []Login{}, Places: []Place{}, People: []PersonRow{}, Keys: []KeyRow{}, Attackers: []AttackerRow{}, Hosts: []HostRow{},
 	}
 	if p.Zone == "Local" {
 		p.Zone = b.o.Now.In(b.o.Zone).Format("MST")
