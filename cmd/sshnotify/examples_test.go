@@ -45,13 +45,15 @@ func TestExampleSettings(t *testing.T) {
 	}
 	// A comment has a blank after #, a setting has none.
 	all := regexp.MustCompile(`(?m)^#([^ \n-])`).ReplaceAllString(text, "$1")
-	for _, secret := range []string{"slack.url", "oncall.url", "public.url", "slack.token", "abuseipdb.key", "threatjammer.key", "ours.key", "ours.toml", "mail.password", "heartbeat.url", "heartbeat-fail.url"} {
+	for _, secret := range []string{"slack.url", "oncall.url", "public.url", "slack.token", "slack.app", "abuseipdb.key", "threatjammer.key", "ours.key", "ours.toml", "mail.password", "heartbeat.url", "heartbeat-fail.url"} {
 		content := "https://hooks.example.com/services/T0/B0/x\n"
 		switch secret {
 		case "ours.toml":
 			content = readExample(t, secret)
 		case "slack.token":
 			content = "xoxb-example\n"
+		case "slack.app":
+			content = "xapp-example\n"
 		}
 		if err := os.WriteFile(filepath.Join(s.dir, secret), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,8 @@ package asked
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -99,9 +101,18 @@ func TestClickThatIsNotKept(t *testing.T) {
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(path, 0o700); err != nil { // no file can be made there
-		t.Fatal(err)
+	for { // no file can be made there
+		err := os.Mkdir(path, 0o700)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+		b.db.Close() // somebody looked into it in between, and made it again
+		os.Remove(path)
 	}
+	b.db.Close()
 	envelope, err := b.slack.Press(q, string(event.ButtonMine), alice, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +124,10 @@ func TestClickThatIsNotKept(t *testing.T) {
 	if _, acked := b.slack.Acked(envelope["envelope_id"].(string)); acked {
 		t.Error("it is acknowledged")
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
+	for _, left := range []string{path, path + "-wal", path + "-shm"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
