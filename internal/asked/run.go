@@ -93,12 +93,13 @@ func (d *Desk) copyOf(q *question) *question {
 	return &c
 }
 
-// change alters a question and writes it down.
+// change alters a question and writes it down, also where ctx has ended meanwhile: what
+// Slack did is done.
 func (d *Desk) change(ctx context.Context, q *question, f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f()
-	_ = d.keep(ctx, q) // said there; it is done again after a restart
+	_ = d.keep(context.WithoutCancel(ctx), q) // said there; it is done again after a restart
 }
 
 // carryAll carries out what was answered.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,6 +224,12 @@ func TestTwoWorkersOneSocket(t *testing.T) {
 		return m
 	}
 	first, q := of(standin.SlackChannel, 1), of("D"+alice[1:], 1)
+	// Nobody presses a button before its message is known here, which the channel's shows.
+	if err := slack.Until(ctx, func(s *standin.SlackApp) bool {
+		return slices.ContainsFunc(s.Messages(), func(x standin.Posted) bool { return x.TS == first.TS && strings.Contains(string(x.Raw), "asked alice") })
+	}); err != nil {
+		t.Fatal(err)
+	}
 	// The worker that has the queue goes; a click finds the other one.
 	stops[0]()
 	stops[0] = func() {}
