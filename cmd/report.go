@@ -50,7 +50,7 @@ people are initials, addresses their networks, places countries, and no name tha
 attacker tried is shown, for a page that is handed on; hosts keep their names.`,
 			`A TIME is how long ago (30d), a date, or an RFC 3339 time.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
-		Example: `  sudo sshnotify report -o /root/logins.html
+		Example: `  sudo sshnotify report -o logins.html
   sudo sshnotify report --since 365d --mask -o year.html
   sudo sshnotify report --json -o - | jq -r .sentence`,
 		Args: noArgs,
