@@ -146,15 +146,18 @@ func (o *showOptions) find(ctx context.Context, ref string) (config.Config, []*k
 			of(e.ID).Queue = &waiting[i]
 		}
 	}
-	if db, err := lookInto(a.stateDir(c)); err == nil {
-		all, readErr := deliver.ReadDelivered(ctx, db, "", time.Time{})
-		unread = errors.Join(unread, readErr, db.Close())
+	st, err := lookInto(a.stateDir(c))
+	if err == nil {
+		var all []*deliver.Delivered
+		all, err = deliver.ReadDelivered(ctx, st, "", time.Time{})
+		err = errors.Join(err, st.Close())
 		for _, d := range all {
 			if strings.HasPrefix(d.ID, prefix) {
 				of(d.ID).Delivered = d
 			}
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		unread = errors.Join(unread, err)
 	}
 	db, err := a.recall(c)
