@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzLoad: whatever stands in the file, reading it ends, finds its errors a
-// place, and shows no secret.
+// place, and shows no secret. What is right is right by the schema too.
 func FuzzLoad(f *testing.F) {
 	b, err := os.ReadFile("testdata/full.toml")
 	if err != nil {
@@ -43,6 +43,9 @@ func FuzzLoad(f *testing.F) {
 		if err == nil {
 			c.Policy()
 			c.Summary()
+			if err := bySchema(t, string(data)); err != nil {
+				t.Error(err)
+			}
 			return
 		}
 		if len(strictoml.Errors(err)) == 0 {

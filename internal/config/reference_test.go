@@ -110,9 +110,12 @@ func hasKeys(typ reflect.Type) bool {
 	return false
 }
 
-// documentedKeys reads docs/settings.md: a heading names the table, and the
+// row is what docs/settings.md says of a key.
+type row struct{ standard, meaning string }
+
+// documented reads docs/settings.md: a heading names the table, and the
 // first column of the tables that begin with "key" its keys.
-func documentedKeys(t *testing.T) keys {
+func documented(t *testing.T) map[string]map[string]row {
 	t.Helper()
 	b, err := os.ReadFile("../../docs/settings.md")
 	if err != nil {
@@ -120,7 +123,13 @@ func documentedKeys(t *testing.T) keys {
 	}
 	heading := regexp.MustCompile("^(##+) (?:`\\[*([a-z_]+)(?:\\.NAME)?\\]*`|Top level)$")
 	code := regexp.MustCompile("`([a-z_]+)`")
-	all := keys{}
+	all := map[string]map[string]row{}
+	add := func(table, key string, r row) {
+		if all[table] == nil {
+			all[table] = map[string]row{}
+		}
+		all[table][key] = r
+	}
 	table, top, in := "-", "", false
 	for line := range strings.Lines(string(b)) {
 		line = strings.TrimSpace(line)
@@ -129,25 +138,34 @@ func documentedKeys(t *testing.T) keys {
 			table, top = m[2], m[2]
 		case m != nil:
 			table = top + "." + m[2]
-			all.add(top, m[2])
+			if _, ok := all[top][m[2]]; !ok {
+				add(top, m[2], row{})
+			}
 		case strings.HasPrefix(line, "#"):
 			table = "-"
 		case !strings.HasPrefix(line, "|"):
 			in = false
 		case strings.HasPrefix(line, "| key |"):
 			in = true
-		case in && table != "-":
+		case in && table != "-" && !strings.HasPrefix(line, "|---"):
 			cells := strings.Split(line, "|")
-			for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
-				all.add(table, m[1])
-			}
-			if strings.HasPrefix(line, "|---") {
-				continue
-			}
 			if len(cells) != 6 {
 				t.Errorf("a row has %d cells, want key, type, default and meaning: %s", len(cells)-2, line)
+				continue
+			}
+			for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+				add(table, m[1], row{strings.TrimSpace(cells[3]), strings.TrimSpace(cells[4])})
 			}
 		}
+	}
+	return all
+}
+
+// documentedKeys are those of docs/settings.md.
+func documentedKeys(t *testing.T) keys {
+	all := keys{}
+	for table, rows := range documented(t) {
+		all.add(table, slices.Collect(maps.Keys(rows))...)
 	}
 	if len(all.list()) < 100 {
 		t.Fatalf("only %d keys were found", len(all.list()))
