@@ -16,18 +16,23 @@ import (
 func newManCmd(a *app) *cobra.Command {
 	var dir string
 	c := &cobra.Command{
-		Use:   "man [COMMAND...]",
+		Use:   "man [COMMAND...|sshnotify.toml]",
 		Short: "Print a manual page",
-		Long: long(`man prints the manual page of sshnotify, or of one of its commands, as man(1)
-reads it. Packages contain the pages; this is for those who have only the
-program.`, exits(exitDone, exitFailed, exitUsage)),
+		Long: long(`man prints the manual page of sshnotify, of one of its commands, or of its
+settings (sshnotify.toml), as man(1) reads it. Packages contain the pages; this is
+for those who have only the program.`, exits(exitDone, exitFailed, exitUsage)),
 		Example: `  sshnotify man | man -l -
   sshnotify man queue retry | man -l -
+  sshnotify man sshnotify.toml | man -l -
 
   # all of them, for one user
   sshnotify man --dir ~/.local/share/man/man1`,
 		Args: cobra.ArbitraryArgs, // a command's name, looked for below
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == settingsPage && dir == "" {
+				_, err := a.out.Write(manSettings(version(), manDay()))
+				return err
+			}
 			of, rest, err := c.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				return &usageError{errors.New("no such command: " + strings.Join(args, " "))}
@@ -140,9 +145,11 @@ func manPage(c *cobra.Command, release, day string) []byte {
 		b.WriteString(".SH EXAMPLES\n")
 		manVerbatim(&b, c.Example)
 	}
+	b.WriteString(".SH SEE ALSO\n")
 	if c.HasParent() {
-		fmt.Fprintf(&b, ".SH SEE ALSO\n.BR %s (1)\n", roff(pageName(c.Parent())))
+		fmt.Fprintf(&b, ".BR %s (1),\n", roff(pageName(c.Parent())))
 	}
+	fmt.Fprintf(&b, ".BR %s (5)\n", settingsPage)
 	return []byte(b.String())
 }
 

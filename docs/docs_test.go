@@ -1,5 +1,3 @@
-// Package docs holds the documentation to what the program does: the drawings
-// of messages, the links, and what the README promises newcomers.
 package docs
 
 import (

@@ -127,7 +127,7 @@ func (s *schemas) documented(table, key string, f reflect.StructField, to schema
 
 // plain takes the marks out of a line of Markdown.
 func plain(s string) string {
-	s = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(s, "$1")
+	s = regexp.MustCompile(`\[((?:[^\[\]]|\[+[^\[\]]*\]+)*)\]\([^)]*\)`).ReplaceAllString(s, "$1")
 	return strings.ReplaceAll(s, "`", "")
 }
 

@@ -77,7 +77,14 @@ func (b build) manPages(ctx context.Context, program, dir string) error {
 	if _, err := b.ask(ctx, program, "man", "--dir", dir); err != nil {
 		return err
 	}
-	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	settings, err := b.ask(ctx, program, "man", "sshnotify.toml")
+	if err != nil {
+		return err
+	}
+	if err := write(filepath.Join(dir, "sshnotify.toml.5"), settings); err != nil {
+		return err
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.[15]"))
 	if err != nil {
 		return err
 	}

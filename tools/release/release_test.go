@@ -119,7 +119,10 @@ func TestManReadsThem(t *testing.T) {
 	if err != nil {
 		t.Skip("no groff")
 	}
-	pages, _ := filepath.Glob(filepath.Join(made, "man", "*.1.gz"))
+	pages, _ := filepath.Glob(filepath.Join(made, "man", "*.gz"))
+	if !slices.Contains(pages, filepath.Join(made, "man", "sshnotify.toml.5.gz")) {
+		t.Error("no page of the settings")
+	}
 	var all []byte
 	for _, p := range pages {
 		all = append(all, unzip(t, p)...)
