@@ -51,9 +51,9 @@ func (w *worker) ownOnce(e event.Event) error {
 }
 
 // about returns the id of the event that a note of sshnotify's own is about; empty: it
-// is about none, or comes from another host.
+// is about none. Of another host's, the hub has seen to it that it is one of that host.
 func (w *worker) about(it *item) string {
-	if n := it.e.Note(); n != nil && it.from == "" && it.e.Via == event.ViaSelf {
+	if n := it.e.Note(); n != nil && it.e.Via == event.ViaSelf {
 		return n.Of
 	}
 	return ""

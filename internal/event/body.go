@@ -98,6 +98,16 @@ type Note struct {
 	// Public: strangers read it, so that it names no host of ours, and links to
 	// nothing of ours.
 	Public bool `json:"public,omitempty"`
+	// Order: the note says what became of an order of the hub's, at the host that it was
+	// for; nil: it is of none.
+	Order *Ordered `json:"order,omitempty"`
+}
+
+// Ordered is what became of an order of a hub's, or of one of its actions.
+type Ordered struct {
+	Nonce  string `json:"nonce"`            // which order
+	Action string `json:"action,omitempty"` // empty: all of it, and nothing comes after it
+	Became string `json:"became"`           // as respond.Outcome has it
 }
 
 // Match is the body of a line that a pattern of the settings matched.
@@ -320,6 +330,9 @@ func (n Note) normalized() Note {
 	n.Only = slices.Clone(n.Only[:min(len(n.Only), 16)])
 	for i := range n.Only {
 		n.Only[i] = Clean(n.Only[i], maxWord)
+	}
+	if o := n.Order; o != nil {
+		n.Order = &Ordered{Clean(o.Nonce, 32), Clean(o.Action, 16), Clean(o.Became, 16)}
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -38,6 +39,8 @@ type HTTPSOptions struct {
 	// machine's.
 	RootCAs   *x509.CertPool
 	UserAgent string
+	// Patience bounds one request; 0: requestTimeout. Orders and Evidence need more.
+	Patience time.Duration
 }
 
 // HTTPS is the Transport to a hub over HTTPS, with TLS 1.3 and the host's
@@ -96,7 +99,7 @@ func newJoining(o HTTPSOptions, t Token, ca **x509.Certificate) *HTTPS {
 }
 
 func (h *HTTPS) dial(c *tls.Config) {
-	h.client = outbound.New(outbound.Options{Timeout: requestTimeout, Proxy: h.o.Proxy, TLS: c, UserAgent: h.o.UserAgent})
+	h.client = outbound.New(outbound.Options{Timeout: cmp.Or(h.o.Patience, requestTimeout), Proxy: h.o.Proxy, TLS: c, UserAgent: h.o.UserAgent})
 }
 
 // Close closes what is open.

@@ -25,7 +25,11 @@ const (
 	PathJoin   = "/v1/join"   // JoinRequest; answers JoinAnswer
 	PathRenew  = "/v1/renew"  // JoinRequest without a token; answers JoinAnswer
 	PathCopy   = "/v1/copy"   // answers the hub's database
-	PathHealth = "/healthz"
+	PathOrders = "/v1/orders" // OrderPoll; answers OrderAnswer, after a while
+	// PathEvidence takes what respond.Evidence is stored as, and HeaderOrder or
+	// HeaderEvent; answers EvidenceAnswer.
+	PathEvidence = "/v1/evidence"
+	PathHealth   = "/healthz"
 )
 
 const (
@@ -37,6 +41,10 @@ const (
 	// HeaderRejected comes with status 400, where no line of a batch can be taken:
 	// the body is an Answer then.
 	HeaderRejected = "Sshnotify-Rejected"
+	// HeaderOrder is the nonce of the order that evidence was taken for, and HeaderEvent
+	// the id, at its host, of the event that it is of where there is no order.
+	HeaderOrder = "Sshnotify-Order"
+	HeaderEvent = "Sshnotify-Event"
 )
 
 // Why a hub did not take something.

@@ -70,3 +70,40 @@ func pluralOf(n int, one, many string) string {
 	}
 	return number(n) + " " + many
 }
+
+// Order is what a hub asked of a host, as it is told.
+type Order struct {
+	Ref, Host, By string
+	Wants         string // "lock, end for 24h"
+}
+
+// OrderGiven says that somebody has a host respond to an event.
+func OrderGiven(o Order) event.Note {
+	return own("Order to "+o.Host+" about "+o.Ref, fmt.Sprintf("By %s: %s. %s has five minutes to fetch it, and tells what becomes of it.", o.By, o.Wants, o.Host))
+}
+
+// OrderExpired says that a host has not fetched an order in time.
+func OrderExpired(o Order) event.Note {
+	return own("Order about "+o.Ref+" expired: "+o.Host+" did not fetch it", fmt.Sprintf("By %s: %s. Nothing was done. On %s: sudo sshnotify respond %s", o.By, o.Wants, o.Host, o.Ref))
+}
+
+// OrderUnheard says that a host fetched an order and told nothing of it.
+func OrderUnheard(o Order) event.Note {
+	return own("Order about "+o.Ref+": nothing was heard of it", fmt.Sprintf("By %s: %s. %s fetched it, and has not told what became of it. On %s: sudo sshnotify respond %s", o.By, o.Wants, o.Host, o.Host, o.Ref))
+}
+
+// OrderLooked is what a host makes of an order that was only to look.
+const OrderLooked = "looked"
+
+// OrderEnded says what a host made of an order: an Outcome as Response.Became has it,
+// or "refused" with the reason. said is how it went, action by action.
+func OrderEnded(o Order, became, said string) event.Note {
+	title := map[string]string{
+		"done": "done", "partly": "done, and something is left", "failed": "FAILED", "refused": "refused", "already": "was so already", OrderLooked: "looked at, nothing done",
+	}[became]
+	n := own("Order about "+o.Ref+", "+title+": "+o.Wants, strings.TrimSpace("By "+o.By+". "+sentence(said)))
+	if became == OrderLooked {
+		n.Severity = event.Low
+	}
+	return n
+}

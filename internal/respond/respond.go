@@ -210,8 +210,8 @@ type Responder struct {
 
 // Neighbours are logins that a blocked network would have kept out.
 type Neighbours struct {
-	Logins int
-	Users  []string
+	Logins int      `json:"logins"`
+	Users  []string `json:"users,omitempty"`
 }
 
 // ManyLogins is from how many logins of others in a month a /24 or /64 is one of our own.

@@ -58,25 +58,31 @@ func Update[T any](ctx context.Context, d *DB, kind, name string, change func(*T
 	})
 }
 
-// LoadAll returns all documents of a kind that can be read as one, by their names.
-func LoadAll[T any](ctx context.Context, d *DB, kind string) (all map[string]T, err error) {
-	err = d.Read(ctx, ReadLimit, func(t *Tx) error {
-		all = map[string]T{}
-		var one int
-		if has, err := t.One([]any{&one}, `SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'state'`); err != nil || !has {
+// GetAll returns all documents of a kind that can be read as one, by their names.
+func GetAll[T any](t *Tx, kind string) (map[string]T, error) {
+	all := map[string]T{}
+	return all, t.Each(func(r *sql.Rows) error {
+		var name, text string
+		if err := r.Scan(&name, &text); err != nil {
 			return err
 		}
-		return t.Each(func(r *sql.Rows) error {
-			var name, text string
-			if err := r.Scan(&name, &text); err != nil {
-				return err
-			}
-			var doc T
-			if json.Unmarshal([]byte(text), &doc) == nil {
-				all[name] = doc
-			}
-			return nil
-		}, `SELECT name, value FROM state WHERE kind = ?`, kind)
+		var doc T
+		if json.Unmarshal([]byte(text), &doc) == nil {
+			all[name] = doc
+		}
+		return nil
+	}, `SELECT name, value FROM state WHERE kind = ?`, kind)
+}
+
+// LoadAll is GetAll in a transaction of its own; see Load.
+func LoadAll[T any](ctx context.Context, d *DB, kind string) (all map[string]T, err error) {
+	err = d.Read(ctx, ReadLimit, func(t *Tx) error {
+		var one int
+		has, err := t.One([]any{&one}, `SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'state'`)
+		if all = map[string]T{}; has && err == nil {
+			all, err = GetAll[T](t, kind)
+		}
+		return err
 	})
 	return all, err
 }

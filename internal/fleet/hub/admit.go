@@ -24,12 +24,16 @@ type admitted struct {
 	id   string
 	time time.Time
 	data []byte // a deliver.Record
+	// note is one that says what became of an order; nil: it is of none.
+	note *event.Note
 }
 
 // admitEvent returns what the hub makes of a host's event. Nothing that it says of
 // whose it is, of other hosts' sessions, or of who is to be told, is believed. An
-// error says why it is never taken; event.ErrNewer, that another hub would.
-func admitEvent(host string, labels map[string]string, stored []byte, now time.Time) (admitted, error) {
+// error says why it is never taken; event.ErrNewer, that another hub would. about
+// returns the event here that an order to this host is about; empty: there is no such
+// order.
+func admitEvent(host string, labels map[string]string, stored []byte, now time.Time, about func(nonce string) (id string)) (admitted, error) {
 	e, err := event.Decode(stored)
 	if err != nil {
 		return admitted{}, err
@@ -47,6 +51,7 @@ func admitEvent(host string, labels map[string]string, stored []byte, now time.T
 	}
 	if n := e.Note(); n != nil {
 		n.Only, n.Except, n.Public = nil, "", false
+		admitAbout(host, e, n, about)
 	}
 	if a := e.Login.After; a != nil {
 		a.Note = event.Note{Severity: a.Severity}
@@ -76,7 +81,26 @@ func admitEvent(host string, labels map[string]string, stored []byte, now time.T
 		return admitted{}, err
 	}
 	data, err := json.Marshal(deliver.Record{V: event.Version, From: host, Event: e})
-	return admitted{e.ID, e.Time, data}, err
+	a := admitted{id: e.ID, time: e.Time, data: data}
+	if n := e.Note(); n != nil && n.Order != nil {
+		a.note = n
+	}
+	return a, err
+}
+
+// admitAbout makes what a note says that it is about an event of the same host here, or
+// one that this host has an order for.
+func admitAbout(host string, e event.Event, n *event.Note, about func(string) string) {
+	switch {
+	case e.Via != event.ViaSelf || e.Kind != event.KindAlert:
+		n.Of, n.Order = "", nil
+	case n.Order != nil:
+		if n.Of = about(n.Order.Nonce); n.Of == "" {
+			n.Order = nil
+		}
+	case n.Of != "":
+		n.Of = event.HubID(host, n.Of)
+	}
 }
 
 // attempts returns what a host may say in a digest: how often somebody tried to get

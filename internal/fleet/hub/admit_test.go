@@ -12,10 +12,13 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 )
 
+// noOrder is what a hub knows that gave none.
+func noOrder(string) string { return "" }
+
 // admittedOf returns the record that the worker finds of a host's event.
 func admittedOf(t testing.TB, host string, e event.Event, now time.Time) deliver.Record {
 	t.Helper()
-	a, err := admitEvent(host, nil, stored(t, e), now)
+	a, err := admitEvent(host, nil, stored(t, e), now, noOrder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +53,12 @@ func TestAHostSpeaksForItselfAlone(t *testing.T) {
 		{"a logout", event.Event{ID: event.LogoutID(session), Kind: event.KindLogout, Via: event.ViaPAM, Session: session},
 			func(e *event.Event) { e.Session, e.ID = here, event.LogoutID(here) }},
 		{"an alert for some, of which others may know", event.Event{Kind: event.KindAlert, Via: event.ViaCLI, Alert: &note}, func(e *event.Event) { e.Alert = &plain }},
+		{"a note of its own about an event", event.Event{Kind: event.KindAlert, Via: event.ViaSelf, Alert: &event.Note{Severity: event.High, Text: "x", Of: id}},
+			func(e *event.Event) { e.Alert.Of = event.HubID("web1", id) }},
+		{"somebody's word about an event", event.Event{Kind: event.KindAlert, Via: event.ViaCLI, Alert: &event.Note{Severity: event.High, Text: "x", Of: id}},
+			func(e *event.Event) { e.Alert.Of = "" }},
+		{"the end of an order that nobody gave", event.Event{Kind: event.KindAlert, Via: event.ViaSelf, Alert: &event.Note{Severity: event.High, Text: "x", Of: id, Order: &event.Ordered{Nonce: "x", Became: "done"}}},
+			func(e *event.Event) { e.Alert.Of, e.Alert.Order = "", nil }},
 		{"a match", event.Event{Kind: event.KindMatch, Via: event.ViaWatch, Match: &event.Match{Pattern: "p", Note: note}}, func(e *event.Event) { e.Match.Note = plain }},
 		{"a report for strangers", event.Event{Kind: event.KindAttack, Via: event.ViaWatch, Attack: &event.Attack{Note: note}}, func(e *event.Event) { e.Attack.Note = plain }},
 		{"what the watcher saw before a login", event.Event{Kind: event.KindLogin, Via: event.ViaPAM, Login: event.Login{After: &event.Attack{Note: note, FromAddress: 3}}},
@@ -101,7 +110,7 @@ func TestWhatAHostMayNotSend(t *testing.T) {
 		"a digest of nothing":          {Kind: event.KindDigest, Via: event.ViaWatch, Digest: &event.Digest{Of: event.KindAttempt, Rows: []event.Row{{Kind: event.KindLogin}}}},
 	} {
 		e.ID, e.Time = event.NewID(), now
-		if a, err := admitEvent("web1", nil, stored(t, e), now); err == nil {
+		if a, err := admitEvent("web1", nil, stored(t, e), now, noOrder); err == nil {
 			t.Errorf("%s: kept as %s", situation, a.data)
 		}
 	}
@@ -110,7 +119,7 @@ func TestWhatAHostMayNotSend(t *testing.T) {
 func TestLabelsOfTheHubWin(t *testing.T) {
 	e := loginOf("alice")
 	e.Labels = map[string]string{"env": "test", "rack": "7"}
-	a, err := admitEvent("web1", map[string]string{"env": "prod"}, stored(t, e), time.Now())
+	a, err := admitEvent("web1", map[string]string{"env": "prod"}, stored(t, e), time.Now(), noOrder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +138,7 @@ func FuzzAdmitEvent(f *testing.F) {
 	f.Add([]byte(`{"v":1,"id":"7K3F0000000000000000000010","kind":"alert","time":"2031-03-14T02:15:04Z","host":"db1","via":"cli","alert":{"severity":"high","public":true,"only":["x"]}}`))
 	f.Add([]byte(`{"v":2,"id":"7K3F0000000000000000000010","kind":"digest","time":"9999-03-14T02:15:04Z","via":"watch","digest":{"of":"attempt","failures":{}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := admitEvent("web1", map[string]string{"env": "prod"}, b, now)
+		a, err := admitEvent("web1", map[string]string{"env": "prod"}, b, now, noOrder)
 		if err != nil {
 			return
 		}

@@ -33,6 +33,7 @@ type Options struct {
 	Log      *slog.Logger
 	Alarm    func(string) // as deliver.Job.Alarm
 	Figures  *figures.Recorder
+	Evidence string // the folder in which that of hosts is kept; empty: none is taken
 }
 
 // Hub is the hub's end. Its methods may be called concurrently.
@@ -46,7 +47,8 @@ type Hub struct {
 	commits chan *batch
 	done    chan struct{} // Run is over
 
-	copying sync.Mutex // a copy of the database is on its way
+	copying  sync.Mutex // a copy of the database is on its way
+	evidence sync.Mutex // evidence is counted and kept
 
 	mu        sync.Mutex
 	byName    map[string]*member
@@ -56,6 +58,7 @@ type Hub struct {
 	changed   int64                          // of the registry, as it is here
 	failing   bool                           // the last commit failed
 	pruned    int64
+	orders    outgoing
 }
 
 // New returns a hub on a database, which it brings up to date.
@@ -63,7 +66,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		o: o, reg: NewRegistry(o.DB), began: time.Now(), inbox: newInbox(o.DB),
 		joins: map[netip.Prefix]*rate.Limiter{}, strangers: map[netip.Prefix]int{}, commits: make(chan *batch), done: make(chan struct{}),
-		byName: map[string]*member{}, byToken: map[[sha256.Size]byte]*member{},
+		byName: map[string]*member{}, byToken: map[[sha256.Size]byte]*member{}, orders: newOutgoing(),
 	}
 	hostname := strings.ToLower(o.Hostname)
 	first, _, _ := strings.Cut(hostname, ".")
@@ -134,6 +137,9 @@ func (h *Hub) run(ctx context.Context) {
 		case <-tick.C:
 			if err := h.refresh(ctx); err != nil && ctx.Err() == nil {
 				h.o.Log.Warn("the hub's list of hosts can't be read anew", "error", err)
+			}
+			if err := h.lookAtOrders(ctx); err != nil && ctx.Err() == nil {
+				h.o.Log.Warn("the orders to hosts can't be read", "error", err)
 			}
 		}
 	}

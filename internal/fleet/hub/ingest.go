@@ -75,7 +75,7 @@ func (h *Hub) ingest(ctx context.Context, host string, b fleet.Batch, counted in
 		if l.Number < 1 || l.Number > maxNumber {
 			return fleet.Answer{}, &refusal{400, fleet.WhyUnknown, "an event has an impossible number", 0}
 		}
-		a, err := admitEvent(host, labels, l.Event, now)
+		a, err := admitEvent(host, labels, l.Event, now, func(nonce string) string { return h.orderedEvent(ctx, host, nonce) })
 		if errors.Is(err, event.ErrNewer) {
 			return fleet.Answer{}, &refusal{503, fleet.WhyNewer, "the events are of a newer sshnotify than this hub", 15 * time.Minute}
 		}
@@ -332,6 +332,11 @@ func (c *change) take(t *store.Tx, b *batch, now time.Time) (fleet.Answer, error
 		case l.why != "":
 		case n > 0:
 			a.Stored++
+			if l.note != nil {
+				if err := heard(t, b.name, *l.note, now); err != nil {
+					return a, err
+				}
+			}
 			c.n, c.bytes = c.n+1, c.bytes+int64(len(l.data))
 			c.twice = c.twice || c.has(l.number) && l.number > c.passed
 		default:

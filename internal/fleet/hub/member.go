@@ -33,6 +33,7 @@ type member struct {
 	stuck     time.Time
 	clockOff  time.Duration
 	restarted bool // it is new to the registry though it has a good certificate
+	sends     bool // evidence
 }
 
 func newMember(r *row) *member {

@@ -95,6 +95,7 @@ func (h *Hub) serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(h.o.Log.Handler(), slog.LevelDebug), // whoever knocks writes it
 	}
+	s.RegisterOnShutdown(h.orders.close)
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true) // HTTP/2 gained nothing, see its frames
 	stopped := make(chan struct{})
@@ -204,10 +205,12 @@ func (h *Hub) handler() http.Handler {
 	mux.HandleFunc("GET "+fleet.PathHealth, h.serveHealth)
 	mux.HandleFunc("POST "+fleet.PathJoin, h.serveJoin)
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, caller) error{
-		"POST " + fleet.PathEvents: h.serveEvents,
-		"POST " + fleet.PathBeat:   h.serveBeat,
-		"POST " + fleet.PathRenew:  h.serveRenew,
-		"GET " + fleet.PathCopy:    h.serveCopy,
+		"POST " + fleet.PathEvents:   h.serveEvents,
+		"POST " + fleet.PathBeat:     h.serveBeat,
+		"POST " + fleet.PathRenew:    h.serveRenew,
+		"GET " + fleet.PathCopy:      h.serveCopy,
+		"POST " + fleet.PathOrders:   h.serveOrders,
+		"POST " + fleet.PathEvidence: h.serveEvidence,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			c, err := h.authenticate(r)

@@ -56,6 +56,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 				}
 			}
 			h.pruneHosts(ctx)
+			h.pruneOrders(ctx, h.now())
 			h.count(ctx)
 		}
 	}
@@ -134,7 +135,7 @@ func (h *Hub) sweep(ctx context.Context, now time.Time) {
 			}
 		}
 		for _, n := range notes {
-			if err := h.tell(t, n, now); err != nil {
+			if err := tell(t, h.o.Hostname, n, now); err != nil {
 				return err
 			}
 		}
@@ -254,8 +255,8 @@ func (m *member) lookAtNumbers(s *swept, f *found, now time.Time) {
 }
 
 // tell puts an event of the hub's own before its worker.
-func (h *Hub) tell(t *store.Tx, n event.Note, now time.Time) error {
-	e := event.Event{V: event.Version, ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: h.o.Hostname, Via: event.ViaSelf, Alert: &n}
+func tell(t *store.Tx, hostname string, n event.Note, now time.Time) error {
+	e := event.Event{V: event.Version, ID: event.NewID(), Kind: event.KindAlert, Time: now, Host: hostname, Via: event.ViaSelf, Alert: &n}
 	b, err := e.Encode()
 	if err == nil {
 		e, err = event.Decode(b)
