@@ -23,12 +23,20 @@ const (
 	exitSettings = 78
 )
 
-var exitMeaning = map[int]string{
-	exitDone:     "done",
-	exitFailed:   "failed",
-	exitUsage:    "wrong usage",
-	exitAgain:    "events are pending; try again later",
-	exitSettings: "wrong settings, or a named settings file is missing",
+func exitMeaning(code int) string {
+	switch code {
+	case exitDone:
+		return "done"
+	case exitFailed:
+		return "failed"
+	case exitUsage:
+		return "wrong usage"
+	case exitAgain:
+		return "events are pending; try again later"
+	case exitSettings:
+		return "wrong settings, or a named settings file is missing"
+	}
+	return ""
 }
 
 // settingsError is a settings file that can't be used.
@@ -163,7 +171,7 @@ func exits(codes ...int) string {
 	var b strings.Builder
 	b.WriteString("EXIT STATUS\n")
 	for _, c := range codes {
-		fmt.Fprintf(&b, "  %-3d %s\n", c, exitMeaning[c])
+		fmt.Fprintf(&b, "  %-3d %s\n", c, exitMeaning(c))
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

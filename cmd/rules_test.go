@@ -241,6 +241,9 @@ func TestSources(t *testing.T) {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
 				t.Errorf("%s has an init function: pass arguments", path)
 			}
+			if what := builtAtStart(decl); what != "" && !strings.HasSuffix(path, "_test.go") && !strings.HasPrefix(path, "internal/standin/") {
+				t.Errorf("%s: %s is built before it is needed, at each login: sync.OnceValue, a function or an array", path, what)
+			}
 		}
 		for _, group := range file.Comments {
 			if unfinished.MatchString(group.Text()) {
@@ -251,6 +254,50 @@ func TestSources(t *testing.T) {
 	for dir, n := range comments {
 		if n != 1 {
 			t.Errorf("%s has %d package comments, want one", dir, n)
+		}
+	}
+}
+
+// builtAtStart returns an expression, a template, a set of flags or a map that a
+// declaration makes of a variable of the package: work at each start.
+func builtAtStart(decl ast.Decl) (what string) {
+	g, ok := decl.(*ast.GenDecl)
+	if !ok || g.Tok != token.VAR {
+		return ""
+	}
+	ast.Inspect(g, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit: // it may be called later
+			return false
+		case *ast.CompositeLit:
+			if _, isMap := n.Type.(*ast.MapType); isMap {
+				what = "a map"
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"MustCompile", "Must", "NewFlagSet", "Compile", "Parse"}, f.Sel.Name) {
+				what = "what " + f.Sel.Name + " returns"
+			}
+		}
+		return true
+	})
+	return what
+}
+
+func TestBuiltAtStart(t *testing.T) {
+	for source, want := range map[string]string{
+		"var a = regexp.MustCompile(`x`)":                                       "what MustCompile returns",
+		"var ( b = 1; c = map[string]int{} )":                                   "a map",
+		"var f = flag.NewFlagSet(``, 0)":                                        "what NewFlagSet returns",
+		"var d = sync.OnceValue(func() any { return regexp.MustCompile(`x`) })": "",
+		"var e = [...]string{`a`}":                                              "",
+		"func g() any { return map[string]int{} }":                              "",
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\n"+source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := builtAtStart(file.Decls[0]); got != want {
+			t.Errorf("%s: %q, want %q", source, got, want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -158,8 +157,6 @@ func (r *Responder) block(ctx context.Context, st *Store, s *Step) {
 	}
 }
 
-var expires = regexp.MustCompile(`expires ([0-9dhms]+)`)
-
 // isBlocked asks the kernel whether it drops what comes from an address; left says for
 // how long.
 func (h Host) isBlocked(ctx context.Context, nft string, a netip.Addr) (left string, ok bool) {
@@ -171,8 +168,10 @@ func (h Host) isBlocked(ctx context.Context, nft string, a netip.Addr) (left str
 	if err != nil || !strings.Contains(rules, "hook input") || !strings.Contains(rules, "saddr @"+set(a)+" drop") {
 		return "", false
 	}
-	if m := expires.FindStringSubmatch(out); m != nil {
-		left = ", for " + m[1] + " more"
+	if _, after, found := strings.Cut(out, "expires "); found {
+		if more := after[:len(after)-len(strings.TrimLeft(after, "0123456789dhms"))]; more != "" {
+			left = ", for " + more + " more"
+		}
 	}
 	return left, true
 }

@@ -252,10 +252,9 @@ func (h Host) hash(p Process) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-var tcpStates = map[string]string{
-	"01": "established", "02": "syn-sent", "03": "syn-received", "04": "fin-wait-1", "05": "fin-wait-2", "06": "time-wait",
-	"07": "close", "08": "close-wait", "09": "last-ack", "0A": "listen", "0B": "closing",
-}
+// tcpStates are those of the kernel, from 01 (net/tcp_states.h).
+var tcpStates = [...]string{"established", "syn-sent", "syn-received", "fin-wait-1", "fin-wait-2", "time-wait",
+	"close", "close-wait", "last-ack", "listen", "closing"}
 
 // sockets returns those of the network namespace that a process is in, see
 // proc_pid_net(5).
@@ -269,7 +268,9 @@ func (h Host) sockets(pid int) (out []Socket) {
 			}
 			s := Socket{Proto: proto, inode: f[9], Local: endpoint(f[1]), Remote: endpoint(f[2])}
 			if strings.HasPrefix(proto, "tcp") {
-				s.State = tcpStates[f[3]]
+				if n, err := strconv.ParseUint(f[3], 16, 8); err == nil && n >= 1 && int(n) <= len(tcpStates) {
+					s.State = tcpStates[n-1]
+				}
 			}
 			if s.Remote.Port() == 0 {
 				s.Remote = netip.AddrPort{}
