@@ -224,9 +224,7 @@ func (s *story) digests() (all []event.Alert) {
 // The digest of three hundred hosts can be read: it has a bounded length and says how
 // much more there was. What comes too late for it is in the next one.
 func TestDigestOfManyHosts(t *testing.T) {
-	if os.Getenv("SSHNOTIFY_E2E") == "" {
-		t.Skip("it takes some seconds: set SSHNOTIFY_E2E=1")
-	}
+	e2e(t)
 	synctest.Test(t, func(t *testing.T) {
 		const hosts = 300
 		time.Sleep(60 * 24 * time.Hour)
@@ -308,9 +306,7 @@ func TestDigestOfManyHosts(t *testing.T) {
 // that is one of theirs. The stranger is told at once, and on each host; nothing else
 // is more than ordinary.
 func TestWeekOfAFleet(t *testing.T) {
-	if os.Getenv("SSHNOTIFY_E2E") == "" {
-		t.Skip("it takes some seconds: set SSHNOTIFY_E2E=1")
-	}
+	e2e(t)
 	synctest.Test(t, func(t *testing.T) {
 		const hosts, days = 30, 7
 		r := rand.New(rand.NewPCG(1, 2))

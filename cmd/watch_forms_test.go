@@ -74,6 +74,7 @@ func TestExplainAndReplayAgree(t *testing.T) {
 // input from memory of its own: what is found is the same, whatever of the lines is
 // kept for later ones.
 func TestReplayedFileIsAsStandardInput(t *testing.T) {
+	e2e(t)
 	var corpus []string
 	err := filepath.WalkDir("../internal/watch/parse/testdata", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".log" && filepath.Ext(path) != ".txt" {

@@ -104,6 +104,7 @@ func TestExampleChannels(t *testing.T) {
 		}
 		shown[typ] = true
 		t.Run(name, func(t *testing.T) {
+			sample(t, name, "ntfy", "teams")
 			far := httptest.NewServer(answer)
 			defer far.Close()
 			s := newSwiftSite(t, standin.SlackOptions{}, "")

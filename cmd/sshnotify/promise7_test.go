@@ -124,7 +124,10 @@ func TestPromise7PrivateAddressesStayHere(t *testing.T) {
 	if r := s.run(nil, append([]string{"lookup", "--config", s.settings}, private...)...); r.code != 0 || strings.Count(r.out, "asked of nobody") != len(private) {
 		t.Errorf("lookup: %+v", r)
 	}
-	for _, ip := range private {
+	for i, ip := range private {
+		if i%7 > 0 && !endToEnd() {
+			continue // a process each
+		}
 		if r := s.run(nil, "preview", "--config", s.settings, "--ip", ip); r.code != 0 {
 			t.Errorf("preview --ip %s: %+v", ip, r)
 		}
