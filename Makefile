@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: build test e2e gate bench pictures report-pictures lint
+.PHONY: build test e2e gate soak bench pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/...
@@ -19,6 +19,11 @@ e2e:
 # What decides whether a change lands. Installs Debian packages.
 gate:
 	.ci/run
+
+# The gate with all that takes hours: kills by the hundred, whole fortnights, fleets of
+# two thousand hosts, a minute for each fuzz target. Its log is soak-DATE.log.
+soak:
+	bash -o pipefail -c 'SSHNOTIFY_SOAK=1 FUZZTIME=1m .ci/run 2>&1 | tee soak-$$(date +%F).log'
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 15x ./cmd/sshnotify

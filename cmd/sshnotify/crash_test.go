@@ -158,12 +158,15 @@ func (c *crowd) end() {
 }
 
 // Logins from 20 processes, a Slack that fails now and then, and a worker that
-// is killed 200 times, by chance or while Slack has its message: every login is
+// is killed 60 times (in a soak 200), by chance or while Slack has its message: every login is
 // told, none is made up, and what is told twice is the same message twice.
 func TestPromise2AWorkerThatIsAlwaysKilled(t *testing.T) {
 	e2e(t)
 	t.Parallel()
-	const logins, kills = 500, 200
+	logins, kills := 150, 60
+	if soak() {
+		logins, kills = 500, 200
+	}
 	var mended atomic.Bool
 	arrived := make(chan struct{}, 1)
 	s := newSwiftSite(t, standin.SlackOptions{MaxPerSecond: 50, Burst: 1, Behave: func(int, *http.Request) *standin.Answer {

@@ -58,6 +58,9 @@ func run(m *testing.M) int {
 // test fails, and is not skipped, where this machine lacks what it needs.
 func endToEnd() bool { return os.Getenv("SSHNOTIFY_E2E") != "" }
 
+// soak reports whether tests run in a size that takes an hour: see make soak.
+func soak() bool { return os.Getenv("SSHNOTIFY_SOAK") != "" }
+
 func required() bool { return os.Getenv("SSHNOTIFY_E2E") == "required" }
 
 // e2e skips an end-to-end test unless they are switched on.

@@ -55,9 +55,10 @@ type guest struct {
 //
 //	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
-// and boots it.
+// and boots it. Tests with a guest run beside each other, as many as -parallel says.
 func newGuest(t *testing.T) *guest {
 	t.Helper()
+	t.Parallel()
 	base := os.Getenv("SSHNOTIFY_GUEST")
 	if base == "" {
 		t.Skip("SSHNOTIFY_GUEST names no debootstrapped folder")

@@ -16,7 +16,7 @@ import (
 
 // packed makes the package, once for all guests, and returns its place.
 var packed = sync.OnceValues(func() (string, error) {
-	if err := errors.Join(trial.files(context.Background(), "build"), trial.pack(context.Background(), "build", "deb", "amd64", "")); err != nil {
+	if err := errors.Join(trial.files(context.Background(), "build"), trial.pack(context.Background(), "build", []string{"deb"}, "amd64", "")); err != nil {
 		return "", err
 	}
 	all, err := filepath.Glob("build/sshnotify_*.deb")

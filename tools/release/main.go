@@ -5,7 +5,7 @@
 // Go tool.
 //
 //	go run ./tools/release files   [--release 1.2.3]
-//	go run ./tools/release package [--release 1.2.3] [--format deb] [--arch amd64]
+//	go run ./tools/release package [--release 1.2.3] [--format deb,rpm] [--arch amd64]
 //
 // It is run in the top folder. Dates are SOURCE_DATE_EPOCH's, else those of
 // the last commit, so that two builds give the same bytes.
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 )
 
 // The folder that all is written to, beside goreleaser's dist.
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&b.release, "release", "0.0.0-dev", "the version, a semantic one without v")
 	format, arch, nfpm := "deb", "amd64", ""
 	if args[0] == "package" {
-		flags.StringVar(&format, "format", format, "deb, rpm, apk or archlinux")
+		flags.StringVar(&format, "format", format, "of deb, rpm, apk and archlinux, with commas between")
 		flags.StringVar(&arch, "arch", arch, "as GOARCH, and arm7 for GOARM=7")
 		flags.StringVar(&nfpm, "nfpm", nfpm, "a built nfpm; without, go run builds it")
 	}
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string) error {
 		if err := b.files(ctx, outDir); err != nil {
 			return err
 		}
-		return b.pack(ctx, outDir, format, arch, nfpm)
+		return b.pack(ctx, outDir, strings.Split(format, ","), arch, nfpm)
 	}
 	return fmt.Errorf("%q: files or package?", args[0])
 }

@@ -22,9 +22,9 @@ const nfpmModule = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
 // know, or that have another name there.
 var goreleaserOnly = []string{"id", "ids", "formats", "file_name_template", "package_name", "bindir", "mtime", "dependencies"}
 
-// pack builds the packages of one format into dir, from goreleaser.yaml, without
+// pack builds the packages of some formats into dir, from goreleaser.yaml, without
 // goreleaser.
-func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
+func (b build) pack(ctx context.Context, dir string, formats []string, arch, nfpm string) error {
 	text, err := os.ReadFile("goreleaser.yaml")
 	if err != nil {
 		return err
@@ -33,12 +33,18 @@ func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
 	if err != nil {
 		return fmt.Errorf("goreleaser.yaml: %w", err)
 	}
+	for _, f := range formats {
+		if !slices.ContainsFunc(all, func(p pkg) bool { return slices.Contains(p.formats, f) }) {
+			return fmt.Errorf("%q is none of the formats of goreleaser.yaml", f)
+		}
+	}
 	goarch, goarm := arch, ""
 	if v, ok := strings.CutPrefix(arch, "arm"); ok && v != "64" {
 		goarch, goarm = "arm", v
 	}
 	for _, p := range all {
-		if !slices.Contains(p.formats, format) {
+		theirs := slices.DeleteFunc(slices.Clone(formats), func(f string) bool { return !slices.Contains(p.formats, f) })
+		if len(theirs) == 0 {
 			continue
 		}
 		for to, main := range p.programs {
@@ -54,12 +60,14 @@ func (b build) pack(ctx context.Context, dir, format, arch, nfpm string) error {
 		if nfpm != "" {
 			words = []string{nfpm}
 		}
-		words = append(words, "package", "--config", file, "--packager", format, "--target", dir)
-		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return err
+		words = append(words, "package", "--config", file, "--target", dir, "--packager")
+		for _, format := range theirs {
+			cmd := exec.CommandContext(ctx, words[0], append(words[1:], format)...)
+			cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			if err := cmd.Run(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
