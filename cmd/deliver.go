@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/sshnotify/sshnotify/internal/asked"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
@@ -307,7 +308,13 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			}
 		}
 		if err == nil && c.History.Enabled && o.follow {
-			err = takeAnswers(c, &set, db, log, j.Alarm)
+			err = takeAnswers(c, &set, db, stateDir, log, j.Alarm)
+		}
+		if err == nil && c.Hub.Host() && o.follow {
+			host := func() string { return cmp.Or(c.Host, name) }
+			set.Beside = func(ctx context.Context, tell deliver.Tell) {
+				asked.Codes{Dir: stateDir, DB: db, Host: login.Live(), Log: log, Take: asked.ForHub(host, tell, log)}.Serve(ctx)
+			}
 		}
 		if err == nil && c.Hub.Host() {
 			set.HandingOver, err = a.handingOver(c, stateDir, db)

@@ -121,7 +121,7 @@ message, and retries until it is delivered.`,
 	root.PersistentFlags().Var(&a.logLevel, "log-level", "how much is logged to standard error: debug, info, warn or error")
 	root.AddCommand(
 		newHookCmd(), newDeliverCmd(a), newHubCmd(a), newAlertCmd(a), newTestCmd(a), newDemoCmd(a), newPreviewCmd(a), newReplayCmd(a),
-		newLookupCmd(a), newQueueCmd(a), newShowCmd(a), newAckCmd(a), newDenyCmd(a), newSilenceCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
+		newLookupCmd(a), newQueueCmd(a), newShowCmd(a), newAckCmd(a), newDenyCmd(a), newConfirmCmd(a), newSilenceCmd(a), newConfigCmd(a), newVersionCmd(a), newCompletionCmd(a), newManCmd(a),
 		newInstallCmd(a), newUninstallCmd(a), newDoctorCmd(a), newCheckCmd(a), newPolicyCmd(a), newHistoryCmd(a), newReportCmd(a), newWatchCmd(a), newChannelsCmd(a), newAuthCmd(a), newGateCmd(a), newFleetCmd(a), newRespondCmd(a),
 	)
 	// Errors of arguments are usage errors, whichever command they are for.

@@ -142,13 +142,18 @@ func asking(person string) *event.Ask {
 	q := &event.Ask{ID: "9QXA20ZM4Y8V1T5R9W6P3N0B7K", Nonce: "4PXLWTCGYJTF2AUOJTUI35IFYJ", Person: person, Buttons: []event.Button{event.ButtonAck, event.ButtonSilence, event.ButtonMore}}
 	if person != "" {
 		q.Buttons = []event.Button{event.ButtonMine, event.ButtonNotMine}
+		q.Code = &event.Code{Number: "482913", Until: noon.Add(5 * time.Minute), Left: 2, Wrong: true}
 	}
 	for i, what := range []event.Saying{
 		event.Asked, event.NoAnswer, event.Saying(event.ButtonMine), event.Saying(event.ButtonNotMine), event.Saying(event.ButtonAck), event.Saying(event.ButtonSilence), event.NotAsked,
+		event.Confirming, event.Confirmed, event.NotConfirmed,
 	} {
 		s := event.Said{At: noon.Add(time.Duration(i) * time.Minute), What: what, By: "alice"}
 		if what == event.NotAsked {
 			s.Why = message.NoMember
+		}
+		if what == event.NotConfirmed {
+			s.Why = message.WrongCodes
 		}
 		q.Said = append(q.Said, s)
 	}

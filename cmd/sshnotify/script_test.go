@@ -86,7 +86,7 @@ func TestScripts(t *testing.T) {
 // checkScripts insists that every script there is ran, and bears the name of
 // what it is about.
 func checkScripts(t *testing.T, ran map[string]bool) {
-	topics := []string{"hook", "deliver", "alert", "queue", "show", "config", "lookup", "preview", "replay", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "ack", "silence", "policy", "memory", "watch", "help", "usage", "attack", "channels", "channel", "auth", "check", "fleet", "deny", "report", "respond"}
+	topics := []string{"hook", "deliver", "alert", "queue", "show", "config", "lookup", "preview", "replay", "test", "demo", "install", "uninstall", "doctor", "version", "completion", "history", "ack", "silence", "policy", "memory", "watch", "help", "usage", "attack", "channels", "channel", "auth", "check", "fleet", "deny", "confirm", "report", "respond"}
 	n := 0
 	err := filepath.WalkDir(filepath.Dir(scripts), func(path string, d fs.DirEntry, err error) error {
 		name, isScript := strings.CutSuffix(filepath.Base(path), ".txtar")

@@ -44,6 +44,8 @@ type Desk struct {
 	o    Options
 	app  channel.SlackApp
 	wake chan struct{}
+	// answered has what was answered carried out, which waits for no request.
+	answered chan struct{}
 
 	showing sync.Mutex // held while a message is sent or changed, so that the newest word stays
 
@@ -67,7 +69,7 @@ func New(o Options) (*Desk, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Desk{SlackBot: o.Bot, o: o, app: app, wake: make(chan struct{}, 1), questions: map[string]*question{}, members: map[string]member{}}, nil
+	return &Desk{SlackBot: o.Bot, o: o, app: app, wake: make(chan struct{}, 1), answered: make(chan struct{}, 1), questions: map[string]*question{}, members: map[string]member{}}, nil
 }
 
 // Send is the bot's, with buttons below what is worth an answer.
@@ -143,9 +145,12 @@ func (d *Desk) askedAlready(login string) bool {
 }
 
 // poke has Run look what there is to do.
-func (d *Desk) poke() {
+func (d *Desk) poke() { signal(d.wake) }
+
+// signal wakes whoever waits, once.
+func signal(c chan struct{}) {
 	select {
-	case d.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -38,15 +38,16 @@ var began = time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC)
 
 // bench is a desk with Slack's stand-in, for one test.
 type bench struct {
-	t      *testing.T
-	slack  *standin.SlackApp
-	client *outbound.Client
-	db     *store.DB
-	memory *history.DB
-	people policy.People
-	ask    string
-	desk   *Desk
-	stop   func() // and wait
+	t       *testing.T
+	slack   *standin.SlackApp
+	client  *outbound.Client
+	db      *store.DB
+	memory  *history.DB
+	people  policy.People
+	ask     string
+	confirm string
+	desk    *Desk
+	stop    func() // and wait
 
 	mu     sync.Mutex
 	ahead  time.Duration // the desk's clock is
@@ -82,7 +83,7 @@ func newBench(t *testing.T, o standin.SlackAppOptions) *bench {
 // start makes a desk as a worker that starts would.
 func (b *bench) start() {
 	b.t.Helper()
-	s := &channel.Slack{Token: outbound.NewSecret(standin.SlackBotToken), AppToken: outbound.NewSecret(standin.SlackAppToken), Channel: "#alerts", API: b.slack.URL(), Ask: b.ask, AnswersFrom: []string{carol}}
+	s := &channel.Slack{Token: outbound.NewSecret(standin.SlackBotToken), AppToken: outbound.NewSecret(standin.SlackAppToken), Channel: "#alerts", API: b.slack.URL(), Ask: b.ask, Confirm: b.confirm, AnswersFrom: []string{carol}}
 	bot, err := s.Open("slack", channel.Env{Client: b.client})
 	if err != nil {
 		b.t.Fatal(err)

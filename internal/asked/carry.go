@@ -21,8 +21,12 @@ func (d *Desk) carry(ctx context.Context, q *question, b event.Button, p press, 
 	switch b {
 	case event.ButtonMine, event.ButtonAck:
 		id, err := d.remembered(ctx, q)
+		note := message.InSlack
+		if p.Confirmed {
+			note = message.Confirmed
+		}
 		if err == nil {
-			_, err = d.o.Memory.Acknowledge(ctx, history.Acknowledgement{Time: p.At, Event: id, By: p.By, Note: message.InSlack})
+			_, err = d.o.Memory.Acknowledge(ctx, history.Acknowledgement{Time: p.At, Event: id, By: p.By, Note: note})
 		}
 		if errors.Is(err, history.ErrNoLogin) { // it was forgotten: there is nothing to acknowledge
 			return nil
@@ -30,7 +34,7 @@ func (d *Desk) carry(ctx context.Context, q *question, b event.Button, p press, 
 		if err != nil {
 			return err
 		}
-		n = message.Acknowledged(login, p.By, message.InSlack, false, false)
+		n = message.Acknowledged(login, p.By, note, false, false)
 		if n.Only, err = deliver.SentTo(ctx, d.o.DB, a.ID); err != nil {
 			return err
 		}

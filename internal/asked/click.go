@@ -61,16 +61,25 @@ func (d *Desk) click(ctx context.Context, c slack.InteractionCallback) (outcome,
 		return what, nil
 	}
 	by := q.presser(d, c.User.ID, button)
-	key := doneKey(button, c.User.ID)
-	q.Done[key] = press{At: now.UTC(), User: c.User.ID, By: by}
-	if button != event.ButtonMore {
-		q.say(now, event.Saying(button), by, "")
+	key, said, was := doneKey(button, c.User.ID), len(q.Said), q.Person
+	if was != nil {
+		q.Person = new(*was)
+	}
+	switch {
+	case button == event.ButtonMine && d.app.Confirm:
+		d.confirming(ctx, q, now)
+	default:
+		q.Done[key] = press{At: now.UTC(), User: c.User.ID, By: by}
+		if q.answered() {
+			q.Person.Code = nil
+		}
+		if button != event.ButtonMore {
+			q.say(now, event.Saying(button), by, "")
+		}
 	}
 	if err := d.keep(ctx, q); err != nil {
 		delete(q.Done, key)
-		if button != event.ButtonMore {
-			q.Said = q.Said[:len(q.Said)-1]
-		}
+		q.Said, q.Person = q.Said[:said], was
 		return what, errNotKept
 	}
 	d.o.Log.Info("a click in Slack", "button", string(button), "by", by, "ref", event.Ref(q.Login))
@@ -109,7 +118,7 @@ func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.Blo
 	case alone && c.User.ID != q.Person.User:
 		return notAllowed
 	}
-	if _, may := d.pressed(c.User.ID); !may && !alone {
+	if by, may := d.pressed(c.User.ID); !alone && (!may || d.app.Confirm && button != event.ButtonMore && d.ownLogin(q, by)) {
 		return notAllowed
 	}
 	switch before, done := q.Done[doneKey(button, c.User.ID)]; {
@@ -117,6 +126,7 @@ func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.Blo
 		return expired
 	case button == event.ButtonMore && done && !before.Carried,
 		alone && q.answered(),
+		button == event.ButtonMine && !q.canSayMine(now),
 		button == event.ButtonAck && (done || q.answered()),
 		button == event.ButtonSilence && done:
 		return used

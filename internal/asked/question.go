@@ -59,14 +59,18 @@ type person struct {
 	Next    state.Cooldown `json:"next,omitzero"`    // when to try again
 	GaveUp  bool           `json:"gave_up,omitzero"` // they can't be asked
 	Overdue bool           `json:"overdue,omitzero"` // it was said that there is no answer
+	Code    *code          `json:"code,omitempty"`   // that they were shown, and have not typed yet
+	Codes   int            `json:"codes,omitempty"`  // how many they were shown
 }
 
 // press is a click that counts.
 type press struct {
-	At      time.Time `json:"at"`
-	User    string    `json:"user"`
-	By      string    `json:"by"`
-	Carried bool      `json:"carried,omitempty"` // out
+	At   time.Time `json:"at"`
+	User string    `json:"user"`
+	By   string    `json:"by"`
+	// Confirmed: a code was typed in the session of the login.
+	Confirmed bool `json:"confirmed,omitempty"`
+	Carried   bool `json:"carried,omitempty"` // out
 }
 
 // click is one that does not count.
@@ -137,11 +141,17 @@ func (q *question) state(now time.Time) string { return fmt.Sprint(q.buttons(now
 // alone is what the person is shown who is asked.
 func (q *question) alone(now time.Time) *event.Ask {
 	a := &event.Ask{ID: q.ID, Nonce: q.Person.Nonce, Person: q.Person.Name}
+	if c := q.Person.Code; c != nil && !c.over(now) {
+		a.Code = &event.Code{Number: c.Number, Until: c.At.Add(codeHolds), Left: codeTries - c.Wrong, Wrong: c.Wrong > 0}
+	}
 	if !q.answered() && !q.over(now) {
-		a.Buttons = []event.Button{event.ButtonMine, event.ButtonNotMine}
+		if q.canSayMine(now) {
+			a.Buttons = append(a.Buttons, event.ButtonMine)
+		}
+		a.Buttons = append(a.Buttons, event.ButtonNotMine)
 	}
 	for _, s := range q.Said {
-		if s.What == event.Saying(event.ButtonMine) || s.What == event.Saying(event.ButtonNotMine) || s.What == event.Saying(event.ButtonAck) {
+		if saysMine(s) {
 			a.Said = append(a.Said, s)
 		}
 	}
@@ -150,7 +160,18 @@ func (q *question) alone(now time.Time) *event.Ask {
 
 func (q *question) aloneState(now time.Time) string {
 	a := q.alone(now)
-	return fmt.Sprint(a.Buttons, len(a.Said))
+	state := fmt.Sprint(a.Buttons, len(a.Said))
+	if a.Code != nil {
+		state += fmt.Sprint(" ", a.Code.Until.Unix(), a.Code.Left)
+	}
+	return state
+}
+
+// canSayMine reports whether "It was me" does something: not while a code is waited for,
+// nor after the last one.
+func (q *question) canSayMine(now time.Time) bool {
+	c := q.Person.Code
+	return (c == nil || c.over(now)) && q.Person.Codes < maxCodes
 }
 
 func (q *question) say(at time.Time, what event.Saying, by, why string) {

@@ -52,10 +52,8 @@ func (d *Desk) Run(ctx context.Context, tell deliver.Tell) {
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	// What was answered waits for no request.
-	answered := make(chan struct{}, 1)
-	running.Go(func() { d.listen(ctx, answered) })
-	running.Go(func() { loop(ctx, answered, func() time.Duration { return d.carryAll(ctx, tell) }) })
+	running.Go(func() { d.listen(ctx) })
+	running.Go(func() { loop(ctx, d.answered, func() time.Duration { return d.carryAll(ctx, tell) }) })
 	loop(ctx, d.wake, func() time.Duration { return d.tendAll(ctx, tell) })
 }
 
@@ -88,6 +86,9 @@ func (d *Desk) copyOf(q *question) *question {
 	c.Said, c.Done = slices.Clone(q.Said), maps.Clone(q.Done)
 	if q.Person != nil {
 		p := *q.Person
+		if p.Code != nil {
+			p.Code = new(*p.Code)
+		}
 		c.Person = &p
 	}
 	return &c
@@ -176,13 +177,25 @@ func (d *Desk) tend(ctx context.Context, q *question) time.Duration {
 			wake = min(wake, again)
 		}
 	}
+	if p := c.Person; p != nil && p.Code != nil {
+		if left := p.Code.At.Add(codeHolds).Sub(now); left > 0 {
+			wake = min(wake, left)
+		} else {
+			d.change(ctx, q, func() {
+				if q.Person.Code != nil && q.Person.Code.over(now) && !q.answered() {
+					q.say(now, event.NotConfirmed, p.Name, message.NoCode)
+				}
+				q.Person.Code = nil
+			})
+		}
+	}
 	if p := c.Person; p != nil && p.Told != nil && !p.Overdue && !c.answered() {
 		if left := p.At.Add(answerWithin).Sub(now); left > 0 {
 			wake = min(wake, left)
 		} else if acked, err := d.acknowledged(ctx, c); err == nil {
 			d.change(ctx, q, func() {
 				q.Person.Overdue = true
-				if !acked && !q.answered() {
+				if !acked && !q.answered() && q.Person.Codes == 0 {
 					q.say(now, event.NoAnswer, p.Name, "")
 				}
 			})

@@ -40,10 +40,10 @@ var (
 // listen keeps one socket of the app open, and takes the clicks that come over it.
 // Each has a client of its own, because the library's would come back without a
 // pause, and wait for as long as it is told to.
-func (d *Desk) listen(ctx context.Context, answered chan<- struct{}) {
+func (d *Desk) listen(ctx context.Context) {
 	for tries, said := 0, false; ; {
 		began := time.Now()
-		greeted, pause, err := d.connect(ctx, answered)
+		greeted, pause, err := d.connect(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -72,7 +72,7 @@ func (d *Desk) listen(ctx context.Context, answered chan<- struct{}) {
 
 // connect opens a socket and works until it ends. greeted: Slack had it open; pause
 // is how long Slack wants to be left alone.
-func (d *Desk) connect(ctx context.Context, answered chan<- struct{}) (greeted bool, pause time.Duration, err error) {
+func (d *Desk) connect(ctx context.Context) (greeted bool, pause time.Duration, err error) {
 	team, _, err := d.Who(ctx)
 	if err != nil {
 		return false, 0, err
@@ -120,10 +120,7 @@ func (d *Desk) connect(ctx context.Context, answered chan<- struct{}) (greeted b
 				if _, err := d.click(ctx, pressed); err != nil {
 					continue // Slack shows whoever pressed that nothing happened
 				}
-				select {
-				case answered <- struct{}{}:
-				default:
-				}
+				signal(d.answered)
 			}
 			if err := c.AckCtx(ctx, ev.Request.EnvelopeID, nil); err != nil {
 				return end(err)

@@ -46,12 +46,18 @@ type Slack struct {
 	AppToken outbound.Secret `toml:"app_token,secret" doc:"with token: the app-level token, xapp-…: messages of medium and worse get buttons, and [whose login it was is asked](was-it-you.md)"`
 	// Ask is from which severity on whoever logged in is asked; AskNever: nobody is.
 	Ask string `toml:"ask" check:"oneof=medium high critical never" doc:"with app_token: from which severity on whoever logged in is asked whether it was them: medium (default), high, critical or never"`
+	// Confirm is ConfirmByCode where "It was me" counts only with a code.
+	Confirm string `toml:"confirm" check:"oneof=code" doc:"with app_token: \"code\": *It was me* counts once a number that Slack shows is typed in the session of the login"`
 	// AnswersFrom are members beside those of [person] whose clicks count.
 	AnswersFrom []string `toml:"answers_from" check:"line=64" doc:"with app_token: the ids of members who may press the channel's buttons, beside those of \\[person.NAME\\]"`
 }
 
-// AskNever is the Ask by which nobody is asked.
-const AskNever = "never"
+// AskNever is the Ask by which nobody is asked, and ConfirmByCode the Confirm by which
+// whoever was asked types a code.
+const (
+	AskNever      = "never"
+	ConfirmByCode = "code"
+)
 
 // Validate looks at the URL.
 func (s *Slack) Validate(at strictoml.At) {
@@ -60,7 +66,7 @@ func (s *Slack) Validate(at strictoml.At) {
 		return
 	}
 	if s.hasAnswers(at) && !at.Has("token") && !at.Has("token_file") { // whose secret may not be read
-		at.Fail("", "app_token, ask and answers_from are for a bot").Hint = "write token_file, see docs/was-it-you.md"
+		at.Fail("", "app_token, ask, confirm and answers_from are for a bot").Hint = "write token_file, see docs/was-it-you.md"
 	}
 	if s.WebhookURL.IsZero() {
 		if !slices.ContainsFunc([]string{"webhook_url", "webhook_url_file", "token", "token_file"}, at.Has) {

@@ -24,6 +24,7 @@ type SlackApp struct {
 	// Ask is from which severity on somebody is asked; Never: nobody is.
 	Ask         event.Severity
 	Never       bool
+	Confirm     bool // "It was me" is confirmed in the session of the login
 	AnswersFrom []string
 }
 
@@ -31,15 +32,15 @@ type SlackApp struct {
 func (s *Slack) Asks() bool { return !s.AppToken.IsZero() }
 
 func (s *Slack) hasAnswers(at strictoml.At) bool {
-	return at.Has("app_token") || at.Has("app_token_file") || at.Has("ask") || at.Has("answers_from")
+	return at.Has("app_token") || at.Has("app_token_file") || at.Has("ask") || at.Has("confirm") || at.Has("answers_from")
 }
 
 func (s *Slack) validateAnswers(at strictoml.At) {
 	switch {
 	case !s.AppToken.IsZero() && !strings.HasPrefix(s.AppToken.Reveal(), "xapp-"):
 		at.Fail("app_token", "is not an app-level token, which begins with xapp-").Hint = "make one with the scope connections:write under Basic Information, App-Level Tokens, at https://api.slack.com/apps"
-	case s.AppToken.IsZero() && (at.Has("ask") || at.Has("answers_from")) && !at.Has("app_token") && !at.Has("app_token_file"):
-		at.Fail("", "ask and answers_from need app_token_file: without it nobody can press a button").Hint = "see docs/was-it-you.md"
+	case s.AppToken.IsZero() && (at.Has("ask") || at.Has("confirm") || at.Has("answers_from")) && !at.Has("app_token") && !at.Has("app_token_file"):
+		at.Fail("", "ask, confirm and answers_from need app_token_file: without it nobody can press a button").Hint = "see docs/was-it-you.md"
 	}
 	for _, id := range s.AnswersFrom {
 		if !isSlackUser(id) {
@@ -51,7 +52,7 @@ func (s *Slack) validateAnswers(at strictoml.At) {
 // App returns how the bot's socket is reached; false: it has none, and no buttons.
 func (b *SlackBot) App() (SlackApp, bool) {
 	s := b.settings
-	app := SlackApp{Client: b.client, API: b.api, Token: s.AppToken, Ask: event.Medium, Never: s.Ask == AskNever, AnswersFrom: s.AnswersFrom}
+	app := SlackApp{Client: b.client, API: b.api, Token: s.AppToken, Ask: event.Medium, Never: s.Ask == AskNever, Confirm: s.Confirm == ConfirmByCode, AnswersFrom: s.AnswersFrom}
 	switch s.Ask {
 	case "high":
 		app.Ask = event.High

@@ -106,6 +106,10 @@ type Settings struct {
 	// and these settings, and returns soon after its context ended. Nil: nothing does.
 	Beside func(context.Context, Tell)
 
+	// Typed takes a code that somebody typed in a session, of this host or of one that
+	// hands over. Nil: nobody waits for any.
+	Typed func(ctx context.Context, in event.Session, code string)
+
 	HandingOver HandingOver // in place of the targets; see judges
 
 	Heartbeat *heartbeat.Pinger // nil: none is sent

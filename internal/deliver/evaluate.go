@@ -36,6 +36,10 @@ func (w *worker) evaluate(it *item) {
 			it.e.Labels = w.set.Labels
 		}
 	}
+	if code := it.e.Code(); code != "" {
+		w.typed(it, code)
+		return
+	}
 	if w.hub == nil && w.holdAttempts(it) {
 		return
 	}

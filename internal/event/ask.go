@@ -12,6 +12,17 @@ type Ask struct {
 	Person  string   `json:"person,omitempty"`
 	Buttons []Button `json:"buttons,omitempty"` // that can still be pressed
 	Said    []Said   `json:"said,omitempty"`    // the oldest first
+	// Code is what Person is to type in the session of the login before it counts that it
+	// was theirs; nil: nothing.
+	Code *Code `json:"code,omitempty"`
+}
+
+// Code is a number that is to be typed.
+type Code struct {
+	Number string    `json:"number"`
+	Until  time.Time `json:"until"`
+	Left   int       `json:"left"`            // how many wrong ones are let pass, the last included
+	Wrong  bool      `json:"wrong,omitempty"` // one was typed
 }
 
 // Button is something that can be pressed below a message.
@@ -31,7 +42,7 @@ type Said struct {
 	At   time.Time `json:"at"`
 	What Saying    `json:"what"`
 	By   string    `json:"by,omitempty"`  // who said it, or was asked
-	Why  string    `json:"why,omitempty"` // of NotAsked
+	Why  string    `json:"why,omitempty"` // of NotAsked and NotConfirmed
 }
 
 // Saying is what was said.
@@ -42,4 +53,8 @@ const (
 	Asked    Saying = "asked"
 	NotAsked Saying = "not_asked" // whoever should be can't be asked
 	NoAnswer Saying = "no_answer"
+	// It was them, if the code comes that was shown; it came; it did not.
+	Confirming   Saying = "confirming"
+	Confirmed    Saying = "confirmed"
+	NotConfirmed Saying = "not_confirmed"
 )

@@ -101,6 +101,9 @@ type Note struct {
 	// Order: the note says what became of an order of the hub's, at the host that it was
 	// for; nil: it is of none.
 	Order *Ordered `json:"order,omitempty"`
+	// Code is what somebody typed in the session that the event names, to confirm that
+	// its login was theirs. Such an event is told to nobody. sshnotify's own alone have it.
+	Code string `json:"code,omitempty"`
 }
 
 // Ordered is what became of an order of a hub's, or of one of its actions.
@@ -273,6 +276,7 @@ const (
 	maxAddresses = 20 // as many as the watcher counts
 	maxServices  = 4
 	maxTallyName = 64 // characters of each
+	maxCode      = 16 // characters
 )
 
 // normalizeBody cleans the body of the event's kind, and drops any other. It
@@ -327,6 +331,7 @@ func (n Note) normalized() Note {
 	n.Text = Clean(strings.TrimSpace(n.Text), maxText)
 	n.Except = Clean(n.Except, maxWord)
 	n.Of = Clean(n.Of, IDLength)
+	n.Code = Clean(n.Code, maxCode)
 	n.Only = slices.Clone(n.Only[:min(len(n.Only), 16)])
 	for i := range n.Only {
 		n.Only[i] = Clean(n.Only[i], maxWord)

@@ -135,6 +135,15 @@ func (s Session) Same(o Session) bool {
 	return s.PID != 0 && s.PID == o.PID && s.Start == o.Start && s.Boot == o.Boot
 }
 
+// Code returns the code that somebody typed in the session of the event, see Note.Code;
+// empty: it is no such event.
+func (e *Event) Code() string {
+	if e.Kind != KindAlert || e.Via != ViaSelf || e.Alert == nil {
+		return ""
+	}
+	return e.Alert.Code
+}
+
 // Has reports whether the event bears a flag.
 func (e *Event) Has(f Flag) bool {
 	for _, g := range e.Flags {

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/peer"
 )
 
 // SocketName is the socket in the worker's state folder at which it says whether a
@@ -23,33 +23,8 @@ const SocketName = "judge.sock"
 // maxQuestion is more than an event or an opinion has.
 const maxQuestion = event.MaxSize + 4<<10
 
-// Listen makes the socket anew, in a folder that is the worker's alone; one that an earlier worker left is no worker's any
-// more, since a queue has one.
-func Listen(dir string) (*net.UnixListener, error) {
-	path, closeDir, err := socketIn(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer closeDir()
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err == nil {
-		l.SetUnlinkOnClose(false) // the path is gone by then
-	}
-	return l, err
-}
-
-// socketIn returns the socket's path in a folder that is open, which is short enough
-// for a socket's (unix(7): 108 bytes) wherever the folder is.
-func socketIn(dir string) (path string, closeDir func() error, err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), SocketName), d.Close, nil
-}
+// Listen makes the socket anew.
+func Listen(dir string) (*net.UnixListener, error) { return peer.Listen(dir, SocketName, peer.Owner) }
 
 // askers is how many are answered at a time; more wait, and are asked for a code
 // where that takes too long.
@@ -89,9 +64,9 @@ const answerTimeout = 10 * time.Second
 
 func answer(ctx context.Context, c *net.UnixConn, judge func(context.Context, event.Event) (Opinion, error)) error {
 	c.SetDeadline(time.Now().Add(answerTimeout))
-	uid, err := peer(c)
-	if err != nil || uid != 0 && uid != os.Geteuid() {
-		return fmt.Errorf("uid %d asks, who may not: %w", uid, err)
+	who, err := peer.Of(c)
+	if err != nil || who.UID != 0 && who.UID != os.Geteuid() {
+		return fmt.Errorf("uid %d asks, who may not: %w", who.UID, err)
 	}
 	var e event.Event
 	if err := json.NewDecoder(io.LimitReader(c, maxQuestion)).Decode(&e); err != nil {
@@ -109,25 +84,13 @@ func answer(ctx context.Context, c *net.UnixConn, judge func(context.Context, ev
 // Question asks the worker of a state folder, which has to be owner's. In doubt it
 // returns an error.
 func Question(ctx context.Context, dir string, owner int, e event.Event) (Opinion, error) {
-	path, closeDir, err := socketIn(dir)
-	if err != nil {
-		return Opinion{}, err
-	}
-	defer closeDir()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	conn, err := peer.Dial(ctx, dir, SocketName, owner)
 	if err != nil {
 		return Opinion{}, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	uid, err := peer(conn.(*net.UnixConn))
-	if err != nil {
-		return Opinion{}, err
-	}
-	if uid != owner {
-		return Opinion{}, fmt.Errorf("uid %d answers in place of the worker, uid %d", uid, owner)
-	}
 	if err := json.NewEncoder(conn).Encode(e); err != nil {
 		return Opinion{}, err
 	}
@@ -139,16 +102,4 @@ func readOpinion(r io.Reader) (Opinion, error) {
 	o := Opinion{Score: -1}
 	err := json.NewDecoder(io.LimitReader(r, maxQuestion)).Decode(&o)
 	return o, err
-}
-
-// peer returns whose process is at the other end of a socket: of a listening one,
-// who made it (unix(7)).
-func peer(c *net.UnixConn) (uid int, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	uid = -1
-	ctlErr := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) })
-	return uid, errors.Join(ctlErr, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,53 @@ func TestSession(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestConnections(t *testing.T) {
+	sshd := []proc{
+		{810, 805, "sshd", "sshd: alice@pts/0|", alice},
+		{805, 700, "sshd", "sshd: alice [priv]|", 0},
+		{700, 1, "sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups|", 0},
+	}
+	tmux := []proc{{900, 890, "sshnotify", "", alice}, {890, 1, "tmux: server", "tmux|", alice}}
+	second := []proc{{830, 825, "sshd", "sshd: bob@pts/1|", bob}, {825, 700, "sshd", "sshd: bob [priv]|", 0}}
+	for name, c := range map[string]struct {
+		procs []proc
+		audit map[int]string // by process
+		want  string
+	}{
+		"a shell":                          {append([]proc{{900, 820, "sshnotify", "", alice}, {820, 810, "bash", "-bash|", alice}}, sshd...), nil, "900 820 810 805"},
+		"sudo":                             {append([]proc{{900, 880, "sshnotify", "", 0}, {880, 820, "sudo", "", 0}, {820, 810, "bash", "-bash|", alice}}, sshd...), nil, "900 880 820 810 805"},
+		"a shell of another audit session": {append(append([]proc{{900, 810, "sshnotify", "", alice}}, sshd...), second...), map[int]string{900: "9", 810: "7", 805: "7", 830: "9", 825: "9"}, "900 810 805"},
+		"a tmux of this login":             {append(tmux, sshd...), map[int]string{900: "7", 890: "7", 810: "7", 805: "7"}, "900 890 805 810"},
+		"a tmux of an earlier login":       {append(tmux, sshd...), map[int]string{900: "6", 890: "6", 810: "7", 805: "7"}, "900 890"},
+		"no audit session":                 {append(tmux, sshd...), map[int]string{900: "4294967295", 890: "4294967295", 810: "4294967295", 805: "4294967295"}, "900 890"},
+		"several logins of one audit session, of a server begun by hand": {append(append(tmux, sshd...), second...),
+			map[int]string{900: "7", 890: "7", 810: "7", 805: "7", 830: "7", 825: "7"}, "900 890"},
+		"a service":      {[]proc{{900, 1, "sshnotify", "", 0}}, nil, "900"},
+		"it is gone":     {[]proc{{901, 1, "sshnotify", "", 0}}, nil, ""},
+		"a name of sshd": {[]proc{{900, 820, "sshd-session", "", alice}, {820, 1, "sh", "", alice}}, map[int]string{900: "7"}, "900 820"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := pretend(t, nil, c.procs...)
+			for pid, audit := range c.audit {
+				write(t, h.Root, fmt.Sprintf("proc/%d/sessionid", pid), audit)
+			}
+			var got []int
+			for _, s := range h.Connections(900) {
+				if s.Start != uint64(100_000+s.PID) || s.Boot != boot || s.NS != ns {
+					t.Errorf("%+v", s)
+				}
+				got = append(got, s.PID)
+			}
+			if n := len(got); n == 4 && name == "a tmux of this login" { // in no order
+				slices.Sort(got[2:])
+			}
+			if s := strings.Trim(fmt.Sprint(got), "[]"); s != c.want {
+				t.Errorf("%q, want %q", s, c.want)
 			}
 		})
 	}

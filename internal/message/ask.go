@@ -49,6 +49,9 @@ func (m *Message) ask(a event.Alert) {
 	for _, b := range q.Buttons {
 		m.Asked.Buttons = append(m.Asked.Buttons, buttonOf(b))
 	}
+	if q.Code != nil {
+		m.Asked.Said = append(m.Asked.Said, codeLine(a))
+	}
 	if q.Person != "" {
 		m.Headline, m.own = question(a), nil
 	}
@@ -66,6 +69,16 @@ func question(a event.Alert) Headline {
 	}
 	h.From, _ = from(a)
 	return h
+}
+
+// codeLine says what is to be typed, and where.
+func codeLine(a event.Alert) Line {
+	c := a.Ask.Code
+	l := Line{}
+	if c.Wrong {
+		l = Line{literal(fmt.Sprintf("Wrong code, %s left. ", tries(int64(c.Left))))}
+	}
+	return append(l, literal("To confirm it, type in that session on "), untrusted(event.Clean(shortHost(a.Event.Host), maxBy)), literal(" until "+clockOf(a).minutes(c.Until)+": sshnotify confirm "+c.Number))
 }
 
 func buttonOf(b event.Button) Button {
@@ -98,6 +111,12 @@ func saidLine(c clock, s event.Said) Line {
 		return Line{at, by, literal(" can't be asked: "), untrusted(event.Clean(s.Why, maxDetail))}
 	case event.NoAnswer:
 		return Line{at, literal("no answer from "), by, literal(fmt.Sprintf(" within %d minutes", AnswerWithin))}
+	case event.Confirming:
+		return Line{at, by, literal(": it was me; to be confirmed in the session of the login")}
+	case event.Confirmed:
+		return Line{at, by, literal(": it was me, confirmed in the session of the login")}
+	case event.NotConfirmed:
+		return Line{at, literal("not confirmed by "), by, literal(": "), untrusted(event.Clean(s.Why, maxDetail))}
 	}
 	text := map[event.Button]string{
 		event.ButtonMine: ": it was me", event.ButtonNotMine: ": it wasn't me", event.ButtonAck: " acknowledged it", event.ButtonSilence: " silenced logins like this for a day",
@@ -125,8 +144,25 @@ const (
 	NoMember      = "no member of Slack has their address"
 )
 
-// InSlack is the note of an acknowledgement by a button.
-const InSlack = "answered in Slack"
+// InSlack is the note of an acknowledgement by a button, and Confirmed that of one by a
+// button and a code.
+const (
+	InSlack   = "answered in Slack"
+	Confirmed = "answered in Slack, and confirmed in the session of the login"
+)
+
+// NotConfirmedWhy are the reasons for which somebody's word does not count.
+const (
+	NoCode     = "no code came from that session in time"
+	WrongCodes = "three wrong codes came from that session"
+	NoSession  = "its session is not known here; sshnotify ack does it"
+)
+
+// Typed says that somebody typed a code in the session of a login. It is told only by a
+// hub that does not know of codes yet.
+func Typed(ref, number string) event.Note {
+	return event.Note{Severity: event.Low, Title: "A code was typed in the session of " + ref, Text: "This hub waits for none: update it.", Code: number}
+}
 
 // SilencedBy is the reason of a silence by a button.
 const SilencedBy = "a button in Slack"

@@ -67,6 +67,8 @@ func TestAHostSpeaksForItselfAlone(t *testing.T) {
 			}},
 		{"a second step that another host asked for", event.Event{Kind: event.KindGate, Via: event.ViaPAM, Gate: &event.Gate{Result: event.GatePassed, Challenge: id}},
 			func(e *event.Event) { e.Gate.Challenge = event.HubID("web1", id) }},
+		{"a code that was typed in a session of another host", event.Event{Kind: event.KindAlert, Via: event.ViaSelf, Session: event.Session{PID: 7, Boot: "db1:b007"}, Alert: &event.Note{Code: "482913"}},
+			func(e *event.Event) { e.Session.Boot = "web1:db1:b007" }},
 		{"the year 9999", event.Event{Kind: event.KindLogin, Via: event.ViaPAM, Time: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}, func(e *event.Event) { e.Time = now }},
 		{"a clock that is nine minutes fast", event.Event{Kind: event.KindLogin, Via: event.ViaPAM, Time: now.Add(9 * time.Minute)}, func(e *event.Event) { e.Time = now.Add(9 * time.Minute) }},
 		{"an event of last year", event.Event{Kind: event.KindLogin, Via: event.ViaPAM, Time: now.AddDate(-1, 0, 0)}, func(*event.Event) {}},
