@@ -10,8 +10,8 @@ func newCompletionCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "Print a completion script for a shell",
-		Long: long(`completion prints a script that makes a shell complete sshnotify's commands and
-flags.`, exits(exitDone, exitFailed, exitUsage)),
+		Long: long(`completion prints a script that makes a shell complete sshnotify's commands, flags
+and values: refs, users, hosts, destinations, as far as you may read them.`, exits(exitDone, exitFailed, exitUsage)),
 		Example: `  # bash, for one account
   sshnotify completion bash > ~/.local/share/bash-completion/completions/sshnotify
 

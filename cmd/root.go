@@ -76,6 +76,9 @@ func Main(args []string, with ...Option) int {
 // run executes one command line.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := newRootCmd(a)
+	if isCompletion(args) {
+		a.completeValues(ctx, root)
+	}
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
