@@ -364,7 +364,7 @@ func TestImportThatIsInterrupted(t *testing.T) {
 	p := remembering(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	o := p.importer(func(o *historyImport) {
-		o.records.In = &stuck{strings.NewReader(strings.Repeat(syslogLine("20", "alice", "203.0.113.7"), 2_000)), cancel}
+		o.records.In = &stuck{strings.NewReader(strings.Repeat(syslogLine("20", "alice", "203.0.113.7"), 20_000)), cancel}
 	})
 	err := o.run(ctx, []string{"-", "never"})
 	if exitCode(err) != exitFailed || err == nil || !strings.Contains(err.Error(), "interrupted") {

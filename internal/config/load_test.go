@@ -421,7 +421,11 @@ func TestCutFile(t *testing.T) {
 	dir := t.TempDir()
 	whole := sample(t, dir)
 	errs := 0
-	for cut := range len(whole) {
+	step := 7
+	if os.Getenv("SSHNOTIFY_E2E") != "" {
+		step = 1
+	}
+	for cut := 0; cut < len(whole); cut += step {
 		const path = "config.toml"
 		var l loader
 		l.add(path, 0o600, []byte(whole[:cut]))
@@ -440,7 +444,7 @@ func TestCutFile(t *testing.T) {
 			t.Fatalf("cut at byte %d: %v is no *Error", cut, err)
 		}
 	}
-	if errs < len(whole)/3 {
+	if errs < len(whole)/step/3 {
 		t.Errorf("only %d of %d cuts were noticed", errs, len(whole))
 	}
 }

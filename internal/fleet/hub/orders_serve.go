@@ -223,10 +223,21 @@ func (h *Hub) orderedEvent(ctx context.Context, host, nonce string) string {
 	return x.Order.Subject.ID
 }
 
-// endStates are what a host says of the end of an order.
-var endStates = map[string]OrderState{
-	string(respond.Done): OrderDone, string(respond.Already): OrderDone, string(respond.Partly): OrderPartly,
-	string(respond.Failed): OrderFailed, string(respond.Refused): OrderRefused, message.OrderLooked: OrderLooked,
+// endState is what a host says of the end of an order; "" where it says none.
+func endState(became string) OrderState {
+	switch became {
+	case string(respond.Done), string(respond.Already):
+		return OrderDone
+	case string(respond.Partly):
+		return OrderPartly
+	case string(respond.Failed):
+		return OrderFailed
+	case string(respond.Refused):
+		return OrderRefused
+	case message.OrderLooked:
+		return OrderLooked
+	}
+	return ""
 }
 
 // heard notes what a host says of an order that it was given.
@@ -235,7 +246,7 @@ func heard(t *store.Tx, host string, n event.Note, now time.Time) error {
 	if err != nil || x.Order.Host != host {
 		return err
 	}
-	switch state := endStates[n.Order.Became]; {
+	switch state := endState(n.Order.Became); {
 	case x.Over() && x.State != OrderExpired && x.State != OrderUnheard: // it may be late, and still be the truth
 		return nil
 	case n.Order.Action == "" && state != "":
