@@ -14,6 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/release"
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
 
@@ -77,7 +78,7 @@ func (e *checked) Error() string { return e.verdict.String() }
 
 func (o *checkOptions) run(ctx context.Context) error {
 	if o.version {
-		fmt.Fprintf(o.app.out, "sshnotify %s\n", version())
+		fmt.Fprintf(o.app.out, "sshnotify %s\n", release.Version())
 		return &silentError{int(figures.Unknown)}
 	}
 	t := figures.DefaultThresholds()

@@ -32,6 +32,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/login"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/release"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
@@ -272,7 +273,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		},
 		NewWatcher: deliver.Watch,
 		Alive:      alive,
-		Figures:    figures.NewRecorder(stateDir, watchDir(c, stateDir), version()),
+		Figures:    figures.NewRecorder(stateDir, watchDir(c, stateDir), release.Version()),
 	}
 	first := true
 	j.Load = func() (deliver.Settings, error) {

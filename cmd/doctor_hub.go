@@ -17,6 +17,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/fleet/hub"
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
 // hubChecks returns the checks of a hub, or of a host that hands over to one. start is
@@ -231,7 +232,7 @@ func (x examined) hubHosts(ctx context.Context, r *doctor.Report) {
 		err = nil
 	}
 	n, worst := map[hostState]int{}, ""
-	for _, h := range statuses(hosts, version(), r.Now) {
+	for _, h := range statuses(hosts, release.Version(), r.Now) {
 		n[h.State]++
 		if worst == "" && h.State > hostWell {
 			worst = h.Name + ": " + h.Problems[0]

@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/fleet/hub"
+	"github.com/sshnotify/sshnotify/internal/release"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
@@ -192,7 +193,7 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 		return err
 	}
 	now := o.now()
-	all := statuses(hosts, version(), now)
+	all := statuses(hosts, release.Version(), now)
 	if o.json {
 		enc := json.NewEncoder(a.out)
 		enc.SetIndent("", "  ")
@@ -201,7 +202,7 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 			Version string      `json:"version"` // the hub's
 			Running bool        `json:"running"` // the hub does
 			Hosts   []fleetHost `json:"hosts"`
-		}{version(), running, all})
+		}{release.Version(), running, all})
 	} else {
 		err = o.table(zone, all, now)
 	}

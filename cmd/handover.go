@@ -14,6 +14,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/figures"
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/heartbeat"
+	"github.com/sshnotify/sshnotify/internal/release"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -40,7 +41,7 @@ func (a *app) handingOver(c config.Config, stateDir string, db *store.DB) (deliv
 	return deliver.HandingOver{
 		Hub:        fleet.NewOutbox(db, way),
 		AloneAfter: c.Hub.AloneAfter,
-		Beat:       fleet.Beat{Version: version(), Settings: settingsHash(c.Files)},
+		Beat:       fleet.Beat{Version: release.Version(), Settings: settingsHash(c.Files)},
 	}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/history"
+	"github.com/sshnotify/sshnotify/internal/release"
 	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
@@ -253,7 +254,7 @@ func historyError(err error) error {
 	var newer *store.NewerError
 	switch {
 	case errors.As(err, &newer):
-		return withHint(err, "this is sshnotify "+version()+": install the newer one again")
+		return withHint(err, "this is sshnotify "+release.Version()+": install the newer one again")
 	case errors.Is(err, store.ErrDamaged):
 		return withHint(err, "the next login moves the damaged file aside and begins a new one, as does sshnotify history import, which fills it from wtmp and the logs")
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
 func newManCmd(a *app) *cobra.Command {
@@ -30,7 +32,7 @@ for those who have only the program.`, exits(exitDone, exitFailed, exitUsage)),
 		Args: cobra.ArbitraryArgs, // a command's name, looked for below
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == settingsPage && dir == "" {
-				_, err := a.out.Write(manSettings(version(), manDay()))
+				_, err := a.out.Write(manSettings(release.Version(), manDay()))
 				return err
 			}
 			of, rest, err := c.Root().Find(args)
@@ -38,7 +40,7 @@ for those who have only the program.`, exits(exitDone, exitFailed, exitUsage)),
 				return &usageError{errors.New("no such command: " + strings.Join(args, " "))}
 			}
 			if dir == "" {
-				_, err := a.out.Write(manPage(of, version(), manDay()))
+				_, err := a.out.Write(manPage(of, release.Version(), manDay()))
 				return err
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -53,7 +55,7 @@ for those who have only the program.`, exits(exitDone, exitFailed, exitUsage)),
 
 func writePages(c *cobra.Command, dir string) error {
 	name := filepath.Join(dir, pageName(c)+".1")
-	if err := os.WriteFile(name, manPage(c, version(), manDay()), 0o644); err != nil {
+	if err := os.WriteFile(name, manPage(c, release.Version(), manDay()), 0o644); err != nil {
 		return err
 	}
 	for _, sub := range subcommands(c) {

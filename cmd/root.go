@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/hook"
 	"github.com/sshnotify/sshnotify/internal/paths"
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
 // app is what every command needs: its streams, who runs it, and the flags of
@@ -115,7 +116,7 @@ message, and retries until it is delivered.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       version(),
+		Version:       release.Version(),
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)

@@ -10,23 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sshnotify/sshnotify/enrich/builtin"
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
-// release is set by the linker for a release (-X …/cmd.release=1.2.3).
-var release string
-
-// version is the release, or what the Go tool knows of the build.
-func version() string {
-	if release != "" {
-		return release
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
-
-func userAgent() string { return "sshnotify/" + version() }
+func userAgent() string { return "sshnotify/" + release.Version() }
 
 func newVersionCmd(a *app) *cobra.Command {
 	var licenses bool
@@ -39,7 +26,7 @@ the data, and the modules that the program is linked with.`, exits(exitDone, exi
 		Example: "  sshnotify version\n  sshnotify version --licenses",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(a.out, "sshnotify %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(a.out, "sshnotify %s\n%s %s/%s\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			if db, err := builtin.Open(); err == nil {
 				fmt.Fprintf(a.out, "built-in database of %s\n", db.Date().Format(time.DateOnly))
 			}

@@ -5,9 +5,17 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/sshnotify/sshnotify/internal/gate/pam"
 	"github.com/sshnotify/sshnotify/internal/hook"
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
-func main() { os.Exit(pam.Main(os.Args[1:], hook.Beside)) }
+func main() {
+	if slices.Equal(os.Args[1:], []string{"--version"}) {
+		os.Stdout.WriteString("sshnotify-gate " + release.Version() + "\n")
+		return
+	}
+	os.Exit(pam.Main(os.Args[1:], hook.Beside))
+}

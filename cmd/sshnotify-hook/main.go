@@ -6,8 +6,16 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/sshnotify/sshnotify/internal/hook"
+	"github.com/sshnotify/sshnotify/internal/release"
 )
 
-func main() { hook.Run(os.Args[1:], hook.Beside) }
+func main() {
+	if slices.Equal(os.Args[1:], []string{"--version"}) {
+		os.Stdout.WriteString("sshnotify-hook " + release.Version() + "\n")
+		return
+	}
+	hook.Run(os.Args[1:], hook.Beside)
+}

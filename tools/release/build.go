@@ -41,6 +41,15 @@ func sourceDate(ctx context.Context) (time.Time, error) {
 	return time.Unix(sec, 0).UTC(), nil
 }
 
+// taggedRelease returns the version that the commit's tag says: 1.2.3 of v1.2.3.
+func taggedRelease(ctx context.Context) string {
+	tag, err := output(exec.CommandContext(ctx, "git", "describe", "--tags", "--exact-match", "--match", "v[0-9]*"))
+	if err != nil { // untagged, or no repository
+		return "0.0.0-dev"
+	}
+	return strings.TrimPrefix(strings.TrimSpace(string(tag)), "v")
+}
+
 // files writes all that goreleaser.yaml names under build/ into dir.
 func (b build) files(ctx context.Context, dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
@@ -114,7 +123,7 @@ func (b build) debianChangelog() []byte {
 // compile builds a program as goreleaser.yaml says.
 func (b build) compile(ctx context.Context, to, main, goos, goarch, goarm string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -X "+module+"/cmd.release="+b.release, "-o", to, main)
+		"-ldflags=-s -w -X "+module+"/internal/release.version="+b.release, "-o", to, main)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOARM="+goarm)
 	_, err := output(cmd)
 	return err

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	var b build
 	flags := flag.NewFlagSet(args[0], flag.ExitOnError)
-	flags.StringVar(&b.release, "release", "0.0.0-dev", "the version, a semantic one without v")
+	flags.StringVar(&b.release, "release", "", "the version, a semantic one without v; default: that of the commit's tag (v1.2.3), else 0.0.0-dev")
 	format, arch, nfpm := "deb", "amd64", ""
 	if args[0] == "package" {
 		flags.StringVar(&format, "format", format, "of deb, rpm, apk and archlinux, with commas between")
@@ -51,6 +51,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q: not expected", flags.Arg(0))
+	}
+	if b.release == "" {
+		b.release = taggedRelease(ctx)
 	}
 	var err error
 	if b.date, err = sourceDate(ctx); err != nil {

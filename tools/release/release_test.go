@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -273,15 +274,18 @@ func TestGoreleaserBuildsAsWeDo(t *testing.T) {
 			t.Errorf("neither static nor reproducible: %+v", b)
 		}
 	}
-	for _, i := range []int{0, 3} {
-		ld := strings.Join(file.Builds[i].Ldflags, " ")
-		if !strings.Contains(ld, "-X "+module+"/cmd.release={{ .Version }}") {
-			t.Errorf("%s is not told its version: %s", file.Builds[i].Main, ld)
+	for _, b := range file.Builds {
+		if ld := strings.Join(b.Ldflags, " "); !strings.Contains(ld, "-X "+module+"/internal/release.version={{ .Version }}") {
+			t.Errorf("%s is not told its version: %s", b.Main, ld)
 		}
-	}
-	out, err := trial.ask(t.Context(), filepath.Join(made, "host", "sshnotify"), "--version")
-	if err != nil || string(out) != "sshnotify 1.2.3\n" {
-		t.Errorf("the program calls itself %q (%v)", out, err)
+		program := filepath.Join(t.TempDir(), filepath.Base(b.Main))
+		if err := trial.compile(t.Context(), program, b.Main, runtime.GOOS, runtime.GOARCH, ""); err != nil {
+			t.Fatal(err)
+		}
+		said, err := trial.ask(t.Context(), program, "--version")
+		if name, v, _ := strings.Cut(string(said), " "); err != nil || v != "1.2.3\n" || !strings.HasPrefix(name, "sshnotify") {
+			t.Errorf("%s says %q (%v)", b.Main, said, err)
+		}
 	}
 }
 
