@@ -343,7 +343,7 @@ func twilioCalls(w http.ResponseWriter, r *http.Request) {
 // Each of the commonest mistakes is told by config check, test or doctor --online,
 // in words that tell it from the others of the service, and with what to do.
 func TestMistakes(t *testing.T) {
-	e2e(t)
+	standin.Gate(t)
 	var all strings.Builder
 	named := []string{"journal", "log"} // of which nothing is set
 	ca := filepath.Join(t.TempDir(), "ca.pem")

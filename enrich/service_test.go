@@ -19,6 +19,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // serviceBody gives an answer of a shipped service.
@@ -275,7 +276,9 @@ func TestServicesSuite(t *testing.T) {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			sample(t, s.Name, "abuseipdb", "ipinfo", "internetdb")
+			if !slices.Contains([]string{"abuseipdb", "ipinfo", "internetdb"}, s.Name) {
+				standin.Gate(t)
+			}
 			good := serviceBody(t, s.Name+"-good")
 			p := newService(t, s.Name, nil, "", HTTPOptions{})
 			all := slices.DeleteFunc(situationsOfAll(good, wrongTypes(good, p), p.service.Host()), func(one situation) bool {
@@ -298,17 +301,6 @@ func TestServicesSuite(t *testing.T) {
 		})
 	}
 }
-
-// sample skips all but some rows of a large table, of which each takes a second,
-// unless end-to-end tests are switched on.
-func sample(t *testing.T, row string, everyday ...string) {
-	t.Helper()
-	if !endToEnd() && !slices.Contains(everyday, row) {
-		t.Skip("it takes a second: set SSHNOTIFY_E2E=1")
-	}
-}
-
-func endToEnd() bool { return os.Getenv("SSHNOTIFY_E2E") != "" }
 
 // wrongTypes gives an answer whose values, and what contains them, are lists of
 // lists.
@@ -439,7 +431,7 @@ func TestServicesLeakNoKey(t *testing.T) {
 					t.Fatal(echo)
 				}
 				for _, status := range []int{200, 400, 403, 404, 422, 429} {
-					if status != 200 && status != 403 && !endToEnd() {
+					if status != 200 && status != 403 && standin.Everyday() {
 						continue
 					}
 					dir := ""

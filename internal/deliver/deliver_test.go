@@ -15,6 +15,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 func TestOneDestinationFailsAndTheOtherGetsItOnce(t *testing.T) {
@@ -176,6 +177,7 @@ func TestWhatCantBeSentIsADeadLetter(t *testing.T) {
 }
 
 func TestGivesUpAfterSevenDays(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack", pace: time.Second, fail: func(int, event.Alert) error { return again() }}
 		b := newBench(t, d)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 func TestRepeatsWithinTheWindowAreOneMessage(t *testing.T) {
@@ -124,6 +125,7 @@ func TestWorseRepeatIsToldAtOnce(t *testing.T) {
 
 // A hundred users' logins from a hundred addresses wait, after an outage.
 func TestBacklogIsToldInTwoMinutes(t *testing.T) {
+	standin.Gate(t)
 	const logins, users = 10_000, 100
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack", pace: time.Second}

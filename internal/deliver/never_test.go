@@ -11,6 +11,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // What became of an attempt says whether a message that costs money is sent again.
@@ -92,6 +93,7 @@ func TestAKillBetweenRequestAndAnswer(t *testing.T) {
 // A quota is said once, and lasts as long as the service says; a broken
 // destination that asks to be left alone is, unless somebody asks for a try.
 func TestPausesOfADay(t *testing.T) {
+	standin.Gate(t)
 	for _, tc := range []struct {
 		name  string
 		err   *channel.Error

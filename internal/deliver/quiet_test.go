@@ -13,6 +13,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // night is from ten to seven.
@@ -59,6 +60,7 @@ func critical(title string) event.Event {
 // At night only what is critical is told; the rest comes at seven in one message,
 // and a file, which nobody sleeps beside, has all of it at once.
 func TestQuietHours(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) { // it is midnight
 		d, file := &fakeDest{name: "phone", pace: time.Second}, &fakeDest{name: "file"}
 		b := newBench(t, d, file)
@@ -268,6 +270,7 @@ func TestCriticalIsNeverHeld(t *testing.T) {
 // hours end, at once where there are none, and by the others where the destination that
 // a rule named for it is gone.
 func TestReloadInQuietHours(t *testing.T) {
+	standin.Gate(t)
 	early, err := policy.ParseHours("22:00-05:00")
 	if err != nil {
 		t.Fatal(err)

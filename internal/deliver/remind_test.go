@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // Who asks for it is reminded of what is high until it is acknowledged, for a day at
@@ -32,6 +33,9 @@ func TestReminders(t *testing.T) {
 		{"by another worker", 0, 99, 10 * time.Hour, 0, false, true, []string{"10:00", "20:00"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.ack == 0 {
+				standin.Gate(t)
+			}
 			synctest.Test(t, func(t *testing.T) { // it is midnight
 				begun := time.Now()
 				d, other := &fakeDest{name: "phone", pace: time.Second, perDay: tt.perDay}, &fakeDest{name: "other"}
@@ -76,6 +80,7 @@ func TestReminders(t *testing.T) {
 // What the watcher tells of a login after failures is reminded of as the login is,
 // once for both, and is acknowledged as the login.
 func TestRemindersOfALoginAfterFailures(t *testing.T) {
+	standin.Gate(t)
 	in := func(b *bench, es ...event.Event) { b.put(es...); b.mustRun() }
 	for _, tt := range []struct {
 		name  string

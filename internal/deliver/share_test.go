@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // alertOf is what a host says of itself, as severe as it likes.
@@ -75,6 +76,7 @@ func TestOneHostsFloodHidesNoOthers(t *testing.T) {
 // Half of a day's messages are one host's at most, and what is over that waits for
 // tomorrow.
 func TestOneHostDoesNotUseUpTheBudget(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "phone", pace: time.Second, perDay: 10}
 		b := newBench(t, d)

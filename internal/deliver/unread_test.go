@@ -13,6 +13,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // faults has fail decide on the spool's system calls.
@@ -59,6 +60,7 @@ func TestEventThatCantBeReadIsTriedAgain(t *testing.T) {
 // After a day it is a dead letter that names the error, and that is said; then
 // it can be retried.
 func TestEventThatCantBeReadForADay(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack"}
 		b := newBench(t, d)

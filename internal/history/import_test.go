@@ -10,6 +10,8 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // from is a login of alice as a source tells it, some milliseconds after day0.
@@ -25,6 +27,7 @@ func from(s Source, ms int, change func(*Entry)) Entry {
 }
 
 func TestOneLoginOfManySources(t *testing.T) {
+	standin.Gate(t)
 	port := func(p uint16) func(*Entry) { return func(e *Entry) { e.Port = p } }
 	for _, row := range []struct {
 		name    string

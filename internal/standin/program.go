@@ -36,3 +36,16 @@ func Program(t testing.TB, name string) (path, root string) {
 func Libraries(root string) []string {
 	return append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(root, "usr/lib/x86_64-linux-gnu")+":"+filepath.Join(root, "lib/x86_64-linux-gnu"))
 }
+
+// Everyday reports whether the everyday tests run, which need nothing and are quick,
+// and not the gate's as well.
+func Everyday() bool { return os.Getenv("SSHNOTIFY_E2E") == "" }
+
+// Gate skips a test, or the row of a large table, that takes a second or more, where
+// the everyday tests run.
+func Gate(t testing.TB) {
+	t.Helper()
+	if Everyday() {
+		t.Skip("it takes its time: set SSHNOTIFY_E2E=1")
+	}
+}
