@@ -142,11 +142,9 @@ func TestInstallSaysWhatWouldHaveBeenTold(t *testing.T) {
 
 // The three share a memory, and say what three replays do.
 func TestLookBackIsReplay(t *testing.T) {
-	p, days := newAccount(t), 3
-	if !standin.Everyday() {
-		days = 9
-	}
-	p.write("var/log/auth.log", pastLog(days))
+	standin.Gate(t)
+	p := newAccount(t)
+	p.write("var/log/auth.log", pastLog(9))
 	a := p.app()
 	o := installOptions{changer: changer{setter: p.setter(a)}, past: p.past(a)}
 	o.system, o.past.patience = true, time.Hour

@@ -33,6 +33,7 @@ func (d *fakeDest) messageOf(id string) int {
 // A host may lie about how severe things are, and about how many there are: at a
 // destination that takes one message every few seconds others are told of all the same.
 func TestOneHostsFloodHidesNoOthers(t *testing.T) {
+	standin.Gate(t)
 	for _, row := range []struct {
 		situation string
 		pause     time.Duration // between its events

@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -127,6 +128,7 @@ func TestVeryLateLogin(t *testing.T) {
 }
 
 func TestListInParts(t *testing.T) {
+	standin.Gate(t)
 	d := open(t, Options{})
 	var all []Entry
 	for i := range 3*batch + 10 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // The test binary plays other processes: HISTORY_TEST_PLAY says which.
@@ -133,6 +135,7 @@ func (p *player) stop(t *testing.T) {
 }
 
 func TestTwoReadWhileOneWrites(t *testing.T) {
+	standin.Gate(t)
 	d := open(t, Options{})
 	record(t, d, login(0, "alice", "203.0.113.7", 0))
 	readers := []*player{start(t, "reader", d.store.Path()), start(t, "reader", d.store.Path())}
