@@ -169,8 +169,15 @@ func LoginID(s Session, sshConnection string) string {
 	return hashID("login", s, sshConnection)
 }
 
-// LogoutID returns the id of the logout that ends session s.
-func LogoutID(s Session) string { return hashID("logout", s, "") }
+// LogoutID returns the id of the logout that ends session s: at a hub, whose boots
+// are of a host, "HOST:BOOT", the one that the host's own has there.
+func LogoutID(s Session) string {
+	if host, boot, ok := strings.Cut(s.Boot, ":"); ok {
+		s.Boot = boot
+		return HubID(host, LogoutID(s))
+	}
+	return hashID("logout", s, "")
+}
 
 // GateID returns the id of the second step of a login that session s serves. more
 // tells the connection, the user and the first factor.
@@ -323,6 +330,7 @@ const (
 	maxUser    = 128
 	maxHost    = 253
 	maxWord    = 96
+	maxBoot    = 128 // a hub's names the host, too
 	maxKeyID   = 128
 	maxTitle   = 150
 	maxText    = 2000
@@ -340,7 +348,7 @@ func (e *Event) normalize() {
 	e.Remote.Zone = Clean(e.Remote.Zone, maxWord)
 	e.Remote.Claimed = Clean(e.Remote.Claimed, maxClaimed)
 	e.Remote.IP, e.Local.IP = bare(e.Remote.IP), bare(e.Local.IP)
-	e.Session.Boot, e.Session.NS = Clean(e.Session.Boot, maxWord), Clean(e.Session.NS, maxWord)
+	e.Session.Boot, e.Session.NS = Clean(e.Session.Boot, maxBoot), Clean(e.Session.NS, maxWord)
 	if len(e.Flags) > 8 {
 		e.Flags = e.Flags[:8]
 	}

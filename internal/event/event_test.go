@@ -302,4 +302,10 @@ func TestHubID(t *testing.T) {
 	if at == id || at == HubID("web2", id) || at != HubID("web1", id) {
 		t.Errorf("HubID(%s) = %s: a host can have another's id", id, at)
 	}
+	in := Session{PID: 812, Start: 4711, Boot: "6f1ad6a4-6cbd-4d1c-9d5e-0c1c0a8e3c5f"}
+	there := in
+	there.Boot = "web1:" + in.Boot
+	if got, want := LogoutID(there), HubID("web1", LogoutID(in)); got != want {
+		t.Errorf("a logout is %s at its hub, and its session's %s", want, got)
+	}
 }

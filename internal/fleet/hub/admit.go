@@ -17,7 +17,7 @@ const maxAhead = 10 * time.Minute
 
 // bootLength is how much of a host's boot id is kept: with a host's longest name it
 // fits what an event keeps of one.
-const bootLength = 32
+const bootLength = 64
 
 // admitted is an event of a host as the hub keeps it.
 type admitted struct {
