@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: build test e2e gate soak bench pictures report-pictures lint
+.PHONY: build test e2e gate soak bench bench-fleet pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/...
@@ -27,6 +27,11 @@ soak:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 15x ./cmd/sshnotify
+
+# What a hub takes, alone and behind three servers of NATS, on the disk of TMPDIR.
+bench-fleet:
+	$(GO) test -run '^$$' -bench FleetHub -benchtime 5x -timeout 20m ./cmd/sshnotify
+	$(GO) test -run '^$$' -bench Cluster -benchtime 20000x -count 3 -timeout 20m ./internal/fleet/jetstream
 
 # How a mail looks on a phone and on a desk, by day and at night: docs/mail-*.png
 # of the golden mail. Needs chromium.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,6 +148,17 @@ func BenchmarkCluster(b *testing.B) {
 	eventually(b, "all at the hub", func() bool { return m.count() == b.N })
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "taken/s")
 	b.ReportMetric(float64(failed.Load()), "retries")
+	var cpu time.Duration
+	var peak int64 // KiB
+	for _, node := range c.nodes {
+		_ = node.Process.Kill()
+		_ = node.Wait()
+		cpu += node.ProcessState.UserTime() + node.ProcessState.SystemTime()
+		peak = max(peak, int64(node.ProcessState.SysUsage().(*syscall.Rusage).Maxrss))
+	}
+	clear(c.nodes)
+	b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "us-of-servers'-CPU/event")
+	b.ReportMetric(float64(peak)/1024, "MiB-largest-server")
 }
 
 // crowdSize is how many hosts there are: few, or what SSHNOTIFY_FLEET says, as in
