@@ -1,8 +1,11 @@
 # What is run often. CONTRIBUTING.md says more; .ci/run is the gate.
 
 GO ?= go
+BUILDAH ?= buildah
+# The version, from the tag.
+RELEASE ?= $(patsubst v%,%,$(shell git describe --tags --exact-match 2>/dev/null || echo 0.0.0-dev))
 
-.PHONY: build test e2e gate soak bench bench-fleet pictures report-pictures lint
+.PHONY: build test e2e gate soak bench bench-fleet repository image pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/...
@@ -32,6 +35,23 @@ bench:
 bench-fleet:
 	$(GO) test -run '^$$' -bench FleetHub -benchtime 5x -timeout 20m ./cmd/sshnotify
 	$(GO) test -run '^$$' -bench Cluster -benchtime 20000x -count 3 -timeout 20m ./internal/fleet/jetstream
+
+# A repository for apt and dnf of the packages in build/, signed with KEY of gpg's keyring,
+# in build/repository, which URL then serves.
+repository:
+	tools/release/repository.sh build/repository "$(URL)" "$(KEY)" $(wildcard build/*.deb build/*.rpm)
+
+# The hub's image, in build/sshnotify-image.tar for docker load, podman load or skopeo.
+# Needs buildah and ca-certificates, and neither root's rights nor a daemon.
+image:
+	rm -rf build/image build/sshnotify-image.tar
+	mkdir -p build/image/usr/bin build/image/etc/ssl/certs build/image/state
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/sshnotify/sshnotify/cmd.release=$(RELEASE)' -o build/image/usr/bin/sshnotify ./cmd/sshnotify
+	cp /etc/ssl/certs/ca-certificates.crt build/image/etc/ssl/certs/
+	find build/image -exec touch --no-dereference --date "@$$(git log -1 --format=%ct)" {} +
+	$(BUILDAH) build --isolation chroot --format docker --timestamp "$$(git log -1 --format=%ct)" \
+		--build-arg VERSION=$(RELEASE) --file tools/release/image/Containerfile --tag sshnotify:$(RELEASE) build/image
+	$(BUILDAH) push --quiet sshnotify:$(RELEASE) docker-archive:build/sshnotify-image.tar:sshnotify:$(RELEASE)
 
 # How a mail looks on a phone and on a desk, by day and at night: docs/mail-*.png
 # of the golden mail. Needs chromium.
