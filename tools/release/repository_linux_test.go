@@ -29,7 +29,7 @@ func TestRepositoriesHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := trial.pack(context.Background(), "build", "rpm", "amd64", ""); err != nil {
+	if err := trial.pack(context.Background(), "build", []string{"rpm"}, "amd64", ""); err != nil {
 		t.Fatal(err)
 	}
 	rpms, err := filepath.Glob("build/sshnotify-1*.rpm")
@@ -139,7 +139,7 @@ func TestRepositoriesHost(t *testing.T) {
 	refused("apt, and a package that was changed", "Hash Sum mismatch", out, err)
 	changeByte(t, filepath.Join(repo, "rpm", filepath.Base(rpms[0])))
 	_, out, err = dnf()
-	refused("dnf, and a package that was changed", "checksum doesn't match", out, err)
+	refused("dnf, and a package that was changed", "incorrect checksum", out, err)
 	must("createrepo_c", "--quiet", filepath.Join(repo, "rpm"))
 	_, out, err = dnf()
 	refused("dnf, and an index that was changed", "GPG", out, err)
