@@ -309,7 +309,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 			}
 		}
 		if err == nil && c.History.Enabled && o.follow {
-			err = takeAnswers(c, &set, db, stateDir, log, j.Alarm)
+			err = takeAnswers(c, &set, db, stateDir, name, log, j.Alarm)
 		}
 		if err == nil && c.Hub.Host() && o.follow {
 			host := func() string { return cmp.Or(c.Host, name) }

@@ -217,7 +217,7 @@ func (x examined) channelChecks() (all []doctor.Check) {
 			all = append(all, c.Checks()...)
 		}
 		if bot, ok := t.Dest.(*channel.SlackBot); ok && !x.settings.Hub.Host() {
-			all = append(all, asked.Checks(bot, x.settings.People)...)
+			all = append(all, asked.Checks(bot, x.settings.People, x.settings.Hub.Hub())...)
 		}
 	}
 	return all

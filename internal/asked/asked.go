@@ -35,6 +35,7 @@ type Options struct {
 	Log     *slog.Logger
 	Alarm   func(string)     // says a thing out loud in the system log
 	Now     func() time.Time // nil: time.Now
+	Respond Responder        // nil: no host can be given orders
 }
 
 // Desk asks, and takes the answers. It is a channel in place of the bot, whose
@@ -76,7 +77,8 @@ func New(o Options) (*Desk, error) {
 func (d *Desk) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
 	d.showing.Lock()
 	defer d.showing.Unlock()
-	q, fresh := d.questionOf(ctx, a)
+	takes := answerable(a) && len(d.takes(ctx, a)) > 0
+	q, fresh := d.questionOf(ctx, a, takes)
 	if q == nil {
 		return d.SlackBot.Send(ctx, a)
 	}
@@ -100,7 +102,7 @@ func (d *Desk) Send(ctx context.Context, a event.Alert) (event.Receipt, error) {
 
 // questionOf returns the question that stands below the message of an alert: a new
 // one, or that of the message which it takes the place of; nil: it has none.
-func (d *Desk) questionOf(ctx context.Context, a event.Alert) (q *question, fresh bool) {
+func (d *Desk) questionOf(ctx context.Context, a event.Alert, takes bool) (q *question, fresh bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.load(ctx)
@@ -116,6 +118,7 @@ func (d *Desk) questionOf(ctx context.Context, a event.Alert) (q *question, fres
 		return nil, false
 	}
 	q = newQuestion(a, d.o.Now())
+	q.Takes = takes
 	if name, is := d.o.People.Of(a.Event); is && !d.app.Never && a.Verdict.Severity >= d.app.Ask && !d.askedAlready(q.Login) {
 		q.Person = &person{Name: name, Nonce: nonce()}
 	}

@@ -38,16 +38,18 @@ var began = time.Date(2026, 11, 21, 2, 15, 4, 0, time.UTC)
 
 // bench is a desk with Slack's stand-in, for one test.
 type bench struct {
-	t       *testing.T
-	slack   *standin.SlackApp
-	client  *outbound.Client
-	db      *store.DB
-	memory  *history.DB
-	people  policy.People
-	ask     string
-	confirm string
-	desk    *Desk
-	stop    func() // and wait
+	t           *testing.T
+	slack       *standin.SlackApp
+	client      *outbound.Client
+	db          *store.DB
+	memory      *history.DB
+	people      policy.People
+	ask         string
+	confirm     string
+	orders      *hubOrders
+	respondFrom []string
+	desk        *Desk
+	stop        func() // and wait
 
 	mu     sync.Mutex
 	ahead  time.Duration // the desk's clock is
@@ -83,13 +85,18 @@ func newBench(t *testing.T, o standin.SlackAppOptions) *bench {
 // start makes a desk as a worker that starts would.
 func (b *bench) start() {
 	b.t.Helper()
-	s := &channel.Slack{Token: outbound.NewSecret(standin.SlackBotToken), AppToken: outbound.NewSecret(standin.SlackAppToken), Channel: "#alerts", API: b.slack.URL(), Ask: b.ask, Confirm: b.confirm, AnswersFrom: []string{carol}}
+	s := &channel.Slack{Token: outbound.NewSecret(standin.SlackBotToken), AppToken: outbound.NewSecret(standin.SlackAppToken), Channel: "#alerts", API: b.slack.URL(), Ask: b.ask, Confirm: b.confirm, AnswersFrom: []string{carol}, RespondFrom: b.respondFrom}
 	bot, err := s.Open("slack", channel.Env{Client: b.client})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	var orders Responder
+	if b.orders != nil {
+		orders = b.orders
+	}
 	b.desk, err = New(Options{
-		Bot: bot.(*channel.SlackBot), DB: b.db, Memory: b.memory, People: b.people, Zone: time.UTC,
+		Respond: orders,
+		Bot:     bot.(*channel.SlackBot), DB: b.db, Memory: b.memory, People: b.people, Zone: time.UTC,
 		Log: slog.New(slog.NewTextHandler(writer{b}, nil)), Alarm: func(string) {},
 		Now: func() time.Time { b.mu.Lock(); defer b.mu.Unlock(); return time.Now().Add(b.ahead) },
 	})
@@ -387,7 +394,7 @@ func TestClicksThatDoNothing(t *testing.T) {
 		{"of another block's button", alices, event.ButtonMine, alice, action("action_id", "overflow"), notAButton},
 		{"in another channel", alices, event.ButtonMine, alice, set("C0EVIL000", "channel", "id"), elsewhere},
 		{"of another message", alices, event.ButtonMine, alice, set("1.1", "container", "message_ts"), elsewhere},
-		{"of a form", alices, event.ButtonMine, alice, set("view_submission", "type"), notAButton},
+		{"of a menu", alices, event.ButtonMine, alice, set("message_action", "type"), notAButton},
 		{"with no action", alices, event.ButtonMine, alice, func(p map[string]any) { p["actions"] = []any{} }, notAButton},
 		{"with two actions", alices, event.ButtonMine, alice, func(p map[string]any) { p["actions"] = append(p["actions"].([]any), p["actions"].([]any)...) }, notAButton},
 	} {

@@ -17,8 +17,8 @@ import (
 const apps = "https://api.slack.com/apps"
 
 // Checks look whether those can be asked who should be, and online whether the app
-// takes answers.
-func Checks(bot *channel.SlackBot, people policy.People) []doctor.Check {
+// takes answers. hub: it is one that gives hosts orders.
+func Checks(bot *channel.SlackBot, people policy.People, hub bool) []doctor.Check {
 	app, ok := bot.App()
 	if !ok {
 		return nil
@@ -42,6 +42,8 @@ func Checks(bot *channel.SlackBot, people policy.People) []doctor.Check {
 			switch {
 			case len(asks) == 0 && len(app.AnswersFrom) == 0:
 				r.Warn(name, hint, "nobody may press a button: no person of the settings has an id of Slack or a mail address, and answers_from is empty")
+			case len(app.RespondFrom) > 0 && !hub:
+				r.Warn(name, "take respond_from out, or set it at the hub", "respond_from does nothing here: only a hub gives hosts orders")
 			case app.Never:
 				r.OK(name, "messages have buttons, and nobody is asked")
 			case len(asks) == 0:

@@ -26,6 +26,7 @@ func TestChecks(t *testing.T) {
 		{"somebody has no address", standin.SlackAppOptions{}, channel.Slack{}, policy.People{"alice": {Slack: alice}, "dave": {}}, []string{"warn alice can be asked whether a login was theirs; dave can't | under [person.NAME]", "ok"}},
 		{"nobody has", standin.SlackAppOptions{}, channel.Slack{}, nil, []string{"warn nobody may press a button", "ok"}},
 		{"nobody has, and somebody may press", standin.SlackAppOptions{}, channel.Slack{AnswersFrom: []string{carol}}, nil, []string{"warn messages have buttons, but nobody is asked", "ok"}},
+		{"somebody may respond, and this is no hub", standin.SlackAppOptions{}, channel.Slack{RespondFrom: []string{carol}}, byID, []string{"warn respond_from does nothing here | set it at the hub", "ok"}},
 		{"nobody is to be asked", standin.SlackAppOptions{}, channel.Slack{Ask: channel.AskNever}, byID, []string{"ok messages have buttons, and nobody is asked", "ok"}},
 		{"a token of another sort", standin.SlackAppOptions{}, channel.Slack{AppToken: outbound.NewSecret(standin.SlackBotToken)}, byID, []string{"ok", "warn Slack opens no socket | make an app-level token"}},
 		{"a token of nobody's", standin.SlackAppOptions{}, channel.Slack{AppToken: outbound.NewSecret("xapp-swordfish")}, byID, []string{"ok", "warn Slack opens no socket | make an app-level token"}},
@@ -55,7 +56,7 @@ func TestChecks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := doctor.Run(t.Context(), doctor.Target{Settings: true, Online: true}, Checks(bot.(*channel.SlackBot), tc.people))
+			r := doctor.Run(t.Context(), doctor.Target{Settings: true, Online: true}, Checks(bot.(*channel.SlackBot), tc.people, false))
 			if len(r.Results) != len(tc.want) {
 				t.Fatalf("%+v", r.Results)
 			}

@@ -60,6 +60,10 @@ func (d *Desk) click(ctx context.Context, c slack.InteractionCallback) (outcome,
 		}
 		return what, nil
 	}
+	if button == event.ButtonRespond {
+		d.o.Log.Info("a click in Slack", "button", string(button), "user", event.Clean(c.User.ID, maxWord), "ref", event.Ref(q.Login))
+		return counts, nil
+	}
 	by := q.presser(d, c.User.ID, button)
 	key, said, was := doneKey(button, c.User.ID), len(q.Said), q.Person
 	if was != nil {
@@ -103,6 +107,10 @@ func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.Blo
 		value, at = q.Person.Nonce, q.Person.Told
 	case alone:
 		return unknown
+	case button == event.ButtonRespond && q.Takes:
+		if p := q.Person; p != nil && p.Told["ts"] != "" && c.Container.MessageTs == p.Told["ts"] {
+			value, at = p.Nonce, p.Told
+		}
 	case button != event.ButtonAck && button != event.ButtonSilence && button != event.ButtonMore:
 		return notAButton
 	}
@@ -117,6 +125,15 @@ func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.Blo
 		return elsewhere
 	case alone && c.User.ID != q.Person.User:
 		return notAllowed
+	}
+	if button == event.ButtonRespond {
+		switch {
+		case !d.mayRespond(c.User.ID):
+			return notAllowed
+		case q.over(now):
+			return expired
+		}
+		return counts
 	}
 	if by, may := d.pressed(c.User.ID); !alone && (!may || d.app.Confirm && button != event.ButtonMore && d.ownLogin(q, by)) {
 		return notAllowed

@@ -44,7 +44,11 @@ type question struct {
 	Said   []event.Said           `json:"said,omitempty"`
 	Done   map[event.Button]press `json:"done,omitempty"`
 	Clicks []click                `json:"clicks,omitempty"` // that did nothing
-	Tries  int                    `json:"tries,omitempty"`  // to show the newest word, in vain
+	// Takes: the host takes orders, which Choices are made for and Orders are.
+	Takes   bool              `json:"takes,omitempty"`
+	Choices map[string]choice `json:"choices,omitempty"`
+	Orders  []chosen          `json:"orders,omitempty"`
+	Tries   int               `json:"tries,omitempty"` // to show the newest word, in vain
 }
 
 // person is whose login it may have been.
@@ -61,6 +65,8 @@ type person struct {
 	Overdue bool           `json:"overdue,omitzero"` // it was said that there is no answer
 	Code    *code          `json:"code,omitempty"`   // that they were shown, and have not typed yet
 	Codes   int            `json:"codes,omitempty"`  // how many they were shown
+	// Responds: they may have the host ordered to do something.
+	Responds bool `json:"responds,omitempty"`
 }
 
 // press is a click that counts.
@@ -126,7 +132,11 @@ func (q *question) buttons(now time.Time) (all []event.Button) {
 	if _, exact := exactly(e.User); exact && e.Remote.IP.IsValid() && !silenced && !denied && q.Alert.Verdict.Severity < event.Critical {
 		all = append(all, event.ButtonSilence)
 	}
-	return append(all, event.ButtonMore)
+	all = append(all, event.ButtonMore)
+	if q.Takes {
+		all = append(all, event.ButtonRespond)
+	}
+	return all
 }
 
 // ask is what the channel's message shows.
@@ -149,6 +159,13 @@ func (q *question) alone(now time.Time) *event.Ask {
 			a.Buttons = append(a.Buttons, event.ButtonMine)
 		}
 		a.Buttons = append(a.Buttons, event.ButtonNotMine)
+	}
+	if _, not := q.Done[event.ButtonNotMine]; not && !q.over(now) {
+		if q.Takes && q.Person.Responds {
+			a.Buttons = append(a.Buttons, event.ButtonRespond)
+		} else {
+			a.ToDo = true
+		}
 	}
 	for _, s := range q.Said {
 		if saysMine(s) {

@@ -83,7 +83,7 @@ func (d *Desk) copyOf(q *question) *question {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := *q
-	c.Said, c.Done = slices.Clone(q.Said), maps.Clone(q.Done)
+	c.Said, c.Done, c.Orders = slices.Clone(q.Said), maps.Clone(q.Done), slices.Clone(q.Orders)
 	if q.Person != nil {
 		p := *q.Person
 		if p.Code != nil {
@@ -105,7 +105,7 @@ func (d *Desk) change(ctx context.Context, q *question, f func()) {
 
 // carryAll carries out what was answered.
 func (d *Desk) carryAll(ctx context.Context, tell deliver.Tell) time.Duration {
-	return d.carryEach(ctx, tell, func(b event.Button) bool { return !isMore(b) })
+	return min(d.orderAll(ctx), d.carryEach(ctx, tell, func(b event.Button) bool { return !isMore(b) }))
 }
 
 // isMore reports whether a press is that of somebody who wants to know more, which
@@ -267,6 +267,7 @@ func (d *Desk) ask(ctx context.Context, q, c *question, now time.Time) (again ti
 	}
 	d.change(ctx, q, func() {
 		q.Person.User, q.Person.Told, q.Person.At = user, told, now.UTC()
+		q.Person.Responds = d.mayRespond(user)
 		q.Person.Shown = q.aloneState(now)
 		q.say(now, event.Asked, p.Name, "")
 	})

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,8 @@ func (d *Desk) connect(ctx context.Context) (greeted bool, pause time.Duration, 
 	if err != nil {
 		return false, 0, err
 	}
+	var dialogs sync.WaitGroup
+	defer dialogs.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	open := &opener{client: d.app.Client}
@@ -116,17 +119,36 @@ func (d *Desk) connect(ctx context.Context) (greeted bool, pause time.Duration, 
 			if ev.Request == nil || ev.Request.EnvelopeID == "" {
 				continue
 			}
+			var then any     // shown in place of a dialog
+			var begin func() // once Slack knows that the click arrived
 			if pressed, ok := ev.Data.(slack.InteractionCallback); ok {
-				if _, err := d.click(ctx, pressed); err != nil {
+				if then, begin, err = d.interact(ctx, pressed); err != nil {
 					continue // Slack shows whoever pressed that nothing happened
 				}
-				signal(d.answered)
 			}
-			if err := c.AckCtx(ctx, ev.Request.EnvelopeID, nil); err != nil {
+			if err := c.AckCtx(ctx, ev.Request.EnvelopeID, then); err != nil {
 				return end(err)
+			}
+			if begin != nil {
+				dialogs.Go(begin)
 			}
 		}
 	}
+}
+
+// interact takes what somebody did: a press, or a dialog that they send off. then is what
+// Slack is to show in its place, and begin what is to be done once Slack has been told.
+func (d *Desk) interact(ctx context.Context, c slack.InteractionCallback) (then any, begin func(), err error) {
+	if c.Type == slack.InteractionTypeViewSubmission {
+		then, err = d.submit(ctx, c)
+	} else {
+		var what outcome
+		if what, err = d.click(ctx, c); what == counts && err == nil && c.ActionCallback.BlockActions[0].ActionID == string(event.ButtonRespond) {
+			begin = func() { d.choose(ctx, c) }
+		}
+	}
+	signal(d.answered)
+	return then, begin, err
 }
 
 func cmpErr(err error) error {

@@ -50,6 +50,8 @@ type Slack struct {
 	Confirm string `toml:"confirm" check:"oneof=code" doc:"with app_token: \"code\": *It was me* counts once a number that Slack shows is typed in the session of the login"`
 	// AnswersFrom are members beside those of [person] whose clicks count.
 	AnswersFrom []string `toml:"answers_from" check:"line=64" doc:"with app_token: the ids of members who may press the channel's buttons, beside those of \\[person.NAME\\]"`
+	// RespondFrom are members who may have a host ordered to do something.
+	RespondFrom []string `toml:"respond_from" check:"line=64" doc:"with app_token, at a hub: the ids of members who may [respond by button](was-it-you.md#respond-by-button); without it nobody"`
 }
 
 // AskNever is the Ask by which nobody is asked, and ConfirmByCode the Confirm by which
@@ -66,7 +68,7 @@ func (s *Slack) Validate(at strictoml.At) {
 		return
 	}
 	if s.hasAnswers(at) && !at.Has("token") && !at.Has("token_file") { // whose secret may not be read
-		at.Fail("", "app_token, ask, confirm and answers_from are for a bot").Hint = "write token_file, see docs/was-it-you.md"
+		at.Fail("", "app_token, ask, confirm, answers_from and respond_from are for a bot").Hint = "write token_file, see docs/was-it-you.md"
 	}
 	if s.WebhookURL.IsZero() {
 		if !slices.ContainsFunc([]string{"webhook_url", "webhook_url_file", "token", "token_file"}, at.Has) {

@@ -3,6 +3,7 @@ package channel
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
+	"github.com/sshnotify/sshnotify/slackmsg"
 )
 
 // What answering needs of a bot: to ask somebody alone, to change what was told, and
@@ -26,25 +28,31 @@ type SlackApp struct {
 	Never       bool
 	Confirm     bool // "It was me" is confirmed in the session of the login
 	AnswersFrom []string
+	RespondFrom []string
 }
 
 // Asks reports whether the settings have a socket for answers.
 func (s *Slack) Asks() bool { return !s.AppToken.IsZero() }
 
 func (s *Slack) hasAnswers(at strictoml.At) bool {
-	return at.Has("app_token") || at.Has("app_token_file") || at.Has("ask") || at.Has("confirm") || at.Has("answers_from")
+	return at.Has("app_token") || at.Has("app_token_file") || at.Has("ask") || at.Has("confirm") || at.Has("answers_from") || at.Has("respond_from")
 }
 
 func (s *Slack) validateAnswers(at strictoml.At) {
 	switch {
 	case !s.AppToken.IsZero() && !strings.HasPrefix(s.AppToken.Reveal(), "xapp-"):
 		at.Fail("app_token", "is not an app-level token, which begins with xapp-").Hint = "make one with the scope connections:write under Basic Information, App-Level Tokens, at https://api.slack.com/apps"
-	case s.AppToken.IsZero() && (at.Has("ask") || at.Has("confirm") || at.Has("answers_from")) && !at.Has("app_token") && !at.Has("app_token_file"):
-		at.Fail("", "ask, confirm and answers_from need app_token_file: without it nobody can press a button").Hint = "see docs/was-it-you.md"
+	case s.AppToken.IsZero() && (at.Has("ask") || at.Has("confirm") || at.Has("answers_from") || at.Has("respond_from")) && !at.Has("app_token") && !at.Has("app_token_file"):
+		at.Fail("", "ask, confirm, answers_from and respond_from need app_token_file: without it nobody can press a button").Hint = "see docs/was-it-you.md"
 	}
-	for _, id := range s.AnswersFrom {
+	areMembers(at, "answers_from", s.AnswersFrom)
+	areMembers(at, "respond_from", s.RespondFrom)
+}
+
+func areMembers(at strictoml.At, key string, ids []string) {
+	for _, id := range ids {
 		if !isSlackUser(id) {
-			at.Fail("answers_from", "%q is not the id of a member (U and letters or digits)", id).Hint = "in Slack: the member's profile, More, Copy member ID"
+			at.Fail(key, "%q is not the id of a member (U and letters or digits)", id).Hint = "in Slack: the member's profile, More, Copy member ID"
 		}
 	}
 }
@@ -52,7 +60,7 @@ func (s *Slack) validateAnswers(at strictoml.At) {
 // App returns how the bot's socket is reached; false: it has none, and no buttons.
 func (b *SlackBot) App() (SlackApp, bool) {
 	s := b.settings
-	app := SlackApp{Client: b.client, API: b.api, Token: s.AppToken, Ask: event.Medium, Never: s.Ask == AskNever, Confirm: s.Confirm == ConfirmByCode, AnswersFrom: s.AnswersFrom}
+	app := SlackApp{Client: b.client, API: b.api, Token: s.AppToken, Ask: event.Medium, Never: s.Ask == AskNever, Confirm: s.Confirm == ConfirmByCode, AnswersFrom: s.AnswersFrom, RespondFrom: s.RespondFrom}
 	switch s.Ask {
 	case "high":
 		app.Ask = event.High
@@ -88,6 +96,23 @@ func (b *SlackBot) Update(ctx context.Context, a event.Alert, at event.Receipt) 
 func (b *SlackBot) Whisper(ctx context.Context, m message.Message, at event.Receipt, user string) error {
 	_, err := b.postMessage(ctx, "chat.postEphemeral", m, map[string]string{"channel": at["channel"], "thread_ts": at["thread_ts"], "user": user})
 	return err
+}
+
+// OpenDialog shows a view to the member whose press has a trigger, which holds for three
+// seconds (https://docs.slack.dev/reference/methods/views.open).
+func (b *SlackBot) OpenDialog(ctx context.Context, view *slackmsg.View, trigger string) error {
+	body, err := json.Marshal(map[string]any{"trigger_id": trigger, "view": view})
+	if err != nil {
+		return &Error{Class: Bug, Err: err}
+	}
+	answer, err := b.do(ctx, "Slack dialog", "views.open", body)
+	if err != nil {
+		return notAnswered(err)
+	}
+	if _, e := b.read(answer); e != nil {
+		return e
+	}
+	return nil
 }
 
 // Member returns the id of the member with a mail address, empty where there is none

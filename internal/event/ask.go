@@ -15,6 +15,8 @@ type Ask struct {
 	// Code is what Person is to type in the session of the login before it counts that it
 	// was theirs; nil: nothing.
 	Code *Code `json:"code,omitempty"`
+	// ToDo: Person is told what to do now, by command.
+	ToDo bool `json:"to_do,omitempty"`
 }
 
 // Code is a number that is to be typed.
@@ -35,6 +37,7 @@ const (
 	ButtonAck     Button = "ack"      // that was us
 	ButtonSilence Button = "silence"  // logins like this for a day
 	ButtonMore    Button = "more"     // what else is known
+	ButtonRespond Button = "respond"  // what to do now
 )
 
 // Said is one thing that became of a question.
@@ -42,7 +45,7 @@ type Said struct {
 	At   time.Time `json:"at"`
 	What Saying    `json:"what"`
 	By   string    `json:"by,omitempty"`  // who said it, or was asked
-	Why  string    `json:"why,omitempty"` // of NotAsked and NotConfirmed
+	Why  string    `json:"why,omitempty"` // of NotAsked, NotConfirmed and NotOrdered; of ButtonRespond: the actions
 }
 
 // Saying is what was said.
@@ -57,4 +60,6 @@ const (
 	Confirming   Saying = "confirming"
 	Confirmed    Saying = "confirmed"
 	NotConfirmed Saying = "not_confirmed"
+	// Nothing is done of what somebody chose.
+	NotOrdered Saying = "not_ordered"
 )

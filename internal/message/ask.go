@@ -52,6 +52,11 @@ func (m *Message) ask(a event.Alert) {
 	if q.Code != nil {
 		m.Asked.Said = append(m.Asked.Said, codeLine(a))
 	}
+	if q.ToDo {
+		m.Asked.Said = append(m.Asked.Said, Line{
+			literal("What to do now, on "), untrusted(event.Clean(shortHost(a.Event.Host), maxBy)), literal(": sudo sshnotify respond " + event.Ref(a.ID)),
+		})
+	}
 	if q.Person != "" {
 		m.Headline, m.own = question(a), nil
 	}
@@ -93,6 +98,8 @@ func buttonOf(b event.Button) Button {
 		return Button{Action: b, Label: "Silence for a day", Sure: "Logins of this user from this address are not told for 24 hours, unless they are critical."}
 	case event.ButtonMore:
 		return Button{Action: b, Label: "Show more"}
+	case event.ButtonRespond:
+		return Button{Action: b, Label: "What to do now"}
 	}
 	return Button{Action: b, Label: string(b)}
 }
@@ -115,6 +122,10 @@ func saidLine(c clock, s event.Said) Line {
 		return Line{at, by, literal(": it was me; to be confirmed in the session of the login")}
 	case event.Confirmed:
 		return Line{at, by, literal(": it was me, confirmed in the session of the login")}
+	case event.Saying(event.ButtonRespond):
+		return Line{at, by, literal(" has the host ordered to do: "), untrusted(event.Clean(s.Why, maxDetail))}
+	case event.NotOrdered:
+		return Line{at, literal("nothing is done of what "), by, literal(" chose: "), untrusted(event.Clean(s.Why, maxDetail))}
 	case event.NotConfirmed:
 		return Line{at, literal("not confirmed by "), by, literal(": "), untrusted(event.Clean(s.Why, maxDetail))}
 	}
@@ -156,6 +167,13 @@ const (
 	NoCode     = "no code came from that session in time"
 	WrongCodes = "three wrong codes came from that session"
 	NoSession  = "its session is not known here; sshnotify ack does it"
+)
+
+// BySlack is added to the name of who orders something by a button, and NoOrders why
+// none is given.
+const (
+	BySlack  = " in Slack"
+	NoOrders = "this is no hub that gives orders any more"
 )
 
 // Typed says that somebody typed a code in the session of a login. It is told only by a

@@ -54,9 +54,13 @@ type SlackApp struct {
 	sockets  []*slackSocket
 	most     int // sockets at a time
 	opened   int
-	acked    map[string]time.Duration // by envelope: after how long
+	acked    map[string]time.Duration   // by envelope: after how long
+	answers  map[string]json.RawMessage // by envelope: what came with that
+	views    []*View
+	triggers map[string]time.Time // of presses, until each is used
 	sentAt   map[string]time.Time
 	next     int
+	viewOf   map[string]string // by envelope: which dialog it sends off
 }
 
 // Posted is a message that was told.
@@ -67,6 +71,17 @@ type Posted struct {
 	Payload             Payload
 	Updates             int
 }
+
+// View is a dialog that was shown to somebody: what is there now.
+type View struct {
+	ID, Trigger string
+	User        string
+	Raw         json.RawMessage // none: it was closed
+}
+
+// triggerHolds is how long a dialog may be opened after a press
+// (https://docs.slack.dev/interactivity/handling-user-interaction).
+const triggerHolds = 3 * time.Second
 
 type slackSocket struct {
 	conn    *websocket.Conn
@@ -82,7 +97,7 @@ func (s *slackSocket) write(v any) error {
 // StartSlackApp starts a stand-in on a free port of 127.0.0.1. Close it.
 func StartSlackApp(o SlackAppOptions) (*SlackApp, error) {
 	s := &SlackApp{
-		o: o, changed: make(chan struct{}), calls: map[string]int{}, tickets: map[string]bool{}, acked: map[string]time.Duration{}, sentAt: map[string]time.Time{}, next: 100,
+		o: o, changed: make(chan struct{}), calls: map[string]int{}, tickets: map[string]bool{}, acked: map[string]time.Duration{}, answers: map[string]json.RawMessage{}, triggers: map[string]time.Time{}, sentAt: map[string]time.Time{}, viewOf: map[string]string{}, next: 100,
 	}
 	var err error
 	s.server, err = startServer(net.Listen, s.serve)
@@ -171,6 +186,24 @@ func (s *SlackApp) Acked(envelope string) (time.Duration, bool) {
 	return took, ok
 }
 
+// Answered returns what an envelope was acknowledged with: what Slack is to show in place
+// of the dialog that was sent off.
+func (s *SlackApp) Answered(envelope string) json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers[envelope]
+}
+
+// Views returns copies of all dialogs that were opened.
+func (s *SlackApp) Views() (all []View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.views {
+		all = append(all, *v)
+	}
+	return all
+}
+
 // Drop cuts all sockets, without a word.
 func (s *SlackApp) Drop() {
 	s.mu.Lock()
@@ -215,8 +248,13 @@ func (s *SlackApp) Press(m Posted, action, user string, lie func(map[string]any)
 	if block == "" {
 		return nil, fmt.Errorf("the message has no button %q: %s", action, m.Raw)
 	}
+	s.mu.Lock()
+	s.next++
+	trigger := fmt.Sprintf("%d.2.%s", s.next, user)
+	s.triggers[trigger] = time.Now()
+	s.mu.Unlock()
 	payload := map[string]any{
-		"type": "block_actions", "api_app_id": SlackAppID, "token": "legacy", "trigger_id": "1.2.3",
+		"type": "block_actions", "api_app_id": SlackAppID, "token": "legacy", "trigger_id": trigger,
 		"team": map[string]any{"id": SlackTeam, "domain": "example"}, "user": map[string]any{"id": user, "username": "somebody", "team_id": SlackTeam},
 		"channel":   map[string]any{"id": m.Channel, "name": "directmessage"},
 		"container": map[string]any{"type": "message_attachment", "message_ts": m.TS, "channel_id": m.Channel, "attachment_id": 2, "is_ephemeral": false},
@@ -232,6 +270,58 @@ func (s *SlackApp) Press(m Posted, action, user string, lie func(map[string]any)
 	defer s.mu.Unlock()
 	s.next++
 	return map[string]any{"type": "interactive", "envelope_id": fmt.Sprintf("envelope-%d", s.next), "accepts_response_payload": true, "payload": payload}, nil
+}
+
+// Submit returns the envelope of somebody who sends a dialog off with these options
+// chosen, as Slack would send it. lie may change its payload.
+func (s *SlackApp) Submit(v View, user string, chosen []string, lie func(map[string]any)) map[string]any {
+	var view struct {
+		Callback string `json:"callback_id"`
+		Meta     string `json:"private_metadata"`
+		Blocks   []struct {
+			Type    string
+			ID      string `json:"block_id"`
+			Element struct {
+				Type    string
+				Action  string `json:"action_id"`
+				Options []struct {
+					Value string
+					Text  any
+				}
+			}
+		}
+	}
+	_ = json.Unmarshal(v.Raw, &view)
+	values := map[string]any{}
+	for _, b := range view.Blocks {
+		if b.Type != "input" {
+			continue
+		}
+		selected := []any{}
+		for _, o := range b.Element.Options {
+			if slices.Contains(chosen, o.Value) {
+				selected = append(selected, map[string]any{"text": o.Text, "value": o.Value})
+			}
+		}
+		values[b.ID] = map[string]any{b.Element.Action: map[string]any{"type": b.Element.Type, "selected_options": selected}}
+	}
+	payload := map[string]any{
+		"type": "view_submission", "api_app_id": SlackAppID, "token": "legacy", "trigger_id": "1.2.3",
+		"team": map[string]any{"id": SlackTeam, "domain": "example"}, "user": map[string]any{"id": user, "username": "somebody", "team_id": SlackTeam},
+		"view": map[string]any{
+			"id": v.ID, "team_id": SlackTeam, "type": "modal", "callback_id": view.Callback, "private_metadata": view.Meta, "hash": "156772938.1827394",
+			"state": map[string]any{"values": values}, "app_id": SlackAppID, "bot_id": "B0000BOT1",
+		},
+	}
+	if lie != nil {
+		lie(payload)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	envelope := fmt.Sprintf("envelope-%d", s.next)
+	s.viewOf[envelope] = v.ID
+	return map[string]any{"type": "interactive", "envelope_id": envelope, "accepts_response_payload": true, "payload": payload}
 }
 
 // Deliver sends an envelope over one of the sockets, and over another one if that
@@ -326,7 +416,7 @@ func (s *SlackApp) call(method string, h http.Header, raw []byte, scopes []strin
 	token, ok := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
 	needs := map[string]string{
 		"auth.test": "", "chat.postMessage": "chat:write", "chat.update": "chat:write", "chat.postEphemeral": "chat:write",
-		"conversations.open": "im:write", "users.lookupByEmail": "users:read.email", "apps.connections.open": "",
+		"conversations.open": "im:write", "views.open": "", "users.lookupByEmail": "users:read.email", "apps.connections.open": "",
 	}
 	scope, known := needs[method]
 	switch {
@@ -371,6 +461,9 @@ func (s *SlackApp) call(method string, h http.Header, raw []byte, scopes []strin
 			return nil, "user_not_found"
 		}
 		return map[string]any{"channel": map[string]any{"id": "D" + m.Users[1:]}}, ""
+	}
+	if method == "views.open" {
+		return s.openView(raw, isJSON)
 	}
 	p, word := parsePayload(raw)
 	if word == "" {
@@ -430,6 +523,118 @@ func (s *SlackApp) member(id string) bool {
 		}
 	}
 	return false
+}
+
+// openView shows a dialog to whoever's press the trigger is of.
+func (s *SlackApp) openView(raw []byte, isJSON bool) (answer map[string]any, word string) {
+	var m struct {
+		Trigger string `json:"trigger_id"`
+		View    json.RawMessage
+	}
+	if !isJSON || json.Unmarshal(raw, &m) != nil || len(m.View) == 0 {
+		return nil, "invalid_arguments"
+	}
+	if word := CheckSlackView(m.View); word != "" {
+		return nil, word
+	}
+	s.change(func() {
+		at, is := s.triggers[m.Trigger]
+		switch {
+		case !is:
+			word = "exchanged_trigger_id"
+		case time.Since(at) > triggerHolds:
+			word = "expired_trigger_id"
+		}
+		delete(s.triggers, m.Trigger)
+		if word == "" {
+			s.next++
+			user := m.Trigger[strings.LastIndex(m.Trigger, ".")+1:]
+			s.views = append(s.views, &View{fmt.Sprintf("V%d", s.next), m.Trigger, user, m.View})
+		}
+	})
+	if word != "" {
+		return nil, word
+	}
+	return map[string]any{"view": map[string]any{"id": "V1"}}, ""
+}
+
+// CheckSlackView looks at a modal view as Slack documents it, and returns the word with
+// which it would be refused
+// (https://docs.slack.dev/reference/views/modal-views).
+func CheckSlackView(raw []byte) string {
+	type text struct{ Type, Text string }
+	var v struct {
+		Type                 string
+		Title, Submit, Close *text
+		Callback             string `json:"callback_id"`
+		Meta                 string `json:"private_metadata"`
+		Blocks               []struct {
+			Type    string
+			ID      string `json:"block_id"`
+			Text    *text
+			Label   *text
+			Element *struct {
+				Type    string
+				Action  string `json:"action_id"`
+				Options []struct {
+					Value             string
+					Text, Description *text
+				}
+			}
+		}
+	}
+	within := func(t *text, most int) bool {
+		return t != nil && t.Type == "plain_text" && t.Text != "" && utf8.RuneCountInString(t.Text) <= most
+	}
+	if json.Unmarshal(raw, &v) != nil || v.Type != "modal" || !within(v.Title, 24) || v.Submit != nil && !within(v.Submit, 24) || v.Close != nil && !within(v.Close, 24) ||
+		len(v.Callback) > 255 || len(v.Meta) > 3000 || len(v.Blocks) == 0 || len(v.Blocks) > 100 {
+		return "invalid_arguments"
+	}
+	for _, b := range v.Blocks {
+		switch b.Type {
+		case "section":
+			if !within(b.Text, 3000) {
+				return "invalid_arguments"
+			}
+		case "input":
+			if v.Submit == nil || !within(b.Label, 2000) || b.Element == nil || b.Element.Type != "checkboxes" || b.Element.Action == "" || len(b.Element.Options) == 0 || len(b.Element.Options) > 10 {
+				return "invalid_arguments"
+			}
+			seen := map[string]bool{}
+			for _, o := range b.Element.Options {
+				if !within(o.Text, 75) || o.Description != nil && !within(o.Description, 75) || o.Value == "" || len(o.Value) > 150 || seen[o.Value] {
+					return "invalid_arguments"
+				}
+				seen[o.Value] = true
+			}
+		default:
+			return "invalid_arguments"
+		}
+	}
+	return ""
+}
+
+// take applies what a dialog's answer is to be shown as.
+func (s *SlackApp) take(view string, answer json.RawMessage) {
+	var a struct {
+		Action string `json:"response_action"`
+		View   json.RawMessage
+	}
+	_ = json.Unmarshal(answer, &a)
+	for _, v := range s.views {
+		if v.ID != view {
+			continue
+		}
+		switch a.Action {
+		case "update":
+			if word := CheckSlackView(a.View); word != "" {
+				s.refused = append(s.refused, "view_submission "+word)
+			}
+			v.Raw = a.View
+		case "":
+			v.Raw = nil
+		}
+	}
 }
 
 // CheckSlackBlocks is CheckSlack for a message with buttons.
@@ -524,6 +729,7 @@ func (s *SlackApp) socket(w http.ResponseWriter, r *http.Request) {
 	for {
 		var ack struct {
 			EnvelopeID string `json:"envelope_id"`
+			Payload    json.RawMessage
 		}
 		if err := conn.ReadJSON(&ack); err != nil {
 			var syntax *json.SyntaxError
@@ -532,7 +738,13 @@ func (s *SlackApp) socket(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
-		s.change(func() { s.acked[ack.EnvelopeID] = time.Since(s.sentAt[ack.EnvelopeID]) })
+		s.change(func() {
+			s.acked[ack.EnvelopeID] = time.Since(s.sentAt[ack.EnvelopeID])
+			s.answers[ack.EnvelopeID] = ack.Payload
+			if view := s.viewOf[ack.EnvelopeID]; view != "" {
+				s.take(view, ack.Payload)
+			}
+		})
 	}
 }
 
