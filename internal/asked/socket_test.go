@@ -2,6 +2,7 @@ package asked
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -257,5 +258,70 @@ func TestTwoWorkersOneSocket(t *testing.T) {
 	}
 	if refused := slack.Refused(); len(refused) > 0 {
 		t.Errorf("Slack refused %q", refused)
+	}
+}
+
+// Whatever comes over the socket in place of what Slack documents does nothing, and what
+// comes after it counts.
+func TestSocketThatLies(t *testing.T) {
+	t.Parallel()
+	b, h := responding(t, standin.SlackAppOptions{})
+	b.login()
+	q := b.asked(alice)
+	b.shows(standin.SlackChannel, "asked alice", "ack", "silence", "more", "respond")
+	press := func(change func(envelope map[string]any)) []byte {
+		t.Helper()
+		envelope, err := b.slack.Press(q, string(event.ButtonMine), alice, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(envelope)
+		raw, err := json.Marshal(envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	set := func(key string, v any) func(map[string]any) { return func(e map[string]any) { e[key] = v } }
+	for name, frame := range map[string][]byte{
+		"nothing":                  {},
+		"no JSON":                  []byte("<html>502 Bad Gateway</html>"),
+		"half of an envelope":      press(func(map[string]any) {})[:100],
+		"a number":                 []byte("17"),
+		"a list":                   []byte("[]"),
+		"of no type":               press(set("type", "")),
+		"of an unknown type":       press(set("type", "swordfish")),
+		"an event":                 press(set("type", "events_api")),
+		"a command":                press(set("type", "slash_commands")),
+		"without an id":            press(set("envelope_id", "")),
+		"without a payload":        press(set("payload", nil)),
+		"whose payload is a text":  press(set("payload", "mine")),
+		"whose payload is a list":  press(set("payload", []any{1})),
+		"whose actions are a text": press(func(e map[string]any) { e["payload"].(map[string]any)["actions"] = "mine" }),
+		"whose action is null":     press(func(e map[string]any) { e["payload"].(map[string]any)["actions"] = []any{nil} }),
+		"a dialog of nobody":       press(func(e map[string]any) { e["payload"] = map[string]any{"type": "view_submission"} }),
+		"a dialog whose state is a text": press(func(e map[string]any) {
+			e["payload"] = map[string]any{"type": "view_submission", "view": map[string]any{"state": "x"}}
+		}),
+		"a dialog that is closed":         press(func(e map[string]any) { e["payload"].(map[string]any)["type"] = "view_closed" }),
+		"longer than a message can be":    []byte(`{"type":"interactive","payload":"` + strings.Repeat("A", maxEnvelope) + `"}`),
+		"nested without end":              []byte(strings.Repeat("[", 100_000)),
+		"that it goes away":               []byte(`{"type":"disconnect","reason":"warning"}`),
+		"that the app has no socket mode": []byte(`{"type":"disconnect","reason":"link_disabled"}`),
+	} {
+		if err := b.slack.Say(t.Context(), frame); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if all := b.events(); len(all) > 0 || len(h.given()) > 0 {
+		t.Errorf("told %+v", all)
+	}
+	b.press(q, event.ButtonNotMine, alice, nil)
+	b.until("told", func() bool { return len(b.events()) == 1 })
+	if n := b.events()[0].Alert; n.Severity != event.Critical {
+		t.Errorf("told %+v", n)
+	}
+	if log := b.logged(); strings.Contains(log, "panic") {
+		t.Error(log)
 	}
 }

@@ -345,6 +345,23 @@ func (s *SlackApp) Deliver(ctx context.Context, envelope map[string]any) error {
 	}
 }
 
+// Say sends bytes over a socket, whatever they are.
+func (s *SlackApp) Say(ctx context.Context, frame []byte) error {
+	if err := s.Until(ctx, func(*SlackApp) bool { open, _, _ := s.Sockets(); return open > 0 }); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sockets) == 0 {
+		return nil // it ended since: what was to be said is lost
+	}
+	c := s.sockets[len(s.sockets)-1]
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.conn.WriteMessage(websocket.TextMessage, frame)
+	return nil
+}
+
 // Send is Deliver without waiting.
 func (s *SlackApp) Send(ctx context.Context, envelope map[string]any) error {
 	_, err := s.send(ctx, envelope)
