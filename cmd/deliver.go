@@ -319,6 +319,9 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		}
 		if err == nil && c.Hub.Host() {
 			set.HandingOver, err = a.handingOver(c, stateDir, db)
+			if o.follow {
+				set.Beside = a.carryOrders(c, dir, stateDir, db, log)
+			}
 		}
 		if err == nil {
 			o.judging.Store(&judging{set, db})

@@ -26,14 +26,16 @@ func (x examined) hubChecks(start string) []doctor.Check {
 	settings := func(run func(context.Context, *doctor.Report)) doctor.Check {
 		return doctor.Check{Needs: doctor.NeedsSettings, Run: run}
 	}
+	takes := settings(func(ctx context.Context, r *doctor.Report) { x.takesOrders(ctx, r, start) })
 	switch c := x.settings.Hub; {
 	case c.Host() && c.Brokered(): // who it is, the brokers ask
-		return []doctor.Check{settings(func(ctx context.Context, r *doctor.Report) { x.handedOver(ctx, r, start) })}
+		return []doctor.Check{settings(func(ctx context.Context, r *doctor.Report) { x.handedOver(ctx, r, start) }), takes}
 	case c.Host():
 		return []doctor.Check{
 			settings(x.hubCertificate),
 			settings(func(ctx context.Context, r *doctor.Report) { x.handedOver(ctx, r, start) }),
 			settings(func(_ context.Context, r *doctor.Report) { x.standsBy(r, start) }),
+			takes,
 			{Needs: doctor.NeedsSettings | doctor.NeedsOnline, Run: x.reachesHub},
 		}
 	case c.Hub():
@@ -42,9 +44,10 @@ func (x examined) hubChecks(start string) []doctor.Check {
 			settings(x.hubIsOpen),
 			settings(x.hubHosts),
 			settings(func(ctx context.Context, r *doctor.Report) { x.hubInbox(ctx, r, start) }),
+			settings(x.givesOrders),
 		}
 	}
-	return nil
+	return []doctor.Check{takes}
 }
 
 const joinAgain = "sudo sshnotify fleet token at the hub, and here: sudo sshnotify fleet join URL --token-file -"

@@ -18,7 +18,8 @@ func newFleetCmd(a *app) *cobra.Command {
 		Short: "Many hosts: who hands over to a hub",
 		Long: long(`fleet is for a hub and the hosts that hand their events over to it: docs/many-hosts.md
 says how that is set up. token makes what a host joins with, status shows all hosts,
-and revoke keeps one out; these are for the hub. join is for a host.`,
+and revoke keeps one out; ca prints what hosts know its orders by; these are for the
+hub. join is for a host.`,
 			exits(exitDone, exitUsage)),
 		Example: `  # at the hub
   sudo sshnotify fleet token --name web1
@@ -29,7 +30,7 @@ and revoke keeps one out; these are for the hub. join is for a host.`,
 		Args: noCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newFleetStatusCmd(a), newFleetTokenCmd(a), newFleetRevokeCmd(a), newFleetJoinCmd(a), newFleetTakeoverCmd(a))
+	c.AddCommand(newFleetStatusCmd(a), newFleetTokenCmd(a), newFleetRevokeCmd(a), newFleetJoinCmd(a), newFleetTakeoverCmd(a), newFleetCACmd(a))
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/heartbeat"
 	"github.com/sshnotify/sshnotify/internal/release"
+	"github.com/sshnotify/sshnotify/internal/respond/order"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -43,6 +45,19 @@ func (a *app) handingOver(c config.Config, stateDir string, db *store.DB) (deliv
 		AloneAfter: c.Hub.AloneAfter,
 		Beat:       fleet.Beat{Version: release.Version(), Settings: settingsHash(c.Files)},
 	}, nil
+}
+
+// carryOrders returns what fetches the hub's orders for root, and hands evidence over; nil
+// where this host takes none.
+func (a *app) carryOrders(c config.Config, spoolDir, stateDir string, db *store.DB, log *slog.Logger) func(context.Context, deliver.Tell) {
+	folder := order.In(spoolDir)
+	if !c.Hub.Host() || c.Hub.Brokered() || len(c.Respond.Allow) == 0 || !folder.Exists() {
+		return nil
+	}
+	o := hubOptions(c, stateDir)
+	o.Patience = fleet.CourierPatience
+	courier := &fleet.Courier{Way: fleet.NewHTTPS(o), Folder: folder, Allow: c.Respond.Allow, DB: db, Log: log, Watch: deliver.Watch}
+	return func(ctx context.Context, _ deliver.Tell) { courier.Run(ctx) }
 }
 
 // standBy keeps a copy of the hub's database until the context ends. That there is none

@@ -45,7 +45,7 @@ func runHub(ctx context.Context, c config.Config, job deliver.Job, broker fleet.
 	defer stop()
 	job.Figures.Hub(func(h *figures.Hub) { h.Standby, h.Copied = false, time.Time{} }) // it may have stood by before
 	h, err := hub.New(ctx, hub.Options{
-		DB: job.Store, Settings: c.Hub, Hostname: cmp.Or(c.Host, job.Hostname), Log: job.Log, Alarm: job.Alarm, Figures: job.Figures,
+		DB: job.Store, Settings: c.Hub, Hostname: cmp.Or(c.Host, job.Hostname), Log: job.Log, Alarm: job.Alarm, Figures: job.Figures, Evidence: evidenceDir(job.StateDir),
 	})
 	if err != nil {
 		return fmt.Errorf("the hub: %w", err)
@@ -75,6 +75,9 @@ func runHub(ctx context.Context, c config.Config, job deliver.Job, broker fleet.
 	stop()
 	return cmp.Or(err, <-served, <-taken)
 }
+
+// evidenceDir is where a hub keeps what hosts saw before something was ended there.
+func evidenceDir(stateDir string) string { return filepath.Join(stateDir, "evidence") }
 
 // listenHint says what to do about an address that the hub can't listen at.
 func listenHint(err error) string {

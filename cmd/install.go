@@ -28,6 +28,8 @@ type installOptions struct {
 	noWorker bool
 
 	hub         hubFlags
+	respond     respondFlags
+	orders      []install.FileText // of respond
 	notify      string
 	webhookURL  string
 	webhookFile string
@@ -66,6 +68,9 @@ more, and takes all of it back after five minutes in which nobody did.`,
 destination: it joins the hub with a token of "sshnotify fleet token". A host that
 has joined stays as it is. With --system --hub-listen the host is that hub, beside
 what it tells of itself.`,
+			`With --system --respond a host that has joined a hub carries out the hub's orders
+about a login, by a service of root's that checks each of them: docs/respond.md. It
+says which CA must have signed them. --respond=evidence,end allows these alone.`,
 			`At the end it waits for a login from another window, and prints what it saw: for
 two minutes on a terminal, otherwise only with --wait.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
@@ -77,7 +82,8 @@ two minutes on a terminal, otherwise only with --wait.`,
   sudo sshnotify install --system --services sshd,sudo --yes --webhook-url-file slack.url
   sudo sshnotify install --system --watch
   sudo sshnotify install --system --gate
-  sudo sshnotify install --system --hub https://hub.example.com:8443 --token-file -`,
+  sudo sshnotify install --system --hub https://hub.example.com:8443 --token-file -
+  sudo sshnotify install --system --respond`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
@@ -99,6 +105,9 @@ two minutes on a terminal, otherwise only with --wait.`,
 	f.StringVar(&o.hub.tokenFile, "token-file", "", "with --hub: join it with the token in `FILE`, or on standard input if that is -")
 	f.StringVar(&o.hub.listen, "hub-listen", "", "with --system: be a hub, which hosts reach at this `ADDRESS`, such as 0.0.0.0:8443")
 	f.StringSliceVar(&o.hub.names, "hub-name", nil, "with --hub-listen: a `NAME` or address by which hosts call it, may be repeated (default: the host's name)")
+	f.StringVar(&o.respond.allow, "respond", "", "with --system: carry out these `ORDERS` of the hub: evidence, end, lock, key, block (default: all)")
+	f.Lookup("respond").NoOptDefVal = allOrders
+	f.StringVar(&o.respond.caFile, "hub-ca", "", "with --respond: the `FILE` that sshnotify fleet ca printed at the hub (default: what this host joined by)")
 	f.BoolVar(&o.test, "test", false, "send a test message before anything is changed")
 	f.BoolVar(&o.noTest, "no-test", false, "send no test message")
 	f.DurationVar(&o.wait, "wait", 0, "wait this long for a login, and exit 1 if none is seen (on a terminal: 2m, and 0)")
@@ -117,7 +126,7 @@ func (o *installOptions) check(c *cobra.Command) error {
 			return fmt.Errorf("--%s and --%s are mutually exclusive", pair[0], pair[1])
 		}
 	}
-	for _, name := range []string{"webhook-url", "webhook-url-file", "root", "hub", "token-file", "hub-listen"} {
+	for _, name := range []string{"webhook-url", "webhook-url-file", "root", "hub", "token-file", "hub-listen", "respond", "hub-ca"} {
 		if set(name) && c.Flag(name).Value.String() == "" {
 			return fmt.Errorf("--%s is empty", name)
 		}
@@ -126,6 +135,9 @@ func (o *installOptions) check(c *cobra.Command) error {
 		return fmt.Errorf("--notify: %q is not known: %s are", o.notify, strings.Join(notifyModes(), ", "))
 	}
 	if err := o.hub.check(set, o.system); err != nil {
+		return err
+	}
+	if err := o.respond.check(set, o.system); err != nil {
 		return err
 	}
 	if set("services") && !o.system {
@@ -163,6 +175,9 @@ func (o *installOptions) run(ctx context.Context) error {
 	}
 	if s.broken != nil {
 		return s.broken
+	}
+	if o.orders, err = o.respondFiles(s); err != nil {
+		return err
 	}
 	// What is in the way is said before anybody looks for a webhook.
 	if _, err := o.plan(ctx, s, slackAt(outbound.NewSecret("https://hooks.slack.com/services/")), o.notify); err != nil {
@@ -256,8 +271,9 @@ func (o *installOptions) plan(ctx context.Context, s *setup, to *chosen, notify 
 		files = append(files, install.FileText{Path: s.addedFile("notify"), Content: s.addedText(notifyText(notify))})
 	}
 	files = append(append(files, o.hubFiles(s)...), s.keeps...)
+	files = append(files, o.orders...)
 	if o.system {
-		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services, Watch: o.watchLogs, Publish: s.settings.Publish.Dir}
+		opt := install.SystemOptions{Places: s.places(), BinaryFrom: s.from, Files: files, Services: o.services, Watch: o.watchLogs, Respond: o.respond.allow != "", Publish: s.settings.Publish.Dir}
 		for _, l := range s.settings.Sources.OrUsual() {
 			if l.Type == source.FileType {
 				opt.Logs = append(opt.Logs, l.Settings.Reads())

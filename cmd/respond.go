@@ -27,6 +27,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/passwd"
 	"github.com/sshnotify/sshnotify/internal/respond"
+	"github.com/sshnotify/sshnotify/internal/respond/order"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
@@ -40,6 +41,9 @@ type respondOptions struct {
 	evenMine   bool
 	json       bool
 	noWorker   bool
+
+	order    *order.Order  // that is carried out; nil: somebody does it by hand
+	patience time.Duration // with the hub; 0: evidenceWait
 }
 
 func newRespondCmd(a *app) *cobra.Command {
@@ -58,6 +62,10 @@ is the same as once. Each step is told to all destinations. respond undo takes a
 it back but the end of a session.`,
 			`Your own session, account, key and address are left alone, as are those of the
 settings' networks and where many of your own come from; --even-mine insists.`,
+			`At a hub, --do has the host of the event do it, where that takes orders (sshnotify
+install --system --respond there): it checks the order itself, and says what became
+of it. --do evidence has it take evidence alone. sshnotify show lists the orders
+about an event, and the evidence that came.`,
 			`Without root it prints what it can see.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sudo sshnotify respond 7K3F
@@ -73,14 +81,14 @@ settings' networks and where many of your own come from; --even-mine insists.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.do, "do", "", "do these `ACTIONS`: end, lock, key, block, with commas between them")
+	f.StringVar(&o.do, "do", "", "do these `ACTIONS`: end, lock, key, block, with commas between them; at a hub also evidence")
 	f.StringVar(&o.length, "for", "", "how long lock, key and block hold, as 24h or 7d (default: block a day, the others until undone)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what --do would find, and change and keep nothing")
 	f.BoolVar(&o.evenMine, "even-mine", false, "also what is your own")
 	f.BoolVar(&o.json, "json", false, "print a JSON object")
 	f.StringVar(&o.show.queue.spoolDir, "spool", "", "spool `DIR` (default: from the settings)")
 	f.BoolVar(&o.noWorker, "no-worker", false, "don't start a worker")
-	c.AddCommand(newRespondUndoCmd(a), newRespondListCmd(a))
+	c.AddCommand(newRespondUndoCmd(a), newRespondListCmd(a), newRespondOrdersCmd(a))
 	return c
 }
 
@@ -131,7 +139,7 @@ func (o *respondOptions) run(ctx context.Context, ref string) error {
 	var actions []respond.Action
 	var err error
 	if o.do != "" {
-		if actions, err = respond.ParseActions(o.do); err != nil {
+		if actions, err = ordered(o.do); err != nil {
 			return &usageError{err}
 		}
 	}
@@ -177,15 +185,22 @@ func (o *respondOptions) run(ctx context.Context, ref string) error {
 	if err := theOne(ref, all, c.Zone()); err != nil {
 		return err
 	}
+	if c.Hub.Hub() && all[0].from() != "" && o.do != "" {
+		return o.giveOrder(ctx, all[0], actions, length)
+	}
 	if err := o.elsewhere(c, all[0], r.Subject); err != nil {
 		return err
+	}
+	if o.do == order.Evidence {
+		return &usageError{withHint(errors.New("--do evidence is an order to another host"), "here, evidence comes first: sudo sshnotify respond "+ref)}
 	}
 	r.Folder = a.respondDir(c)
 	r.Self = o.host.Self()
 	r.By = o.by(r.Self)
 	r.Known = networksOf(c)
 	r.Undo = a.undoing(r.Subject.ID)
-	return o.respond(ctx, c, r, actions, logins)
+	_, err = o.respond(ctx, c, r, actions, logins)
+	return err
 }
 
 // respondDir is where evidence and undo are kept. Root's stands beside the state
@@ -295,8 +310,11 @@ func (o *respondOptions) elsewhere(c config.Config, k *known, s respond.Subject)
 		return nil
 	}
 	host := event.Clean(cmp.Or(s.Host, from), maxProblem)
-	return withHint(fmt.Errorf("%s happened on %s, and can be responded to there alone", event.Ref(k.ID), host),
-		"on "+host+": sudo sshnotify respond "+k.ID[:min(event.SharedID, len(k.ID))])
+	hints := []string{"on " + host + ": sudo sshnotify respond " + k.ID[:min(event.SharedID, len(k.ID))]}
+	if c.Hub.Hub() && from != "" {
+		hints = append(hints, "or by order, where "+host+" takes any: sudo sshnotify respond "+event.Ref(k.ID)+" --do evidence")
+	}
+	return withHint(fmt.Errorf("%s happened on %s", event.Ref(k.ID), host), hints...)
 }
 
 // networksOf are those of the settings that no response blocks.
@@ -376,16 +394,17 @@ func (a *app) around(ctx context.Context, c config.Config, s respond.Subject) (l
 type responded struct {
 	Evidence *respond.Evidence `json:"evidence,omitempty"`
 	Steps    []respond.Step    `json:"steps"`
-	Told     []string          `json:"told,omitempty"` // the ids of the events that tell of it
+	Told     []string          `json:"told,omitempty"`   // the ids of the events that tell of it
+	Handed   string            `json:"handed,omitempty"` // whether the hub has the evidence
 }
 
-func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respond.Responder, actions []respond.Action, logins []pastLogin) error {
+func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respond.Responder, actions []respond.Action, logins []pastLogin) (out responded, err error) {
 	a := o.show.queue.app
-	out := responded{Evidence: r.Take(logins)}
+	out.Evidence = r.Take(logins)
 	if !o.dryRun {
 		if err := r.Write(out.Evidence); err != nil {
 			if len(actions) > 0 {
-				return withHint(fmt.Errorf("the evidence can't be kept, and nothing is done: %w", err), "without it, the commands of sshnotify respond "+r.Subject.Ref()+" do the same")
+				return out, withHint(fmt.Errorf("the evidence can't be kept, and nothing is done: %w", err), "without it, the commands of sshnotify respond "+r.Subject.Ref()+" do the same")
 			}
 			fmt.Fprintf(a.err, "sshnotify: warning: the evidence is not kept: %v\n", err)
 		}
@@ -393,16 +412,27 @@ func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respon
 	if !o.json {
 		o.printEvidence(c, out.Evidence)
 	}
-	if len(actions) == 0 || o.dryRun {
+	if o.dryRun || len(actions) == 0 && o.order == nil {
 		all := actions
-		if len(all) == 0 {
+		if len(all) == 0 && o.order == nil {
 			all = respond.Actions
 		}
+		if !o.dryRun {
+			out.Handed = o.handEvidence(ctx, c, out.Evidence, 0)
+		}
 		out.Steps = r.Plan(ctx, all)
-		return o.end(out, true)
+		return out, o.end(out, true)
+	}
+	out.Handed = o.handEvidence(ctx, c, out.Evidence, cmp.Or(o.patience, evidenceWait))
+	if out.Handed != "" && !o.json {
+		fmt.Fprintln(a.out, out.Handed)
 	}
 	dir := a.spoolDir(o.show.queue.spoolDir, c)
 	tell := func(n event.Note) {
+		n.Of = r.Subject.ID
+		if o.order != nil {
+			n.Of = o.order.Subject.ID
+		}
 		e := event.Event{ID: event.NewID(), Kind: event.KindAlert, Time: time.Now(), Host: c.Host, User: r.By, Via: event.ViaSelf, Alert: &n}
 		if e.Host == "" {
 			e.Host, _ = os.Hostname()
@@ -425,22 +455,26 @@ func (o *respondOptions) respond(ctx context.Context, c config.Config, r *respon
 	}
 	m := out.Evidence.Members
 	r.Begun = func() {
-		tell(message.ResponseBegun(r.Subject.Ref(), r.By, names, len(m.Own)+len(m.Stray), out.Evidence.Sum))
+		tell(message.ResponseBegun(r.Subject.Ref(), r.By, names, len(m.Own)+len(m.Stray), out.Evidence.Sum, out.Handed))
 	}
 	for _, x := range actions {
 		s, err := r.Do(ctx, x)
 		if err != nil {
-			return err
+			return out, err
 		}
 		out.Steps = append(out.Steps, s)
 		if !o.json {
 			a.printStep(s, false)
 		}
 		if s.Outcome != respond.Already && s.Outcome != respond.Cannot {
-			tell(message.Responded(responseOf(r, s)))
+			n := message.Responded(responseOf(r, s))
+			if o.order != nil {
+				n.Order = &event.Ordered{Nonce: o.order.Nonce, Action: string(s.Action), Became: string(s.Outcome)}
+			}
+			tell(n)
 		}
 	}
-	return o.end(out, false)
+	return out, o.end(out, false)
 }
 
 func responseOf(r *respond.Responder, s respond.Step) message.Response {
@@ -626,6 +660,7 @@ func (o *respondOptions) undo(ctx context.Context, ref string) error {
 			a.printStep(s, false)
 		}
 		n := message.Undone(responseOf(r, s))
+		n.Of = r.Subject.ID
 		host, _ := os.Hostname()
 		e := event.Event{ID: event.NewID(), Kind: event.KindAlert, Time: time.Now(), Host: cmp.Or(c.Host, host), User: r.By, Via: event.ViaSelf, Alert: &n}
 		if err := a.enqueue(dir, e); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/fleet/hub"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/message"
 	"github.com/sshnotify/sshnotify/internal/spool"
@@ -61,6 +62,9 @@ type known struct {
 	History   *pastLogin         `json:"history,omitempty"`   // as it is remembered
 	// Acknowledged is what was said of its user, network and key.
 	Acknowledged []history.Acknowledgement `json:"acknowledged,omitempty"`
+	// Orders are those that a hub gave about it, and Evidence the files that came.
+	Orders   []shownOrder `json:"orders,omitempty"`
+	Evidence []string     `json:"evidence,omitempty"`
 
 	zone *time.Location
 }
@@ -150,12 +154,23 @@ func (o *showOptions) find(ctx context.Context, ref string) (config.Config, []*k
 	if err == nil {
 		var all []*deliver.Delivered
 		all, err = deliver.ReadDelivered(ctx, st, "", time.Time{})
-		err = errors.Join(err, st.Close())
 		for _, d := range all {
 			if strings.HasPrefix(d.ID, prefix) {
 				of(d.ID).Delivered = d
 			}
 		}
+		for id, k := range byID {
+			if !c.Hub.Hub() || err != nil {
+				break
+			}
+			var orders []hub.Ordered
+			orders, err = (&hub.Orders{DB: st}).Of(ctx, id)
+			for _, x := range orders {
+				k.Orders = append(k.Orders, orderShown(x))
+			}
+			k.Evidence = hub.EvidenceOf(evidenceDir(a.stateDir(c)), id)
+		}
+		err = errors.Join(err, st.Close())
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		unread = errors.Join(unread, err)
@@ -336,6 +351,14 @@ func (k *known) print(a *app, c config.Config) error {
 		}
 		row("acknowledged", text)
 	}
+	for _, x := range k.Orders {
+		text := at(x.Made) + " by " + x.By + " to " + x.Host + ": " + strings.Join(x.Asked, ", ") + ": " + string(x.State)
+		if x.Said != "" {
+			text += ". " + x.Said
+		}
+		row("order", text)
+	}
+	row("evidence", k.Evidence...)
 	k.printFate(row, at)
 	return w.Flush()
 }

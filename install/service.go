@@ -28,6 +28,11 @@ const (
 	watchSysusersPath = "/etc/sysusers.d/sshnotify-watch.conf"
 	watchTmpfilesPath = "/etc/tmpfiles.d/sshnotify-watch.conf"
 	watchSettings     = "/run/sshnotify-watch.json" // what root hands over at its start
+
+	respondPathPath     = "/etc/systemd/system/" + RespondPath
+	respondPathWants    = "/etc/systemd/system/multi-user.target.wants/" + RespondPath
+	respondUnitPath     = "/etc/systemd/system/" + RespondService
+	respondTmpfilesPath = "/etc/tmpfiles.d/sshnotify-respond.conf"
 )
 
 var (
@@ -209,7 +214,7 @@ func (a systemdService) plan(p *planner) error {
 			if err != nil {
 				return err
 			}
-			reread = reread || changed && i == 0
+			reread = reread || changed && (i == 0 || path.Dir(f.path) == path.Dir(a.files[0].path))
 		}
 	}
 	if !p.f.Running {
@@ -299,6 +304,10 @@ func (p *planner) starts(unit string) bool {
 // WatchInstalled reports whether install put the watcher's service in, or
 // somebody enabled a package's.
 func (h Host) WatchInstalled() bool { return h.exists(watchUnitPath) || h.exists(watchUnitWants) }
+
+// RespondInstalled reports whether install had orders of a hub carried out, or somebody
+// enabled a package's unit.
+func (h Host) RespondInstalled() bool { return h.exists(respondPathPath) || h.exists(respondPathWants) }
 
 // Reload has the host's service read its settings again, where it runs.
 func Reload(ctx context.Context, h Host) error {

@@ -23,6 +23,9 @@ type SystemOptions struct {
 	// Watch puts the watcher in, as a service of its own, where systemd runs
 	// services. One that is there stays without it, too.
 	Watch bool
+	// Respond has orders of a hub carried out by a service of root's, where systemd runs
+	// services; that they are, stays without it, too.
+	Respond bool
 	// Publish is the folder of [publish], which is opened to the watcher where there
 	// is one. Empty: the settings name none.
 	Publish string
@@ -55,6 +58,9 @@ func PlanSystem(ctx context.Context, h Host, o SystemOptions) (Plan, error) {
 		if err := f.watchable(o.Places); err != nil {
 			return Plan{}, err
 		}
+	}
+	if o.Respond && f.Init != "systemd" {
+		return Plan{}, &HostError{Reason: "--respond puts in a service of systemd's, which is not used here", Do: "sudo sshnotify respond REF, on this host"}
 	}
 	p, err := newPlanner(ctx, h, f, o.recordPath())
 	if err != nil {
@@ -110,7 +116,7 @@ func PlanSystemUninstall(ctx context.Context, h Host, places Places, o UndoOptio
 	if err := u.mindQueue(places.Spool, RunDir, path.Join(places.Spool, "watch")); err != nil {
 		return Plan{}, err
 	}
-	table := hostArtifacts(h, f, p.rec, SystemOptions{Places: places, Watch: true}, nil)
+	table := hostArtifacts(h, f, p.rec, SystemOptions{Places: places, Watch: true, Respond: true}, nil)
 	return u.walk(table, func() error { return u.purgeHost(places) }, "sshnotify uninstall --system --purge")
 }
 
@@ -133,8 +139,9 @@ func HostChecks(h Host, places Places, publish string) []doctor.Check {
 
 // The commands that put things right.
 const (
-	again      = "sudo sshnotify install --system"
-	againWatch = again + " --watch"
+	again        = "sudo sshnotify install --system"
+	againWatch   = again + " --watch"
+	againRespond = again + " --respond"
 )
 
 // hostArtifacts is the table of all that is put on a host, in the order in which
@@ -155,6 +162,10 @@ func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []p
 		program{places.Binary, o.BinaryFrom, true},
 		settings[1],
 		folders{name: "folders", again: again, dirs: hostFolders(places), absent: absent},
+	}
+	responds := f.Init == "systemd" && (o.Respond || h.RespondInstalled())
+	if responds { // before the service, which looks for them
+		table = append(table, folders{name: "folders of orders", again: againRespond, dirs: respondFolders(places), absent: absent})
 	}
 	unit := systemdService{
 		name: unitName, what: "service", title: "service", wants: unitWants, moved: moved, again: again,
@@ -196,6 +207,17 @@ func hostArtifacts(h Host, f Findings, rec record, o SystemOptions, services []p
 			table = append(table, publishFolder{o.Publish})
 		}
 	}
+	if responds {
+		table = append(table,
+			systemdService{
+				name: RespondPath, what: "wait for orders", title: "respond service", wants: respondPathWants, moved: moved, again: againRespond,
+				files: []wholeFile{
+					rootsFile(respondPathPath, places.RespondPathUnit(), "what waits for orders of the hub"),
+					rootsFile(respondUnitPath, places.RespondUnit(), "the service that carries them out"),
+					rootsFile(respondTmpfilesPath, places.RespondTmpfiles(), "the folders of orders"),
+				},
+			})
+	}
 	return append(table, watch,
 		selinuxModule{rootsFile(path.Join(path.Dir(places.Config), "sshnotify.cil"), places.SELinux(), "source of the SELinux module"), places.Spool, o.LoadPolicy},
 		pamHooks{services})
@@ -232,6 +254,17 @@ func watchFolders(places Places, running bool) []folder {
 	if running {
 		// systemd would make it, and would not take it away when this is undone.
 		out = append(out, folder{WatchRunDir, 0o710, Owner{WatchUser, WatchUser}, ""})
+	}
+	return out
+}
+
+// respondFolders are where the worker and root pass orders and evidence to each other,
+// see package order.
+func respondFolders(places Places) []folder {
+	root := path.Join(places.Spool, "orders")
+	out := []folder{{root, 0o750, readByService, "orders of the hub, and evidence for it"}}
+	for _, name := range []string{"new", "tmp", "evidence", "receipts"} {
+		out = append(out, folder{path.Join(root, name), 0o770 | fs.ModeSetgid, readByService, ""})
 	}
 	return out
 }

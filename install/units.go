@@ -28,6 +28,12 @@ var (
 	watchSysusersText string
 	//go:embed files/sshnotify-watch.tmpfiles
 	watchTmpfilesText string
+	//go:embed files/sshnotify-respond.path
+	respondPathText string
+	//go:embed files/sshnotify-respond.service
+	respondUnitText string
+	//go:embed files/sshnotify-respond.tmpfiles
+	respondTmpfilesText string
 )
 
 // The places of a host, as in the contract.
@@ -48,6 +54,9 @@ const (
 	WatchRunDir   = "/run/sshnotify-watch"     // where it makes pipes
 	WatchUser     = "sshnotify-watch"          // its user and group
 	watchUnitName = "sshnotify-watch.service"
+
+	RespondPath    = "sshnotify-respond.path"    // waits for orders of a hub
+	RespondService = "sshnotify-respond.service" // carries them out
 )
 
 // Places are the paths of one host. Empty ones are the defaults.
@@ -132,6 +141,15 @@ func (p Places) WatchSysusers() string { return p.fillWatch(watchSysusersText) }
 
 // WatchTmpfiles is the text of the watcher's tmpfiles.d file.
 func (p Places) WatchTmpfiles() string { return p.fillWatch(watchTmpfilesText) }
+
+// RespondPathUnit is the text of sshnotify-respond.path.
+func (p Places) RespondPathUnit() string { return p.fillWatch(respondPathText) }
+
+// RespondUnit is the text of sshnotify-respond.service.
+func (p Places) RespondUnit() string { return p.fillWatch(respondUnitText) }
+
+// RespondTmpfiles is the text of the tmpfiles.d file of the folders of orders.
+func (p Places) RespondTmpfiles() string { return p.fillWatch(respondTmpfilesText) }
 
 // OpenRC is the init script for hosts with OpenRC (openrc-run(8)).
 func (p Places) OpenRC() string { return p.fill(openrcText) }

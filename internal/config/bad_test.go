@@ -336,7 +336,7 @@ const (
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
 	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: clock, destination, detector, digest, enrich, group, groups, heartbeat, history, host, hub, labels, links, login, metrics, networks, notify, ordinary_per_day, outbound, pattern, people, person, provider, publish, raise, risk, rule, source, spool_dir, state_dir, time_zone, watch"
+	knownAtTop   = "  known here: clock, destination, detector, digest, enrich, group, groups, heartbeat, history, host, hub, labels, links, login, metrics, networks, notify, ordinary_per_day, outbound, pattern, people, person, provider, publish, raise, respond, risk, rule, source, spool_dir, state_dir, time_zone, watch"
 	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
 	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
 	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`

@@ -28,6 +28,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/publish"
+	"github.com/sshnotify/sshnotify/internal/respond/order"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 	"github.com/sshnotify/sshnotify/internal/watch/pattern"
@@ -52,6 +53,7 @@ type Config struct {
 	Heartbeat    heartbeat.Settings     `toml:"heartbeat"`
 	Metrics      figures.ListenSettings `toml:"metrics"`
 	Hub          fleet.Settings         `toml:"hub"`
+	Respond      order.Settings         `toml:"respond"`
 	Outbound     Outbound               `toml:"outbound"`
 
 	Files []string           // the settings files that were read, in order

@@ -454,7 +454,7 @@ func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
 	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "heartbeat", "history", "hub", "links", "login", "metrics", "networks", "outbound",
-		"pattern", "people", "person", "provider", "publish", "raise", "risk", "rule", "source", "watch"}
+		"pattern", "people", "person", "provider", "publish", "raise", "respond", "risk", "rule", "source", "watch"}
 	all := slices.Sorted(slices.Values(append(tables, "clock", "host", "labels", "notify", "ordinary_per_day", "time_zone", "spool_dir", "state_dir")))
 	if got, want := strictoml.Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

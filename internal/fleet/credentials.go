@@ -151,3 +151,24 @@ func (h *HTTPS) Renew(ctx context.Context) error {
 	}
 	return h.o.Credentials.keep(key, a)
 }
+
+// CA returns the certificate of the hub's CA, in PEM, as the worker has it. It is
+// fs.ErrNotExist where the hub has a certificate of its owner's.
+func (c Credentials) CA() ([]byte, error) {
+	return state.ReadFile(filepath.Join(c.dir, caFile), maxCredential)
+}
+
+// NameBy returns the name that a hub's CA gave this host.
+func (c Credentials) NameBy(ca *x509.Certificate) (string, error) {
+	cert, err := c.Certificate()
+	if err != nil {
+		return "", err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	_, err = cert.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: cert.NotBefore})
+	if err != nil || !ValidName(cert.Subject.CommonName) {
+		return "", errors.New("this host's certificate is of another hub than that CA's")
+	}
+	return cert.Subject.CommonName, nil
+}

@@ -19,12 +19,15 @@ type Response struct {
 
 // ResponseBegun says that somebody is about to act, and what the evidence that they
 // took first can be known by. sum is empty where none was kept.
-func ResponseBegun(ref, by string, actions []string, processes int, sum string) event.Note {
+func ResponseBegun(ref, by string, actions []string, processes int, sum, handed string) event.Note {
 	text := "To come: " + strings.Join(actions, ", ") + ". "
 	if sum == "" {
 		text += "No evidence was kept."
 	} else {
 		text += fmt.Sprintf("Evidence was taken before it, of %s; the SHA-256 of its SHA256SUMS is %s.", pluralOf(processes, "process", "processes"), sum)
+		if handed != "" {
+			text += " " + sentence(handed)
+		}
 	}
 	return own("Response to "+ref+" begun by "+by, text)
 }
@@ -106,4 +109,9 @@ func OrderEnded(o Order, became, said string) event.Note {
 		n.Severity = event.Low
 	}
 	return n
+}
+
+// OrdersForeign says that somebody put what is no order of the hub's where those are.
+func OrdersForeign(n int, folder, why string) event.Note {
+	return own("No order of the hub's: somebody tries to give this host orders", fmt.Sprintf("%s in %s came to nothing, such as %s. Only sshnotify's own service and root can write there: see who is on this host.", pluralOf(n, "file", "files"), folder, why))
 }

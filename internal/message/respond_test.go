@@ -15,9 +15,9 @@ func TestResponses(t *testing.T) {
 		got         event.Note
 		title, text string
 	}{
-		{ResponseBegun("7K3F", "carol", []string{"lock", "end"}, 1, "ab12"), "Response to 7K3F begun by carol",
+		{ResponseBegun("7K3F", "carol", []string{"lock", "end"}, 1, "ab12", "the hub has the evidence"), "Response to 7K3F begun by carol",
 			"To come: lock, end. Evidence was taken before it, of 1 process; the SHA-256 of its SHA256SUMS is ab12."},
-		{ResponseBegun("7K3F", "carol", []string{"end"}, 2, ""), "Response to 7K3F begun by carol", "To come: end. No evidence was kept."},
+		{ResponseBegun("7K3F", "carol", []string{"end"}, 2, "", ""), "Response to 7K3F begun by carol", "To come: end. No evidence was kept."},
 		{Responded(lock), "Response to 7K3F, done: Lock the account alice", "By carol. It has expired. To undo it: sshnotify respond undo 7K3F"},
 		{Responded(left), "Response to 7K3F, done, and something is left: End the session of alice", "By carol. 3 processes. Left: 111 (sleep)."},
 		{Undone(lock), "Undo of the response to 7K3F, done: Lock the account alice", "By carol. It has expired."},

@@ -221,6 +221,11 @@ func (r *Responder) guarded(p netip.Prefix) (why string, mine bool) {
 			return "it is the gateway " + g.String(), false
 		}
 	}
+	for _, hub := range r.Hub {
+		if p.Contains(hub) {
+			return "this host's hub is there", false
+		}
+	}
 	for _, from := range r.Self.Addrs {
 		if p.Contains(from) {
 			return "your own connection comes from there: " + from.String(), true

@@ -159,9 +159,9 @@ func (h Host) hashes(all []Process, limit time.Duration) {
 	}
 }
 
-// The files of evidence.
+// The files of evidence, in its Folder.
 const (
-	evidenceFile = "evidence.json"
+	EvidenceFile = "evidence.json"
 	sumsFile     = "SHA256SUMS"
 )
 
@@ -188,11 +188,11 @@ func (r *Responder) Write(ev *Evidence) error {
 	}
 	b = append(b, '\n')
 	sum := sha256.Sum256(b)
-	list := hex.EncodeToString(sum[:]) + "  " + evidenceFile + "\n"
+	list := hex.EncodeToString(sum[:]) + "  " + EvidenceFile + "\n"
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{evidenceFile, b}, {sumsFile, []byte(list)}} {
+	}{{EvidenceFile, b}, {sumsFile, []byte(list)}} {
 		if err := writeNew(filepath.Join(ev.Folder, f.name), f.data); err != nil {
 			return err
 		}

@@ -335,6 +335,16 @@ func (h Host) wire(all []Process) (listening []Socket) {
 	return listening
 }
 
+// Peers are the far ends of a user's connections to a port.
+func (h Host) Peers(uid int, port uint16) (out []netip.Addr) {
+	for _, s := range h.sockets(h.PID) {
+		if a := s.Remote.Addr(); s.UID == uid && s.Remote.Port() == port && a.IsValid() && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // Words returns what a process was called by, for a line of text.
 func (p Process) Words() string {
 	if len(p.Args) == 0 {

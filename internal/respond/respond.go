@@ -200,8 +200,11 @@ type Responder struct {
 	// Neighbours are others who came from where the subject did, at the /24 or
 	// /64 of its address, and whom nobody wondered about.
 	Neighbours Neighbours
-	For        time.Duration // how long lock, key and block hold; 0: block for DefaultBlock, the others until they are undone
-	EvenMine   bool          // act on what is the asker's own, too
+	// Hub is where the hub is that gave the order, and is to hear what became of it: it is
+	// never blocked.
+	Hub      []netip.Addr
+	For      time.Duration // how long lock, key and block hold; 0: block for DefaultBlock, the others until they are undone
+	EvenMine bool          // act on what is the asker's own, too
 	// Begun is called once, before anything is changed.
 	Begun func()
 	// Undo is the program and its words that undo this event's response, for the timer.

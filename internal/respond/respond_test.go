@@ -66,10 +66,15 @@ func TestMembers(t *testing.T) {
 		}, "100 101 102", "", "", "130", 0},
 		{"no audit and no logind, as in a container", func(p *pretend, s *Subject) {
 			os.RemoveAll(filepath.Join(p.root, "run/systemd/sessions"))
-			for pid, ppid := range map[int]int{100: 1, 101: 100, 102: 101, 103: 1} {
+			for pid, ppid := range map[int]int{1: 0, 100: 1, 101: 100, 102: 101, 103: 1} {
 				p.process(pid, ppid, 1000, 1000, -1, unset, "/", "sshd")
 			}
 		}, "100 101 102", "110 111", "", "", 0},
+		{"a process that is no login's, and the sshd that listens", func(p *pretend, s *Subject) {
+			os.RemoveAll(filepath.Join(p.root, "run/systemd/sessions"))
+			p.process(1, 0, 1000, 0, -1, unset, "/init.scope", "systemd")
+			p.process(100, 1, 1000, 0, -1, unset, "/system.slice/ssh.service", "sshd")
+		}, "", "101 102 110 111", "", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPretend(t)
@@ -446,7 +451,7 @@ func TestEvidence(t *testing.T) {
 	if err := r.Write(ev); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(ev.Folder, evidenceFile))
+	text, err := os.ReadFile(filepath.Join(ev.Folder, EvidenceFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +468,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("evidence has no %s:\n%s", want, text)
 		}
 	}
-	for name, mode := range map[string]os.FileMode{"": 0o700, evidenceFile: 0o600, sumsFile: 0o600, "..": 0o700} {
+	for name, mode := range map[string]os.FileMode{"": 0o700, EvidenceFile: 0o600, sumsFile: 0o600, "..": 0o700} {
 		if info, err := os.Stat(filepath.Join(ev.Folder, name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%q: %v %v", name, info.Mode(), err)
 		}

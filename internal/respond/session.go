@@ -119,7 +119,7 @@ func (h Host) members(s Subject, self Self) (m Members, err error) {
 	}
 	here := s.Session.PID != 0 && s.Session.Boot == h.Boot
 	root, alive := byPID[s.Session.PID]
-	alive = alive && here && root.Start == s.Session.Start && (s.UID < 0 || root.LoginUID < 0 || root.LoginUID == s.UID)
+	alive = alive && here && root.Start == s.Session.Start && (s.UID < 0 || root.LoginUID < 0 || root.LoginUID == s.UID) && root.ofLogin(byPID[root.PPID])
 	if alive {
 		m.ID = root.scope()
 		if root.Session != unset {
@@ -204,6 +204,13 @@ func (h Host) members(s Subject, self Self) (m Members, err error) {
 		}
 	}
 	return m, nil
+}
+
+// ofLogin reports whether a process can be the sshd of one login: by the kernel's word,
+// or at least the child of another sshd. Whoever says which process it was must not have
+// the one ended that listens, or init.
+func (p Process) ofLogin(parent Process) bool {
+	return p.LoginUID >= 0 || p.Session != unset || p.scope() != "" || strings.HasPrefix(p.Name, "sshd") && strings.HasPrefix(parent.Name, "sshd")
 }
 
 // pids returns processes by their numbers, for a line of text.

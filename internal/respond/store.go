@@ -142,17 +142,25 @@ func (s *Store) keep(r Record) error {
 	return write(filepath.Join(s.path, r.Subject.ID), undoName, r)
 }
 
+// ids are the events that something is kept of.
+func (s *Store) ids() (out []string, err error) {
+	entries, err := os.ReadDir(s.path)
+	for _, e := range entries {
+		if event.ValidID(e.Name()) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, err
+}
+
 // Records returns what is in force, or was begun, of all events.
 func (s *Store) Records() (out []Record, err error) {
-	entries, err := os.ReadDir(s.path)
+	ids, err := s.ids()
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if !event.ValidID(e.Name()) {
-			continue
-		}
-		r, err := s.record(e.Name())
+	for _, id := range ids {
+		r, err := s.record(id)
 		if err != nil {
 			return out, err
 		}

@@ -31,9 +31,9 @@ type admitted struct {
 // admitEvent returns what the hub makes of a host's event. Nothing that it says of
 // whose it is, of other hosts' sessions, or of who is to be told, is believed. An
 // error says why it is never taken; event.ErrNewer, that another hub would. about
-// returns the event here that an order to this host is about; empty: there is no such
-// order.
-func admitEvent(host string, labels map[string]string, stored []byte, now time.Time, about func(nonce string) (id string)) (admitted, error) {
+// returns the event here that an order to this host is about, by its nonce, or one of
+// this host's by its id here; empty: there is none.
+func admitEvent(host string, labels map[string]string, stored []byte, now time.Time, about func(nonce, id string) string) (admitted, error) {
 	e, err := event.Decode(stored)
 	if err != nil {
 		return admitted{}, err
@@ -90,15 +90,15 @@ func admitEvent(host string, labels map[string]string, stored []byte, now time.T
 
 // admitAbout makes what a note says that it is about an event of the same host here, or
 // one that this host has an order for.
-func admitAbout(host string, e event.Event, n *event.Note, about func(string) string) {
+func admitAbout(host string, e event.Event, n *event.Note, about func(nonce, id string) string) {
 	switch {
 	case e.Via != event.ViaSelf || e.Kind != event.KindAlert:
 		n.Of, n.Order = "", nil
 	case n.Order != nil:
-		if n.Of = about(n.Order.Nonce); n.Of == "" {
+		if n.Of = about(n.Order.Nonce, ""); n.Of == "" {
 			n.Order = nil
 		}
-	case n.Of != "":
+	case n.Of != "" && about("", n.Of) == "": // a host knows the id here by an order alone
 		n.Of = event.HubID(host, n.Of)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // noOrder is what a hub knows that gave none.
-func noOrder(string) string { return "" }
+func noOrder(string, string) string { return "" }
 
 // admittedOf returns the record that the worker finds of a host's event.
 func admittedOf(t testing.TB, host string, e event.Event, now time.Time) deliver.Record {

@@ -75,7 +75,7 @@ func (h *Hub) ingest(ctx context.Context, host string, b fleet.Batch, counted in
 		if l.Number < 1 || l.Number > maxNumber {
 			return fleet.Answer{}, &refusal{400, fleet.WhyUnknown, "an event has an impossible number", 0}
 		}
-		a, err := admitEvent(host, labels, l.Event, now, func(nonce string) string { return h.orderedEvent(ctx, host, nonce) })
+		a, err := admitEvent(host, labels, l.Event, now, func(nonce, id string) string { return h.about(ctx, host, nonce, id) })
 		if errors.Is(err, event.ErrNewer) {
 			return fleet.Answer{}, &refusal{503, fleet.WhyNewer, "the events are of a newer sshnotify than this hub", 15 * time.Minute}
 		}

@@ -32,7 +32,7 @@ const (
 	// takerGone is how long after it last asked a host is taken to do so no more, and
 	// takerForgotten to have been switched off.
 	takerGone      = 3 * time.Minute
-	takerForgotten = 30 * 24 * time.Hour
+	takerForgotten = 24 * time.Hour
 	// lookEvery is how often Wait looks.
 	lookEvery = 250 * time.Millisecond
 	maxSaid   = 400 // of a step, in characters

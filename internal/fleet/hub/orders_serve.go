@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -223,16 +224,34 @@ func (h *Hub) orderedEvent(ctx context.Context, host, nonce string) string {
 	return x.Order.Subject.ID
 }
 
-// endState is what a host says of the end of an order; "" where it says none.
+// about returns an event that is known here: the one that an order to a host is about,
+// or one of the host's; empty: there is none.
+func (h *Hub) about(ctx context.Context, host, nonce, id string) string {
+	if nonce != "" {
+		return h.orderedEvent(ctx, host, nonce)
+	}
+	there := false
+	err := h.o.DB.Read(ctx, store.ReadLimit, func(t *store.Tx) (err error) {
+		var one int
+		there, err = t.One([]any{&one}, `SELECT 1 FROM fleet_event e JOIN fleet_host h ON h.n = e.host WHERE e.id = ? AND h.name = ?`, id, host)
+		return err
+	})
+	if err != nil || !there {
+		return ""
+	}
+	return id
+}
+
+// endState is what a host says of the end of an order; empty: nothing that it may say.
 func endState(became string) OrderState {
-	switch became {
-	case string(respond.Done), string(respond.Already):
+	switch respond.Outcome(became) {
+	case respond.Done, respond.Already:
 		return OrderDone
-	case string(respond.Partly):
+	case respond.Partly:
 		return OrderPartly
-	case string(respond.Failed):
+	case respond.Failed:
 		return OrderFailed
-	case string(respond.Refused):
+	case respond.Refused:
 		return OrderRefused
 	case message.OrderLooked:
 		return OrderLooked
@@ -246,15 +265,17 @@ func heard(t *store.Tx, host string, n event.Note, now time.Time) error {
 	if err != nil || x.Order.Host != host {
 		return err
 	}
+	// Who gave it is known here.
+	said := strings.TrimPrefix(strings.TrimPrefix(n.Text, "By "+x.Order.By+order.ByHub+". "), "By "+x.Order.By+". ")
 	switch state := endState(n.Order.Became); {
 	case x.Over() && x.State != OrderExpired && x.State != OrderUnheard: // it may be late, and still be the truth
 		return nil
 	case n.Order.Action == "" && state != "":
-		x.State, x.Ended, x.Said = state, now.UTC(), n.Text
+		x.State, x.Ended, x.Said = state, now.UTC(), said
 	case n.Order.Action == "" || len(x.Steps) >= maxSteps:
 		return nil
 	default:
-		x.Steps = append(x.Steps, OrderStep{respond.Action(n.Order.Action), respond.Outcome(n.Order.Became), event.Clean(n.Text, maxSaid)})
+		x.Steps = append(x.Steps, OrderStep{respond.Action(n.Order.Action), respond.Outcome(n.Order.Became), event.Clean(said, maxSaid)})
 		if x.State == OrderWaiting {
 			x.State, x.Taken = OrderTaken, now.UTC()
 		}

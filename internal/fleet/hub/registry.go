@@ -80,6 +80,15 @@ func (r *Registry) Inbox(ctx context.Context) (waiting int, oldest time.Time, er
 	return waiting, timeOf(since), err
 }
 
+// CA returns the certificate of the hub's CA, in PEM.
+func (r *Registry) CA(ctx context.Context) ([]byte, error) {
+	ca, err := loadCA(ctx, r.db, r.now())
+	if err != nil {
+		return nil, err
+	}
+	return []byte(pemCert(ca.cert.Raw)), nil
+}
+
 // TokenOptions say whom a token lets in.
 type TokenOptions struct {
 	Kind   Kind              // empty: KindHost

@@ -23,6 +23,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/respond"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 )
 
 // Version is the v of orders that this program signs.
@@ -40,6 +41,9 @@ const (
 	// maxBy is the length of the name of who asks, in characters.
 	maxBy = 96
 )
+
+// ByHub comes after the name of who asks, where a host tells what it did.
+const ByHub = ", by order of the hub"
 
 // Evidence is what a host allows beside the actions: that evidence is taken without
 // anything else being done, and that the hub gets a copy.
@@ -83,7 +87,7 @@ func (o Order) Needs() []string {
 func (o Order) Wants() string {
 	text := strings.Join(o.Needs(), ", ")
 	if o.Seconds > 0 && len(o.Actions) > 0 {
-		text += " for " + o.For().String()
+		text += " for " + strictoml.FormatDuration(o.For())
 	}
 	if o.Look {
 		text += ", to be looked at only"
