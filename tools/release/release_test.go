@@ -302,6 +302,7 @@ func TestPackagesHoldWhatAHostNeeds(t *testing.T) {
 			"/usr/lib/systemd/system/sshnotify.service", "/usr/lib/sysusers.d/sshnotify.conf", "/usr/lib/tmpfiles.d/sshnotify.conf",
 			"/usr/lib/systemd/system/sshnotify-watch.service", "/usr/lib/sysusers.d/sshnotify-watch.conf", "/usr/lib/tmpfiles.d/sshnotify-watch.conf",
 			"/usr/lib/systemd/system/sshnotify-codes.service",
+			"/usr/lib/systemd/system/sshnotify-respond.path", "/usr/lib/systemd/system/sshnotify-respond.service", "/usr/lib/tmpfiles.d/sshnotify-respond.conf",
 			"/usr/share/man/man1", "/usr/share/doc/sshnotify/LICENSE", "/usr/share/doc/sshnotify/NOTICE",
 			"/usr/share/bash-completion/completions/sshnotify", "/usr/share/fish/vendor_completions.d/sshnotify.fish",
 		}

@@ -5,6 +5,7 @@
 # or, on Debian and its kin,
 #   pam-auth-update --enable sshnotify
 # So is the watcher's service: sshnotify install --system --watch
+# what carries out orders of a hub: sshnotify install --system --respond
 # and that of codes for other programs: systemctl enable --now sshnotify-codes
 # A line of the profile that is in use already follows the package's at an
 # upgrade.
@@ -87,7 +88,7 @@ if command -v deb-systemd-helper >/dev/null 2>&1; then
 		if [ "$fresh" = yes ]; then action=start; else action=restart; fi
 		deb-systemd-invoke "$action" sshnotify.service >/dev/null || :
 		if [ "$fresh" = no ]; then
-			systemctl --system try-restart sshnotify-watch.service sshnotify-codes.service >/dev/null || :
+			systemctl --system try-restart sshnotify-watch.service sshnotify-codes.service sshnotify-respond.path >/dev/null || :
 		fi
 	fi
 elif command -v systemctl >/dev/null 2>&1; then
@@ -101,7 +102,7 @@ elif command -v systemctl >/dev/null 2>&1; then
 			systemctl start sshnotify.service || :
 		else
 			systemctl try-restart sshnotify.service || :
-			systemctl try-restart sshnotify-watch.service sshnotify-codes.service || :
+			systemctl try-restart sshnotify-watch.service sshnotify-codes.service sshnotify-respond.path || :
 		fi
 	fi
 elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then

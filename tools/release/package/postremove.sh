@@ -22,8 +22,8 @@ done
 case "$1" in
 purge)
 	if command -v deb-systemd-helper >/dev/null 2>&1; then
-		deb-systemd-helper purge sshnotify.service sshnotify-watch.service sshnotify-codes.service >/dev/null || :
-		deb-systemd-helper unmask sshnotify.service sshnotify-watch.service sshnotify-codes.service >/dev/null || :
+		deb-systemd-helper purge sshnotify.service sshnotify-watch.service sshnotify-codes.service sshnotify-respond.path >/dev/null || :
+		deb-systemd-helper unmask sshnotify.service sshnotify-watch.service sshnotify-codes.service sshnotify-respond.path >/dev/null || :
 	fi
 	if [ "$waiting" -gt 0 ]; then
 		echo "sshnotify: $waiting events in /var/spool/sshnotify were not delivered; they are thrown away" >&2
@@ -45,7 +45,7 @@ purge)
 	# The second step's secrets and counters; a link, and where it leads.
 	rm -rf /var/lib/sshnotify-gate /run/sshnotify-gate /var/lib/sshnotify-codes /var/lib/private/sshnotify-codes
 	rm -f "$record" /run/sshnotify-watch.json /etc/systemd/system/multi-user.target.wants/sshnotify-watch.service \
-		/etc/systemd/system/multi-user.target.wants/sshnotify-codes.service
+		/etc/systemd/system/multi-user.target.wants/sshnotify-codes.service /etc/systemd/system/multi-user.target.wants/sshnotify-respond.path
 	rmdir /etc/sshnotify/conf.d /etc/sshnotify 2>/dev/null || :
 	# Settings and secrets that nobody but their owner put there are kept, for
 	# root alone: somebody else gets the group's number.

@@ -48,13 +48,13 @@ if [ "$going" = yes ]; then
 	if command -v deb-systemd-invoke >/dev/null 2>&1; then
 		if [ -d /run/systemd/system ]; then
 			# The watcher before who tells what it found.
-			deb-systemd-invoke stop sshnotify-codes.service sshnotify-watch.service >/dev/null || :
+			deb-systemd-invoke stop sshnotify-respond.path sshnotify-codes.service sshnotify-watch.service >/dev/null || :
 			deb-systemd-invoke stop sshnotify.service >/dev/null || :
 		fi
 	elif command -v systemctl >/dev/null 2>&1; then
-		systemctl --quiet --no-reload disable sshnotify-codes.service sshnotify-watch.service sshnotify.service || :
+		systemctl --quiet --no-reload disable sshnotify-respond.path sshnotify-codes.service sshnotify-watch.service sshnotify.service || :
 		if [ -d /run/systemd/system ]; then
-			systemctl stop sshnotify-codes.service sshnotify-watch.service || :
+			systemctl stop sshnotify-respond.path sshnotify-codes.service sshnotify-watch.service || :
 			systemctl stop sshnotify.service || :
 		fi
 	elif [ -x /etc/init.d/sshnotify ] && command -v rc-update >/dev/null 2>&1; then
