@@ -146,7 +146,7 @@ func (o *deliverOptions) run(ctx context.Context) error {
 	}
 	run := func() error { return deliver.Run(ctx, job) }
 	if o.follow && c.Hub.Hub() {
-		run = func() error { return runHub(ctx, c, job, broker) }
+		run = func() error { return runHub(ctx, c, job, broker, o.app.settings) }
 	} else if c.Hub.Hub() {
 		job.Inbox = hub.NewInbox(job.Store)
 	}

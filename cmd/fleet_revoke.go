@@ -12,19 +12,29 @@ import (
 )
 
 func newFleetRevokeCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	readers := false
+	c := &cobra.Command{
 		Use:   "revoke NAME…",
-		Short: "Keep hosts out from now on",
+		Short: "Keep hosts, or readers of the page, out from now on",
 		Long: long(`revoke keeps hosts out of the hub from now on, whatever they show, those with an
 open connection as well. What they handed over before is kept, and told. A host
 comes in again with a new token. Revoking twice is the same as once; a name that is
 not known revokes none of those that are named.`,
+			`With --reader the names are those of readers of the hub's page.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
-		Example: "  sudo sshnotify fleet revoke web1 web2",
+		Example: "  sudo sshnotify fleet revoke web1 web2\n  sudo sshnotify fleet revoke --reader alice",
 		Args:    needsSome,
 		RunE: func(c *cobra.Command, names []string) error {
 			return a.atHub(c.Context(), func(_ config.Config, db *store.DB) error {
-				err := hub.NewRegistry(db).Revoke(c.Context(), names...)
+				registry := hub.NewRegistry(db)
+				revoke := registry.Revoke
+				if readers {
+					revoke = registry.RevokeReaders
+				}
+				err := revoke(c.Context(), names...)
+				if unknown := (*hub.UnknownReaderError)(nil); errors.As(err, &unknown) {
+					return withHint(err, "none was revoked; sshnotify fleet status has the names")
+				}
 				if unknown := (*hub.UnknownHostError)(nil); errors.As(err, &unknown) {
 					return withHint(err, "none was revoked; sshnotify fleet status has the names")
 				}
@@ -38,4 +48,6 @@ not known revokes none of those that are named.`,
 			})
 		},
 	}
+	c.Flags().BoolVar(&readers, "reader", false, "the names are readers', not hosts'")
+	return c
 }

@@ -36,7 +36,8 @@ func newFleetStatusCmd(a *app) *cobra.Command {
 		Short: "Show the hosts that hand over to this hub",
 		Long: long(`status lists the hosts of this hub, those that need somebody first: what is wrong
 with each, when it was last heard of, what waits there and since when, its version,
-the hash of its settings, and until when its certificate is valid.`,
+the hash of its settings, and until when its certificate is valid. Below stand the
+readers of the hub's page, if there are any.`,
 			`A host is silent when it has sent no beat for 16 minutes. Events are missing when
 its numbers have a gap: it says that it handed more over than is here. Either can
 mean that somebody stopped sshnotify there.`,
@@ -182,11 +183,15 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 	a := o.app
 	var zone *time.Location
 	var hosts []hub.Host
+	var readers []hub.Reader
 	running := false
 	err := a.atHub(ctx, func(c config.Config, db *store.DB) (err error) {
 		zone = c.Zone()
 		running = spool.Open(spool.For(a.spoolDir("", c), os.Geteuid())).Busy()
-		hosts, err = hub.NewRegistry(db).Hosts(ctx)
+		registry := hub.NewRegistry(db)
+		if hosts, err = registry.Hosts(ctx); err == nil {
+			readers, err = registry.Readers(ctx)
+		}
 		return err
 	})
 	if err != nil {
@@ -202,9 +207,10 @@ func (o *fleetStatusOptions) run(ctx context.Context) error {
 			Version string      `json:"version"` // the hub's
 			Running bool        `json:"running"` // the hub does
 			Hosts   []fleetHost `json:"hosts"`
-		}{release.Version(), running, all})
-	} else {
-		err = o.table(zone, all, now)
+			Readers []reader    `json:"readers"` // of the page
+		}{release.Version(), running, all, readersOf(readers)})
+	} else if err = o.table(zone, all, now); err == nil {
+		err = o.readers(zone, readers)
 	}
 	if !running {
 		fmt.Fprintf(a.err, "sshnotify: warning: the hub does not run: it takes nothing, and what it knows of hosts is of before\nsshnotify: hint: sudo systemctl start sshnotify\n")
@@ -263,6 +269,39 @@ func (o *fleetStatusOptions) table(zone *time.Location, all []fleetHost, now tim
 	}
 	fmt.Fprintln(a.out, text)
 	return nil
+}
+
+// reader is somebody who may read the page, as status shows them. The names are part of
+// --json's output.
+type reader struct {
+	Name    string    `json:"name"`
+	Made    time.Time `json:"made"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+func readersOf(all []hub.Reader) []reader {
+	out := make([]reader, len(all))
+	for i, r := range all {
+		out[i] = reader(r)
+	}
+	return out
+}
+
+// readers prints a line for each of them.
+func (o *fleetStatusOptions) readers(zone *time.Location, all []hub.Reader) error {
+	if len(all) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(o.app.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nREADER\tSTATE\tTOKEN OF")
+	for _, r := range all {
+		state := "ok"
+		if !r.Revoked.IsZero() {
+			state = "revoked"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, state, r.Made.In(zone).Format(time.DateOnly))
+	}
+	return w.Flush()
 }
 
 // shownHash is how many characters tell one version of settings from another.

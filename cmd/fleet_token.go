@@ -28,6 +28,7 @@ type fleetTokenOptions struct {
 	life            string
 	uses            int
 	standby, bearer bool
+	reader          bool
 }
 
 // longestToken is how long one may be used to join with. Who needs one for longer
@@ -49,10 +50,14 @@ none is given. A host that joins again keeps its labels unless the token has oth
 in place of a certificate, where a proxy stands before the hub. It stays valid until
 sshnotify fleet revoke, or until another one is made for the host; for a host that has
 a certificate none is made.`,
+			`--reader makes a token for a person: it opens the page of all hosts that the hub
+serves at /report, in a browser as the password of any user, and hands nothing over.
+It holds until sshnotify fleet revoke --reader, or until the name gets another one.`,
 			exits(exitDone, exitFailed, exitUsage, exitSettings)),
 		Example: `  sudo sshnotify fleet token --name web1 --label env=prod
   sudo sshnotify fleet token --uses 300 --for 1d     # for an image that starts 300 times
-  sudo sshnotify fleet token --standby --name hub2`,
+  sudo sshnotify fleet token --standby --name hub2
+  sudo sshnotify fleet token --reader --name alice   # to read the page at the hub's /report`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := notEmpty(c, "name", "for"); err != nil {
@@ -62,12 +67,13 @@ a certificate none is made.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.name, "name", "", "the host's `NAME` at the hub: lower-case letters, digits and hyphens (default: the one it asks for)")
+	f.StringVar(&o.name, "name", "", "the host's or the reader's `NAME` at the hub: lower-case letters, digits and hyphens (default: the one it asks for)")
 	f.StringArrayVar(&o.labels, "label", nil, "`KEY=VALUE` that the hub puts on the host's events, may be repeated")
 	f.StringVar(&o.life, "for", "", "how long it may be used: 30m, 1h, 7d; at most 30d (default 1h)")
 	f.IntVar(&o.uses, "uses", 1, "how many hosts may join with it")
 	f.BoolVar(&o.standby, "standby", false, "for a hub that stands by, which may copy this one's database")
 	f.BoolVar(&o.bearer, "bearer", false, "to be shown with each request, in place of a certificate")
+	f.BoolVar(&o.reader, "reader", false, "for somebody who reads the hub's page, and no host")
 	return c
 }
 
@@ -77,6 +83,9 @@ func (o *fleetTokenOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.app.atHub(ctx, func(c config.Config, db *store.DB) error {
+		if o.reader {
+			return o.makeReader(ctx, c, hub.NewRegistry(db))
+		}
 		if c.Hub.Listen == "" {
 			return withHint(errors.New("hosts come to this hub by NATS, whose servers know who they are"), "docs/nats.md says how they are let in there")
 		}
@@ -102,12 +111,36 @@ func (o *fleetTokenOptions) run(ctx context.Context) error {
 	})
 }
 
+// makeReader prints a token that opens the page.
+func (o *fleetTokenOptions) makeReader(ctx context.Context, c config.Config, r *hub.Registry) error {
+	if c.Hub.Listen == "" {
+		return withHint(errors.New("this hub serves no page: the settings have no listen in [hub]"), "sudo sshnotify report writes it into a file")
+	}
+	token, replaced, err := r.NewReader(ctx, o.name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(o.app.out, token)
+	fmt.Fprintf(o.app.err, `It opens %s%s: a browser asks for a password, which it is, of any user.
+  curl -H "Authorization: Bearer TOKEN" …
+sudo sshnotify fleet revoke --reader %s ends it.
+`, hubURL(c), fleet.PathPage, o.name)
+	if replaced {
+		fmt.Fprintf(o.app.err, "The token that %s had before does not hold any more.\n", o.name)
+	}
+	return nil
+}
+
 // options checks the flags.
 func (o *fleetTokenOptions) options() (t hub.TokenOptions, err error) {
 	t = hub.TokenOptions{Name: o.name, Uses: o.uses, Life: hub.DefaultLife}
 	switch {
-	case o.standby && o.bearer:
-		return t, &usageError{errors.New("--standby and --bearer are mutually exclusive")}
+	case o.standby && o.bearer, o.reader && (o.standby || o.bearer):
+		return t, &usageError{errors.New("--standby, --bearer and --reader are mutually exclusive")}
+	case o.reader && o.name == "":
+		return t, &usageError{errors.New("--reader needs --name: whom the token is for, to revoke it by")}
+	case o.reader && (o.life != "" || o.uses != 1 || len(o.labels) > 0):
+		return t, &usageError{errors.New("--reader: the token is valid until it is revoked, and is no host's: leave --for, --uses and --label out")}
 	case o.standby:
 		t.Kind = hub.KindStandby
 	case o.bearer:

@@ -24,6 +24,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/report"
 	"github.com/sshnotify/sshnotify/internal/state"
 	"github.com/sshnotify/sshnotify/internal/store"
+	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
 )
@@ -82,6 +83,8 @@ func (o *reportOptions) run(ctx context.Context) error {
 		return err
 	case !since.Before(now):
 		return &usageError{fmt.Errorf("--since: %q is not in the past", o.since)}
+	case now.Sub(since) > report.MaxSpan:
+		return &usageError{fmt.Errorf("--since: %q is more than %s ago, which nothing is remembered of", o.since, strictoml.FormatDuration(report.MaxSpan))}
 	}
 	if c.Hub.Host() {
 		return withHint(errors.New("this host hands over to a hub, which remembers"), "run it there: "+c.Hub.URL)

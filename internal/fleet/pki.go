@@ -18,7 +18,7 @@ import (
 )
 
 // The paths of a hub. All but PathHealth are POST, but for PathCopy, which only a
-// standby may GET.
+// standby may GET, and PathPage, which only a reader may.
 const (
 	PathEvents = "/v1/events" // Lines, and HeaderNumbering; answers Answer
 	PathBeat   = "/v1/beat"   // Beat; answers BeatAnswer
@@ -30,6 +30,7 @@ const (
 	// HeaderEvent; answers EvidenceAnswer.
 	PathEvidence = "/v1/evidence"
 	PathHealth   = "/healthz"
+	PathPage     = "/report" // ?since=7d&mask=1; answers the page of all hosts as HTML
 )
 
 const (
@@ -87,6 +88,8 @@ const (
 	// BearerPrefix is that of a token that is shown with each request, see
 	// Settings.Token.
 	BearerPrefix = "sshnb1."
+	// ReaderPrefix is that of a token that lets somebody read the hub's page.
+	ReaderPrefix = "sshnr1."
 )
 
 // Text returns the token as people hand it on. It is a secret.
@@ -110,6 +113,8 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, errors.New("the token is empty")
 	case strings.HasPrefix(s, BearerPrefix):
 		return Token{}, errors.New("this is a bearer token, which nobody joins with: token_file in [hub] names the file that it is in")
+	case strings.HasPrefix(s, ReaderPrefix):
+		return Token{}, errors.New("this is a reader's token, which nobody joins with: it opens the hub's page")
 	case !ok:
 		return Token{}, fmt.Errorf("a token begins with %s", tokenPrefix)
 	}

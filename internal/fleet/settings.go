@@ -100,6 +100,9 @@ func (s *Settings) Validate(at strictoml.At) {
 	if strings.HasPrefix(s.Token.Reveal(), tokenPrefix) {
 		at.Fail("token", "is one to join with, and not to be shown with each request").Hint = "sshnotify fleet join takes it; sshnotify fleet token --bearer at the hub makes the other"
 	}
+	if strings.HasPrefix(s.Token.Reveal(), ReaderPrefix) {
+		at.Fail("token", "is a reader's, which opens the hub's page and hands nothing over").Hint = "sshnotify fleet token --bearer at the hub makes the other"
+	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
 		at.Fail(map[bool]string{true: "key_file", false: "cert_file"}[s.CertFile == ""], "needs the other one: cert_file and key_file go together")
 	}

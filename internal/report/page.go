@@ -52,8 +52,9 @@ type Page struct {
 	MoreAttackers int           `json:"more_attackers,omitempty"`
 	Tried         []Count       `json:"tried,omitempty"` // names
 
-	Hosts     []HostRow `json:"hosts"`
-	MoreHosts int       `json:"more_hosts,omitempty"`
+	Hosts        []HostRow `json:"hosts"`
+	MoreHosts    int       `json:"more_hosts,omitempty"`
+	HostsFailing int       `json:"hosts_failing,omitempty"` // at a hub: silent, or some of their events are missing
 
 	Blind []string `json:"blind"` // what it can't see
 }

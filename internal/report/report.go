@@ -38,9 +38,12 @@ const (
 	maxText      = 64  // characters of a name
 )
 
+// MaxSpan is how much time a page is about at most: as much as the memory may keep.
+const MaxSpan = 3650 * 24 * time.Hour
+
 // Options say what a page is about.
 type Options struct {
-	Since, Now time.Time
+	Since, Now time.Time // at most MaxSpan apart
 	Zone       *time.Location
 	People     map[string]Person // of the settings, by name
 	// Locate returns the country and the network of an address by what stands on
@@ -518,27 +521,45 @@ func (b *Builder) ofHosts(p *Page, r Rest) {
 		}
 	}
 	all := sorted(b.hosts)
+	if r.Hub { // those that need somebody first
+		slices.SortStableFunc(all, func(x, y *tallied) int {
+			return cmp.Compare(trouble(states[y.name]), trouble(states[x.name]))
+		})
+	}
+	for _, s := range r.Hosts {
+		p.HostsFailing += trouble(s)
+	}
 	p.HostsSeen, p.MoreHosts = len(all), max(0, len(all)-maxHosts)
 	for _, t := range all[:min(len(all), maxHosts)] {
 		row := HostRow{Name: clean(t.name), Logins: t.logins, Unusual: t.unusual, Users: len(t.users), Last: b.at(t.last), Failed: failed[t.name]}
 		if s, ok := states[t.name]; ok {
-			row.Version, row.Beat = clean(s.Version), b.at(s.Beat)
-			switch {
-			case s.Revoked:
-				row.State = "may no longer hand over"
-			case s.Silent:
-				row.State = "silent"
-			case s.Gap:
-				row.State = "events are missing"
-			case s.Beat.IsZero():
-				row.State = "never heard of"
-			default:
-				row.State = "reports"
-			}
-			row.Trouble = row.State != "reports"
+			row.Version, row.Beat, row.State, row.Trouble = clean(s.Version), b.at(s.Beat), s.text(), trouble(s) > 0
 		}
 		p.Hosts = append(p.Hosts, row)
 	}
+}
+
+// text says how a host is.
+func (s HostState) text() string {
+	switch {
+	case s.Revoked:
+		return "may no longer hand over"
+	case s.Beat.IsZero():
+		return "never heard of"
+	case s.Silent:
+		return "silent"
+	case s.Gap:
+		return "events are missing"
+	}
+	return "reports"
+}
+
+// trouble returns 1 for a host whose logins may go unseen, else 0.
+func trouble(s HostState) int {
+	if !s.Revoked && (s.Silent || s.Gap) {
+		return 1
+	}
+	return 0
 }
 
 func plural(n int, one, many string) string {
@@ -561,6 +582,9 @@ func (b *Builder) sentence(p *Page) string {
 	needs := "; " + plural(waits, "alert needs", "alerts need") + " an answer"
 	if waits == 0 {
 		needs = ""
+	}
+	if n := p.HostsFailing; n > 0 {
+		needs += "; " + plural(n, "host doesn't report as it should", "hosts don't report as they should")
 	}
 	switch {
 	case p.Logins == 0:

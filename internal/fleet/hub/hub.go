@@ -33,7 +33,8 @@ type Options struct {
 	Log      *slog.Logger
 	Alarm    func(string) // as deliver.Job.Alarm
 	Figures  *figures.Recorder
-	Evidence string // the folder in which that of hosts is kept; empty: none is taken
+	Evidence string   // the folder in which that of hosts is kept; empty: none is taken
+	Page     MakePage // nil: no page is served
 }
 
 // Hub is the hub's end. Its methods may be called concurrently.
@@ -43,6 +44,7 @@ type Hub struct {
 	ca    *authority
 	began time.Time
 	inbox *inbox
+	pages *pages // nil: there is none
 
 	commits chan *batch
 	done    chan struct{} // Run is over
@@ -67,6 +69,9 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		o: o, reg: NewRegistry(o.DB), began: time.Now(), inbox: newInbox(o.DB),
 		joins: map[netip.Prefix]*rate.Limiter{}, strangers: map[netip.Prefix]int{}, commits: make(chan *batch), done: make(chan struct{}),
 		byName: map[string]*member{}, byToken: map[[sha256.Size]byte]*member{}, orders: newOutgoing(),
+	}
+	if o.Page != nil {
+		h.pages = newPages(o.Page)
 	}
 	hostname := strings.ToLower(o.Hostname)
 	first, _, _ := strings.Cut(hostname, ".")

@@ -122,6 +122,7 @@ func (h *Hub) tlsConfig() *tls.Config {
 	c := &certificate{hub: h}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, VerifyConnection: small,
+		ClientCAs:      h.ca.pool, // a browser offers none of the certificates that it has for others
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(h.now()) },
 	}
 }
@@ -204,6 +205,9 @@ func (h *Hub) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+fleet.PathHealth, h.serveHealth)
 	mux.HandleFunc("POST "+fleet.PathJoin, h.serveJoin)
+	if h.pages != nil {
+		mux.HandleFunc("GET "+fleet.PathPage, h.servePage)
+	}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, caller) error{
 		"POST " + fleet.PathEvents:   h.serveEvents,
 		"POST " + fleet.PathBeat:     h.serveBeat,
@@ -246,7 +250,7 @@ func (h *Hub) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return // nobody is there any more
 	default:
-		h.o.Log.Error("a host's request failed", "error", err)
+		h.o.Log.Error("a request failed", "error", err)
 		no = busy("the hub has trouble of its own")
 	}
 	head := w.Header()

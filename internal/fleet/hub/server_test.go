@@ -35,19 +35,29 @@ type served struct {
 	t     testing.TB
 	url   string
 	ahead atomic.Int64 // how far its clock is ahead, in nanoseconds
+	made  atomic.Int64 // pages
+	page  atomic.Pointer[MakePage]
 	stop  func()
 }
 
 func serve(t testing.TB, db *store.DB) *served {
 	t.Helper()
+	s := &served{t: t}
 	h, err := New(t.Context(), Options{
 		DB: db, Settings: fleet.Settings{Listen: "127.0.0.1:0"}, Hostname: "hub1",
 		Log: slog.New(slog.DiscardHandler), Alarm: func(string) {},
+		Page: func(ctx context.Context, o PageOptions) ([]byte, error) {
+			n := s.made.Add(1)
+			if f := s.page.Load(); f != nil {
+				return (*f)(ctx, o)
+			}
+			return fmt.Appendf(nil, "page %d of %v, masked %v", n, o.Since, o.Mask), nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{Hub: h, t: t}
+	s.Hub = h
 	h.reg.now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -220,8 +230,9 @@ func TestWhoIsKeptOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, certs := range map[string][]tls.Certificate{"no certificate": nil, "a certificate of another CA": {cert}} {
-		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs}}}
+	for name, shown := range map[string]tls.Certificate{"no certificate": {}, "a certificate of another CA": cert} {
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }}}}
 		for _, path := range []string{fleet.PathEvents, fleet.PathBeat, fleet.PathRenew, "/", "/v2/events", "/v1/../v1/events", "//v1/events"} {
 			r, err := c.Post(s.url+path, "", strings.NewReader("{}"))
 			if err != nil {
