@@ -300,6 +300,7 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		if err == nil && c.History.Enabled {
 			known := history.New(db, c.History.Options(c.Zone()))
 			set.Memory = &memory{known}
+			set.Report = sentReport(c, stateDir)
 			set.Answered = func(id string) (bool, error) {
 				all, err := known.Acknowledgements(context.Background(), id)
 				if errors.Is(err, history.ErrNoLogin) {

@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/enrich/builtin"
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/deliver"
+	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/fleet/hub"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/report"
@@ -160,6 +161,25 @@ func gatherReport(ctx context.Context, c config.Config, stateDir string, o repor
 	}
 	defer st.Close()
 	return gatherFrom(ctx, c, stateDir, st, o)
+}
+
+// sentReport is the report that goes out by itself.
+func sentReport(c config.Config, stateDir string) deliver.Report {
+	set := c.Report
+	if set.Every.Never() {
+		return deliver.Report{}
+	}
+	return deliver.Report{Every: set.Every, Since: set.Since, Make: func(ctx context.Context, since, now time.Time) (d event.Digest, html []byte, err error) {
+		page, err := gatherReport(ctx, c, stateDir, report.Options{Since: since, Now: now, Mask: set.Mask})
+		if err != nil {
+			return d, nil, err
+		}
+		d = page.Digest()
+		d.Report.URL, d.Report.Only = set.URL, set.Destination
+		var b bytes.Buffer
+		err = page.HTML(&b)
+		return d, b.Bytes(), err
+	}}
 }
 
 // gatherFrom is gatherReport with the database open.

@@ -15,7 +15,7 @@ import (
 
 // kinds are the sorts of message that preview makes up.
 func kinds() []string {
-	return []string{"login", "logout", "attack", "critical", "burst", "digest", "attacks", "match", "alert", "gate"}
+	return []string{"login", "logout", "attack", "critical", "burst", "digest", "attacks", "report", "match", "alert", "gate"}
 }
 
 // unworded says of which kinds of message the settings' templates say nothing, or
@@ -125,6 +125,13 @@ func become(kind string, a *event.Alert) {
 		d.First, d.Last = ago(24*time.Hour), now
 		*e = event.Event{ID: e.ID, Kind: event.KindDigest, Time: now, Host: e.Host, Labels: e.Labels, Via: event.ViaSelf, Digest: d}
 		a.Rows, a.First, a.Last, a.Person = slices.Clone(d.Rows), d.First, d.Last, ""
+	case "report":
+		d := &event.Digest{Of: event.KindReport, First: ago(7 * 24 * time.Hour), Last: now,
+			Unanswered: []event.Unanswered{{Ref: event.NewID(), User: user, From: ip.String(), Severity: event.High, Reasons: []string{"Tor exit"}, Since: ago(20 * time.Hour)}},
+			Report: &event.Report{Sentence: "1 of 308 logins was unusual, the worst high: " + user + " to " + e.Host + " from " + ip.String() + "; 1 alert needs an answer.",
+				Logins: 308, Unusual: 1, People: 2, Failed: 3023, URL: "https://hub.example.com:8443/report"}}
+		*e = event.Event{ID: e.ID, Kind: event.KindDigest, Time: now, Host: e.Host, Labels: e.Labels, Via: event.ViaSelf, Digest: d}
+		a.First, a.Last, a.Person = d.First, d.Last, ""
 	case "match":
 		e.Kind, e.Via, e.User = event.KindMatch, event.ViaWatch, ""
 		e.Match = &event.Match{Pattern: "sudo-refused", Note: note(event.Medium, user+" may not use sudo", user+" : user NOT in sudoers ; TTY=pts/0 ; COMMAND=/bin/sh")}

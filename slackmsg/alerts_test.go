@@ -130,6 +130,23 @@ func day() event.Alert {
 	return a
 }
 
+// week is a report with a bit of everything.
+func week() event.Alert {
+	a := dayDigest(event.KindReport)
+	a.Event.Host, a.Event.Labels, a.First, a.Page = "hub1.example.com", nil, noon.Add(-7*24*time.Hour), []byte("<p>the page")
+	d := a.Event.Digest
+	d.Hosts, d.MoreUnanswered = 12, 3
+	d.Unanswered = []event.Unanswered{{
+		Ref: "7K3F2QX0ZM4Y8V1T5R9W6P3N0B", User: "root", From: "Bulgaria", Severity: event.Critical,
+		Reasons: []string{"got in after 214 failures"}, Since: noon.Add(-29 * time.Hour), Count: 3, Hosts: []string{"db1.example.com"},
+	}}
+	d.Report = &event.Report{
+		Sentence: "3 of 412 logins were unusual, the worst critical: root to db1.example.com from Bulgaria, 20 Nov 2026, 02:15; 4 alerts need an answer; 1 host doesn't report as it should.",
+		Logins:   412, Unusual: 3, People: 8, Keys: 1, Failed: 3023, Failing: []string{"web3.example.com"}, URL: "https://hub.example.com:8443/report",
+	}
+	return a
+}
+
 func digest(v event.Verdict, rows ...event.Row) event.Alert {
 	return event.Alert{
 		ID: "D1G320ZM4Y8V1T5R9W6P3N0B7K", Verdict: v, Rows: rows,
@@ -252,7 +269,8 @@ func alerts() map[string]event.Alert {
 			a.Facts.Traits = event.Traits{Hosting: "a list", Tor: "Tor Project"}
 			a.Memory = remembered(41, 0, 0, 2)
 		}),
-		"day": day(),
+		"day":    day(),
+		"report": week(),
 		"day-of-attacks": func() event.Alert {
 			a := day()
 			a.Event.Digest = &event.Digest{Of: event.KindAttempt, Attacks: 1, Failures: a.Event.Digest.Failures}

@@ -117,13 +117,17 @@ func everywhere(s string) []event.Alert {
 	filled.Promoted = []event.PairRow{{User: s, From: s, Key: s, Ref: s, Days: 3}}
 	filled.Learned, filled.Modes = filled.Promoted, []event.ModeChange{{To: event.Mode(s), User: s, From: s, Count: 30}}
 	whole.Event.Host, whole.Event.Digest, whole.Rows = s, &filled, filled.Rows
+	report := week()
+	about := *report.Event.Digest
+	about.Unanswered, about.Report = filled.Unanswered, &event.Report{Sentence: s, Logins: 3, Unusual: 1, People: 2, Failing: []string{s, s}, URL: "https://wiki.example.com/" + s, Only: []string{s}}
+	report.Event.Host, report.Event.Digest = s, &about
 	below, alone := fill(aliceLogin()), fill(aliceLogin())
 	below.Ask, alone.Ask = asking(""), asking(s)
 	for i := range below.Ask.Said {
 		said := event.Said{At: noon, What: below.Ask.Said[i].What, By: s, Why: s}
 		below.Ask.Said[i], alone.Ask.Said[i] = said, said
 	}
-	return []event.Alert{below, alone, whole, login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
+	return []event.Alert{below, alone, whole, report, login, low, unknown, private, nowhere, forged, repeat, logout, note, noteless, odd, test, missed, many, list}
 }
 
 func TestAttack(t *testing.T) {

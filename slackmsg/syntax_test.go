@@ -20,8 +20,8 @@ import (
 
 var (
 	entity     = regexp.MustCompile(`&(amp|lt|gt);`)
-	ourLabel   = regexp.MustCompile(`\*(Why:|Hosts:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|Waits for an answer:|Counted, not told:|Ordinary logins:|Failed logins:|Usual from now on:|Learned unasked:|How logins are told:|IP:|ISP:|Network:|What to do:|Logins before:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
-	ourLink    = regexp.MustCompile(`<https?://[^<>|\s]+\|runbook>`)
+	ourLabel   = regexp.MustCompile(`\*(Why:|Hosts:|Connected from IP:|IP Location:|Connected from ISP:|Authenticated with:|Seen before:|Connected from:|Session:|Waits for an answer:|Counted, not told:|Ordinary logins:|Failed logins:|Usual from now on:|Learned unasked:|How logins are told:|IP:|ISP:|Network:|What to do:|Logins before:|In short:|Hosts to look at:|Counted:|The page:|MEDIUM|HIGH|CRITICAL|[^*]*Risk:)\*`)
+	ourLink    = regexp.MustCompile(`<https?://[^<>|\s]+\|(runbook|as it is now)>`)
 	codeSpan   = regexp.MustCompile("`([^`]*)`")
 	italics    = regexp.MustCompile(`(^|[^\pL\pN_])_|_($|[^\pL\pN_])`)
 	emoji      = regexp.MustCompile(`^:[^\s:∶]+:`)
@@ -187,7 +187,7 @@ func checkPayload(t *testing.T, a event.Alert, raw []byte) {
 	text, _ := att["text"].(string)
 	limit, lines := 700, 5
 	switch {
-	case a.Event.Digest != nil && (a.Event.Digest.Of == event.KindDigest || a.Event.Digest.Failures != nil):
+	case a.Event.Digest != nil && (a.Event.Digest.Of == event.KindDigest || a.Event.Digest.Failures != nil || a.Event.Digest.Report != nil):
 		limit, lines = 3000, 30
 	case len(a.Rows) > 0:
 		limit, lines = 3800, len(a.Rows)+2

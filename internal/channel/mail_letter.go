@@ -3,6 +3,7 @@ package channel
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"io"
@@ -107,6 +108,9 @@ func mailSubjectOf(m message.Message) string {
 // RFC 2045).
 func compose(a event.Alert, t thread, from, to Address, now time.Time) (letter, error) {
 	m := message.New(a)
+	if len(a.Page) > 0 {
+		m = m.Attached()
+	}
 	var b bytes.Buffer
 	parts := multipart.NewWriter(&b)
 	headers(&b, from, to, t.id, t.subject, now)
@@ -120,8 +124,21 @@ func compose(a event.Alert, t thread, from, to Address, now time.Time) (letter, 
 		header(&b, "Importance", "high")
 		header(&b, "X-Priority", "1")
 	}
-	header(&b, "Content-Type", "multipart/alternative; boundary="+parts.Boundary())
-	b.WriteString("\r\n")
+	var all *multipart.Writer // of the letter and what is attached
+	if len(a.Page) > 0 {
+		all = multipart.NewWriter(&b)
+		if err := parts.SetBoundary(parts.Boundary()[:shortBoundary]); err != nil {
+			return nil, err
+		}
+		header(&b, "Content-Type", "multipart/mixed; boundary="+all.Boundary())
+		b.WriteString("\r\n")
+		if _, err := all.CreatePart(textproto.MIMEHeader{"Content-Type": {"multipart/alternative; boundary=" + parts.Boundary()}}); err != nil {
+			return nil, err
+		}
+	} else {
+		header(&b, "Content-Type", "multipart/alternative; boundary="+parts.Boundary())
+		b.WriteString("\r\n")
+	}
 	for _, part := range []struct{ kind, text string }{{"text/plain", mailText(m, t.subject)}, {"text/html", mailHTML(m, t.subject)}} {
 		p, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {part.kind + "; charset=UTF-8"}, "Content-Transfer-Encoding": {"quoted-printable"}})
 		if err != nil {
@@ -132,7 +149,44 @@ func compose(a event.Alert, t thread, from, to Address, now time.Time) (letter, 
 		}
 	}
 	err := parts.Close()
+	if err == nil && all != nil {
+		err = attach(all, "sshnotify-report-"+a.Last.In(zoneOf(a)).Format(time.DateOnly)+".html", a.Page)
+	}
 	return b.Bytes(), err
+}
+
+// attach adds a page to a mail, and ends it.
+func attach(all *multipart.Writer, name string, page []byte) error {
+	p, err := all.CreatePart(textproto.MIMEHeader{
+		"Content-Type":              {"text/html; charset=UTF-8"},
+		"Content-Disposition":       {"attachment; filename=\"" + name + "\""},
+		"Content-Transfer-Encoding": {"base64"},
+	})
+	if err != nil {
+		return err
+	}
+	text := base64.StdEncoding.EncodeToString(page)
+	for len(text) > 0 {
+		n := min(len(text), base64Line)
+		if _, err := io.WriteString(p, text[:n]+"\r\n"); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return all.Close()
+}
+
+// shortBoundary is how much of a random one has room in one line of mailLine.
+const shortBoundary = 26
+
+// base64Line is how long a line of base64 may be (RFC 2045, 6.8).
+const base64Line = 76
+
+func zoneOf(a event.Alert) *time.Location {
+	if a.Zone == nil {
+		return time.UTC
+	}
+	return a.Zone
 }
 
 // composeText makes a mail of one plain text, which belongs to no alert.

@@ -91,6 +91,16 @@ func kinds() map[string]event.Alert {
 			a.Event = event.Event{Kind: event.KindDigest, Time: a.First, Host: "db1.example.com", Via: event.ViaSelf, Digest: &event.Digest{Of: event.KindDigest, Rows: rows()}}
 			a.Facts, a.Rows, a.First = event.Facts{}, rows(), a.Last.Add(-24*time.Hour)
 		}),
+		"report": of(event.Low, event.Known, func(a *event.Alert) {
+			a.Event = event.Event{Kind: event.KindDigest, Time: a.First, Host: "hub1.example.com", Via: event.ViaSelf, Digest: &event.Digest{
+				Of: event.KindReport, Hosts: 3, MoreUnanswered: 1, Report: &event.Report{
+					Sentence: "3 of 412 logins were unusual, the worst critical: root to db1 from Bulgaria, 20 Nov 2026, 02:15.", Logins: 412, Unusual: 3, People: 8, Keys: 1, Failed: 3023,
+					Failing: []string{"web3"}, URL: "https://wiki.example.com/ssh",
+				},
+				Unanswered: []event.Unanswered{{Ref: "7K3F", User: "root", From: "Bulgaria", Severity: event.Critical, Reasons: []string{"got in after 214 failures"}, Since: a.First.Add(-24 * time.Hour), Count: 1}},
+			}}
+			a.Facts, a.First, a.Page = event.Facts{}, a.Last.Add(-7*24*time.Hour), []byte("<!DOCTYPE html>\n<p>the page — with other letters: ü</p>\n"+strings.Repeat("<p>x</p>", 100))
+		}),
 		"test": of(event.Low, event.Known, func(a *event.Alert) {
 			noted(event.KindAlert, event.Note{Severity: event.Low, Text: "If you can read this, alerts from this host arrive."})(a)
 			a.Verdict, a.Test = policy.Judge(policy.Input{Event: a.Event}, policy.DefaultSettings()), true
@@ -104,6 +114,9 @@ func TestMailGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := received(t, a)
 			golden(t, "mail/"+name+".txt", m.Show())
+			if m.Attached != string(a.Page) || a.Page != nil && m.AttachedName != "sshnotify-report-2026-11-21.html" {
+				t.Errorf("attached as %q is %q", m.AttachedName, m.Attached)
+			}
 			golden(t, "mail/"+name+".html", strings.ReplaceAll(m.HTML, "\r\n", "\n"))
 		})
 	}

@@ -126,6 +126,9 @@ func NewPayload(a event.Alert) Payload {
 	if len(p.IPs) == 1 {
 		p.IP = p.IPs[0].String()
 	}
+	if e.Digest != nil && e.Digest.Report != nil {
+		p.Text = e.Digest.Report.Sentence
+	}
 	if n := e.Note(); n != nil {
 		p.Title, p.Text = n.Title, n.Text
 		if n.Public { // others read it, who learn nothing of ours

@@ -113,6 +113,18 @@ func TestBadSettings(t *testing.T) {
 		{"a fail URL where none is used", "[heartbeat]\nurl='https://hc-ping.com/uuid'\nfail_url='https://hc-ping.com/x'\n", "3:1: heartbeat.fail_url: is of protocol = \"get\" alone\n  healthchecks has /fail at the end of url, which is added where it is needed", false},
 		{"a fail URL alone", "[heartbeat]\nprotocol='get'\nfail_url='https://hc-ping.com/x'\n", "3:1: heartbeat.fail_url: needs url", false},
 		{"too many heartbeats", "[heartbeat]\nevery='10s'\n", "2:1: heartbeat.every: must be from 1m to 1d, not \"10s\"", false},
+		{"a report on no day", "[report]\nevery='someday 08:00'\n", "2:1: report.every: " + weeklyError, false},
+		{"a report at no time", "[report]\nevery='mon'\n", "2:1: report.every: " + weeklyError + ", not \"mon\"", false},
+		{"a report at the end of a day", "[report]\nevery='mon 24:00'\n", "2:1: report.every: " + weeklyError, false},
+		{"a report at two times", "[report]\nevery='mon 08:00 09:00'\n", "2:1: report.every: " + weeklyError, false},
+		{"a report at a number", "[report]\nevery=7\n", "2:1: report.every: must be text in quotes, not a whole number", false},
+		{"a report of a minute", "[report]\nevery='08:00'\nsince='1m'\n", "3:1: report.since: must be from 1h to 3650d, not \"1m\"", false},
+		{"a link of a report that is none", "[report]\nevery='08:00'\nurl='hub.example.com'\n", "3:1: report.url: must be a link: http:// or https://, a host, no user name, at most 500 characters\n  url = \"https://hub.example.com:8443/report\"", false},
+		{"a link of a report with a password", "[report]\nevery='08:00'\nurl='https://u:p@hub.example.com/'\n", "3:1: report.url: must be a link: http:// or https://, a host, no user name, at most 500 characters\n  url = \"https://hub.example.com:8443/report\"", false},
+		{"of a report that never goes out", "[report]\nmask=true\n", "2:1: report.mask: is of the report that every asks for\n  every = \"mon 08:00\"", false},
+		{"a report to nobody that there is", "[destination.log]\n[report]\nevery='08:00'\ndestination='slack'\n", "4:1: report.destination: must be the name of a destination, not \"slack\"\n  destinations: log", false},
+		{"a report of no memory", "[history]\nenabled=false\n[report]\nevery='08:00'\n", "4:1: report.every: needs the memory that history.enabled = false turns off\n  leave one of them out", false},
+		{"a report of a key that there is not", "[report]\nevry='08:00'\n", "2:1: report.evry: unknown key\n  did you mean \"every\"?", false},
 		{"who gets no message", "[heartbeat]\ndestination='log'\n", "2:1: heartbeat.destination: is of the message that message asks for\n  message = \"daily\"", false},
 		{"a message to nobody that there is", "[destination.log]\n[heartbeat]\nmessage='daily'\ndestination='slack'\n", "4:1: heartbeat.destination: must be the name of a destination, not \"slack\"\n  destinations: log", false},
 		{"metrics for everybody", "[metrics]\nlisten='0.0.0.0:9847'\n", "2:1: metrics.listen: must be an address of loopback: everybody who reaches it can read the figures\n  listen = \"127.0.0.1:9847\"; who scrapes from elsewhere needs a proxy with TLS and a log-in, or the node exporter", false},
@@ -336,9 +348,10 @@ const (
 	zoneHint     = `  a name of the IANA data base, such as "Europe/Dublin" or "UTC"; leave it out for the machine's own`
 	durationHint = `  a duration is a number with a unit, in quotes: "3s", "10m", "1h", "7d"`
 	runbookError = `2:1: links.runbook: must be a link: http:// or https://, a host, no user name, at most 500 characters`
-	knownAtTop   = "  known here: clock, destination, detector, digest, enrich, group, groups, heartbeat, history, host, hub, labels, links, login, metrics, networks, notify, ordinary_per_day, outbound, pattern, people, person, provider, publish, raise, respond, risk, rule, source, spool_dir, state_dir, time_zone, watch"
+	knownAtTop   = "  known here: clock, destination, detector, digest, enrich, group, groups, heartbeat, history, host, hub, labels, links, login, metrics, networks, notify, ordinary_per_day, outbound, pattern, people, person, provider, publish, raise, report, respond, risk, rule, source, spool_dir, state_dir, time_zone, watch"
 	types        = "mmdb, list, http, cymru, tor-dns, builtin, abuseipdb, crowdsec, crowdsec-lapi, greynoise, internetdb, ip-api, ip2location, ipinfo, ipinfo-core, ipqualityscore, spur, threatjammer or virustotal"
 	networkError = `must be a network such as "192.0.2.0/28", an address, or a name of [networks]`
+	weeklyError  = `must be days and a time such as "mon 08:00", "mon-fri 07:30" or "08:00"`
 	hoursError   = `must be hours such as "22:00-06:00", "mon-fri 08:00-18:00" or "sat-sun"`
 	asnError     = `must be the number of an autonomous system, such as 64500 or "AS64500"`
 	does         = "ignore=true\n"

@@ -10,7 +10,6 @@ package config
 import (
 	"crypto/x509"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/publish"
+	"github.com/sshnotify/sshnotify/internal/report"
 	"github.com/sshnotify/sshnotify/internal/respond/order"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
@@ -51,6 +51,7 @@ type Config struct {
 	Group        Group                  `toml:"group"`
 	Links        Links                  `toml:"links"`
 	Heartbeat    heartbeat.Settings     `toml:"heartbeat"`
+	Report       report.Settings        `toml:"report"`
 	Metrics      figures.ListenSettings `toml:"metrics"`
 	Hub          fleet.Settings         `toml:"hub"`
 	Respond      order.Settings         `toml:"respond"`
@@ -130,9 +131,7 @@ type Links struct {
 // Validate takes what can stand in every channel's message.
 func (l *Links) Validate(at strictoml.At) {
 	const most = 500
-	u, err := url.Parse(l.Runbook)
-	if at.Has("runbook") && at.OK() && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil ||
-		!strictoml.IsLine(l.Runbook, most) || strings.ContainsAny(l.Runbook, " <>|\"`")) {
+	if at.Has("runbook") && at.OK() && !strictoml.IsLink(l.Runbook, most) {
 		at.Fail("runbook", "must be a link: http:// or https://, a host, no user name, at most %d characters", most)
 	}
 }
@@ -178,6 +177,7 @@ func Default() Config {
 		Login:     Login{NotifyLogout: "none"},
 		Group:     Group{Window: 10 * time.Minute},
 		Heartbeat: heartbeat.DefaultSettings(),
+		Report:    report.DefaultSettings(),
 	}
 }
 
@@ -203,6 +203,10 @@ func (c *Config) Validate(at strictoml.At) {
 		}
 	}
 	c.alerted(at, "heartbeat.destination", c.Heartbeat.Destination)
+	c.alerted(at, "report.destination", c.Report.Destination)
+	if !c.Report.Every.Never() && !c.History.Enabled {
+		at.Fail("report.every", "needs the memory that history.enabled = false turns off").Hint = "leave one of them out"
+	}
 	for i, r := range c.Rules {
 		c.alerted(at, fmt.Sprintf("rule.%d.destination", i), r.Destination)
 	}
@@ -389,6 +393,13 @@ func (c Config) Summary() []string {
 	}
 	if m := c.Heartbeat.Message; m != heartbeat.None {
 		lines = append(lines, fmt.Sprintf("heartbeat: a %s message that all is well at %v (%v), by the service", m, c.Digest.At, zone))
+	}
+	if r := c.Report; !r.Every.Never() && c.History.Enabled {
+		masked := ""
+		if r.Mask {
+			masked = ", masked"
+		}
+		lines = append(lines, fmt.Sprintf("report: of the last %s at %v (%v)%s, by mail with the page", strictoml.FormatDuration(r.Since), r.Every, zone, masked))
 	}
 	if c.Metrics.Listen != "" {
 		lines = append(lines, "metrics: http://"+c.Metrics.Listen+"/metrics, by the service")

@@ -27,6 +27,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/publish"
+	"github.com/sshnotify/sshnotify/internal/report"
 	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
 	"github.com/sshnotify/sshnotify/internal/watch/attack"
@@ -205,6 +206,8 @@ func TestSample(t *testing.T) {
 		Links: Links{Runbook: "https://wiki.example.com/ssh-alert"},
 		Heartbeat: heartbeat.Settings{URL: outbound.NewSecret(plantedBeat), Protocol: heartbeat.Get, FailURL: outbound.NewSecret(plantedBeat + "/down"),
 			Every: 10 * time.Minute, Message: heartbeat.Weekly, Destination: []string{"oncall"}},
+		Report: report.Settings{Every: policy.Weekly{Days: [7]bool{1: true, 4: true}, At: 8*60 + 30}, Since: 10 * 24 * time.Hour, Mask: true,
+			URL: "https://hub.example.com:8443/report?since=10d", Destination: []string{"oncall"}},
 		Metrics:  figures.ListenSettings{Listen: "[::1]:9847"},
 		Outbound: Outbound{Proxy: outbound.NewSecret(plantedProxy), CAFile: dir + "/ca.pem"},
 		Files:    []string{path},
@@ -252,6 +255,7 @@ memory: kept for 200d, learning for 36h
 told: unusual logins at once, ordinary ones in a digest at 07:30 (Europe/Dublin)
 heartbeat: a ping every 10m, by the service
 heartbeat: a weekly message that all is well at 07:30 (Europe/Dublin), by the service
+report: of the last 10d at mon,thu 08:30 (Europe/Dublin), masked, by mail with the page
 metrics: http://[::1]:9847/metrics, by the service
 rules: admins at night, 2
 sources: auth (file), kern (file), journal, snort (pipe)
@@ -454,7 +458,7 @@ func TestTopKeys(t *testing.T) {
 	path := write(t, t.TempDir(), "c.toml", "zzzzzzzzz=1\n", 0o644)
 	_, err := Load(path)
 	tables := []string{"destination", "detector", "digest", "enrich", "group", "groups", "heartbeat", "history", "hub", "links", "login", "metrics", "networks", "outbound",
-		"pattern", "people", "person", "provider", "publish", "raise", "respond", "risk", "rule", "source", "watch"}
+		"pattern", "people", "person", "provider", "publish", "raise", "report", "respond", "risk", "rule", "source", "watch"}
 	all := slices.Sorted(slices.Values(append(tables, "clock", "host", "labels", "notify", "ordinary_per_day", "time_zone", "spool_dir", "state_dir")))
 	if got, want := strictoml.Errors(err)[0].Hint, "known here: "+strings.Join(all, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

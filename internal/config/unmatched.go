@@ -58,11 +58,15 @@ func (c Config) Unmatched() (all []string) {
 		say("no destination gets the message of [heartbeat], which is low: name one in destination there")
 	}
 	daily := event.Event{Kind: event.KindDigest}
-	if c.History.Enabled && c.Notify != policy.NotifyAll && !slices.ContainsFunc(alerts, func(d Destination) bool {
+	digests := slices.ContainsFunc(alerts, func(d Destination) bool {
 		d.Hosts = nil // which the machine's own name may match
 		return len(d.Misses(policy.Input{Event: daily}, event.Verdict{}, c.Policy())) == 0
-	}) {
+	})
+	if c.History.Enabled && c.Notify != policy.NotifyAll && !digests {
 		say("no destination gets the daily digest: ordinary logins are told to nobody")
+	}
+	if !c.Report.Every.Never() && len(c.Report.Destination) == 0 && !digests {
+		say("no destination gets the report of [report], which is a digest: name one in destination there")
 	}
 	return all
 }

@@ -31,6 +31,8 @@ func TestUnmatched(t *testing.T) {
 		{"a digest of one host", log + "digest='none'\n[destination.x]\ntype='log'\nhosts='db*'\n", ""},
 		{"a message that all is well to nobody", "[destination.a]\ntype='log'\nmin_severity='medium'\n[destination.b]\ntype='log'\ndigest='only'\n[heartbeat]\nmessage='daily'\n", "no destination gets the message of [heartbeat]"},
 		{"a message that all is well to who is named", "[destination.a]\ntype='log'\nmin_severity='medium'\n[destination.b]\ntype='log'\ndigest='only'\n[heartbeat]\nmessage='daily'\ndestination='a'\n", ""},
+		{"a report to nobody", "notify='all'\n" + log + "digest='none'\n[report]\nevery='mon 08:00'\n", "no destination gets the report of [report]"},
+		{"a report to who is named", "notify='all'\n" + log + "digest='none'\n[report]\nevery='mon 08:00'\ndestination='all'\n", ""},
 		{"posts that name users and hosts", x, "destination.bird: its posts tell"},
 		{"messages to one reader", x + "to='2244994945'\n", ""},
 		{"posts of attackers", log + x + "[publish]\ndestination='bird'\n", ""},

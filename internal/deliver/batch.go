@@ -191,6 +191,15 @@ func (o *destQueue) nextBatch(now time.Time, window time.Duration, quiet time.Ti
 		}
 	}
 	all := o.groups(now, window)
+	// A report goes by itself, with its page; among equals it comes last.
+	var reports []*group
+	all = slices.DeleteFunc(all, func(c *group) bool {
+		if is := isReport(c.items[0].e); is && !isQuiet && c.held == 0 {
+			reports = append(reports, c)
+			return true
+		}
+		return false
+	})
 	if isQuiet {
 		all = slices.DeleteFunc(all, func(c *group) bool { return !slices.ContainsFunc(c.items, (*item).disturbs) })
 	} else if night := slices.DeleteFunc(slices.Clone(all), func(c *group) bool { return !slices.ContainsFunc(c.items, o.wasQuiet) }); len(night) > 1 {
@@ -225,6 +234,8 @@ func (o *destQueue) nextBatch(now time.Time, window time.Duration, quiet time.Ti
 		return alike(o.name, beyond[0]), 0
 	case len(beyond) > 1:
 		return burst(o.name, beyond), 0
+	case len(reports) > 0:
+		return single(o.name, reports[0].items[0]), 0
 	}
 	return nil, wait
 }

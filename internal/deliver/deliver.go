@@ -114,6 +114,7 @@ type Settings struct {
 
 	Heartbeat *heartbeat.Pinger // nil: none is sent
 	AllWell   AllWell
+	Report    Report
 }
 
 // Memory remembers logins. It must return soon: the queue waits for it. An

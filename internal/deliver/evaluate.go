@@ -312,6 +312,7 @@ func (w *worker) finish(it *item, ignored bool) {
 	if !it.dead() {
 		w.remove(eventFile(it.e.ID))
 	}
+	w.forgetPage(it)
 }
 
 // public reports whether strangers read what an event tells.

@@ -62,6 +62,9 @@ func (s Settings) Routes(in policy.Input, v event.Verdict) []Routing {
 	if n := in.Event.Note(); n != nil && len(n.Only) > 0 {
 		only = n.Only
 	}
+	if isReport(in.Event) && len(in.Event.Digest.Report.Only) > 0 {
+		only = in.Event.Digest.Report.Only
+	}
 	all := make([]Routing, 0, len(s.Targets))
 	named := slices.ContainsFunc(s.Targets, func(t Target) bool { return slices.Contains(only, t.Dest.Name()) })
 	for _, t := range s.Targets {

@@ -103,7 +103,7 @@ func (w *worker) send(ctx context.Context, o *destQueue, m *message, now time.Ti
 	}
 	o.inflight = m
 	a := w.alert(m, now)
-	a.Own = o.Templates.Of(a)
+	a.Own, a.Page = o.Templates.Of(a), w.pageOf(a.Event)
 	w.saySilent(o, a, now)
 	// Without a database each worker would say it again.
 	a.NewBar = o.db != nil && traits.Pace > 0 && !o.doc.Explained && wording.NeedsExplaining(a.Verdict)

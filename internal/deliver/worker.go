@@ -103,6 +103,10 @@ type worker struct {
 	flushed     bool      // what Flush asks of digests is done
 	attempts    []*item   // the watchers' digests, which become part of the next
 
+	reports     reportDoc
+	reporting   <-chan madeReport // one that is being made; nil: none is
+	reportAgain time.Time         // when to try again to make one
+
 	counted   time.Time // when the figures were last written
 	changed   bool      // they are others since
 	uncounted bool      // they could not be written, which was said
@@ -185,6 +189,7 @@ func emptyWorker(j *Job, q queue, set Settings, l *deliveryLog) *worker {
 	w.steps = recallSteps(l)
 	w.ordinary.db = j.Store
 	w.loadDaily()
+	w.loadReport()
 	w.loadHeartbeat()
 	w.readSilences()
 	return w
@@ -218,6 +223,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	defer stopWatching()
 
 	defer w.awaitBeat() // after stopSending
+	defer w.awaitReport()
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	defer w.keepOrdinary(true)
@@ -234,7 +240,7 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 	for {
 		w.beat(time.Now())
 		w.endSessions(time.Now())
-		digest := min(w.makeDigest(time.Now()), w.endSilences(time.Now()), w.remind(time.Now()))
+		digest := min(w.makeDigest(time.Now()), w.makeReport(sending, time.Now()), w.endSilences(time.Now()), w.remind(time.Now()))
 		missed := min(w.missed(time.Now()), w.unanswered(time.Now()))
 		if w.moreNew && w.unclaimed == nil && len(w.items) <= w.room/2 {
 			if err := w.claimAll(); err != nil {
@@ -273,6 +279,8 @@ func (w *worker) run(ctx context.Context) (reload bool, err error) {
 			t.done <- w.ownOnce(t.e)
 		case got := <-w.hubAnswer():
 			w.finishHandOver(got)
+		case made := <-w.reporting:
+			w.finishReport(made, time.Now())
 		case err := <-w.beats.pending:
 			w.finishBeat(err, time.Now())
 		case <-changed:
@@ -373,7 +381,7 @@ func (j *Job) tidy() {
 
 // done reports whether the mode lets the worker go.
 func (w *worker) done() bool {
-	if w.Mode == Follow || w.running > 0 || len(w.lookupQueue) > 0 {
+	if w.Mode == Follow || w.running > 0 || len(w.lookupQueue) > 0 || w.reporting != nil {
 		return false
 	}
 	for _, o := range w.queues {

@@ -275,6 +275,29 @@ func Next(due time.Time, at time.Duration, zone *time.Location) time.Time {
 	return dueOn(due.In(zone), 1, at)
 }
 
+// DueWeekly is Due on some days of the week, by time.Weekday, of which there must be one.
+func DueWeekly(now time.Time, days [7]bool, at time.Duration, zone *time.Location) time.Time {
+	return weekly(now.In(zone), days, at, -1, func(t time.Time) bool { return !t.After(now) })
+}
+
+// NextWeekly is Next on such days.
+func NextWeekly(due time.Time, days [7]bool, at time.Duration, zone *time.Location) time.Time {
+	return weekly(due.In(zone), days, at, 1, func(t time.Time) bool { return t.After(due) })
+}
+
+// weekly returns the first time that will do, from a day on forwards or backwards. The
+// day is the calendar's: a change of the clock at midnight may move the time into
+// another.
+func weekly(local time.Time, days [7]bool, at time.Duration, step int, do func(time.Time) bool) (t time.Time) {
+	for i := -1; i <= 8; i++ { // a week, and the day that the clock may be off
+		t = dueOn(local, i*step, at)
+		if day := (int(local.Weekday()) + i*step + 14) % 7; days[day] && do(t) {
+			break
+		}
+	}
+	return t
+}
+
 func dueOn(local time.Time, days int, at time.Duration) time.Time {
 	return time.Date(local.Year(), local.Month(), local.Day()+days, 0, int(at/time.Minute), 0, 0, local.Location())
 }

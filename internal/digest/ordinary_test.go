@@ -219,3 +219,55 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+// Days are those of the calendar, also where a change of the clock skips the time.
+func TestWeekly(t *testing.T) {
+	zone := func(name string) *time.Location {
+		t.Helper()
+		z, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	mondays, all := [7]bool{1: true}, [7]bool{true, true, true, true, true, true, true}
+	for _, row := range []struct {
+		situation, now string
+		days           [7]bool
+		at             time.Duration
+		zone           *time.Location
+		due, next      string
+	}{
+		{"on a Monday before", "2026-11-30T07:59:59Z", mondays, 8 * time.Hour, time.UTC, "2026-11-23T08:00:00Z", "2026-11-30T08:00:00Z"},
+		{"on a Monday at the time", "2026-11-30T08:00:00Z", mondays, 8 * time.Hour, time.UTC, "2026-11-30T08:00:00Z", "2026-12-07T08:00:00Z"},
+		{"on a Sunday", "2026-12-06T23:00:00Z", mondays, 8 * time.Hour, time.UTC, "2026-11-30T08:00:00Z", "2026-12-07T08:00:00Z"},
+		{"each day", "2026-12-06T07:00:00Z", all, 8 * time.Hour, time.UTC, "2026-12-05T08:00:00Z", "2026-12-06T08:00:00Z"},
+		{"a Monday there, and not in UTC", "2026-11-29T23:30:00Z", mondays, 5 * time.Minute, zone("Asia/Tokyo"), "2026-11-29T15:05:00Z", "2026-12-06T15:05:00Z"},
+		{"over the end of summer time", "2026-10-20T12:00:00Z", mondays, 8 * time.Hour, zone("Europe/Dublin"), "2026-10-19T07:00:00Z", "2026-10-26T08:00:00Z"},
+	} {
+		now, err := time.Parse(time.RFC3339, row.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		due := DueWeekly(now, row.days, row.at, row.zone)
+		if got := due.UTC().Format(time.RFC3339); got != row.due {
+			t.Errorf("%s: due at %s, want %s", row.situation, got, row.due)
+		}
+		if got := NextWeekly(due, row.days, row.at, row.zone).UTC().Format(time.RFC3339); got != row.next {
+			t.Errorf("%s: next at %s, want %s", row.situation, got, row.next)
+		}
+	}
+	// In Havana midnight is skipped on a Sunday in March.
+	havana, sundays := zone("America/Havana"), [7]bool{0: true}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range 60 {
+		next := NextWeekly(at, sundays, 15*time.Minute, havana)
+		if step := next.Sub(at); step <= 0 || step > 7*24*time.Hour+2*time.Hour {
+			t.Fatalf("after %v comes %v", at, next)
+		}
+		if due := DueWeekly(next, sundays, 15*time.Minute, havana); !due.Equal(next) {
+			t.Fatalf("at %v, %v is due", next, due)
+		}
+		at = next
+	}
+}

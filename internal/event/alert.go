@@ -44,6 +44,7 @@ type Alert struct {
 	Reached          []string  // those of a destination's recipients who have it from an earlier try
 	Unsure           bool      // an earlier try ended without an answer, and may have told it
 	Ask              *Ask      // nil: nothing is asked
+	Page             []byte    // the HTML of a report, for who can attach it; nil: there is none
 	NewBar           bool      // the first message with a bar of this colour that its destination gets, where that must be explained
 }
 

@@ -8,8 +8,8 @@ import (
 
 // Digest is the body of a digest.
 type Digest struct {
-	// Of is KindLogin for usual logins, KindAttempt for attacks, and KindDigest
-	// for all of a host's day.
+	// Of is KindLogin for usual logins, KindAttempt for attacks, KindDigest for all of
+	// a host's day, and KindReport for some days, of which Report and Unanswered tell.
 	Of      Kind      `json:"of"`
 	Rows    []Row     `json:"rows,omitempty"`
 	Attacks int       `json:"attacks,omitempty"` // in which the attempts were made
@@ -31,6 +31,27 @@ type Digest struct {
 	Offer string `json:"offer_in,omitempty"`
 	// Hosts is how many hosts the day is of, at a hub; 0: of one.
 	Hosts int `json:"hosts,omitempty"`
+
+	Report *Report `json:"report,omitempty"`
+}
+
+// Report is what the page about some days says in short. The page itself is the
+// worker's to keep.
+type Report struct {
+	Sentence string   `json:"sentence"` // what was unusual
+	Logins   int      `json:"logins"`
+	Unusual  int      `json:"unusual,omitempty"`
+	People   int      `json:"people,omitempty"`
+	Keys     int      `json:"unowned_keys,omitempty"`
+	Failed   int      `json:"failed,omitempty"` // logins
+	Failing  []string `json:"failing_hosts,omitempty"`
+	// MoreFailing counts the hosts that don't report as they should beside Failing.
+	MoreFailing int    `json:"more_failing_hosts,omitempty"`
+	URL         string `json:"url,omitempty"` // where the page of now is; empty: nowhere
+	// Oversize is how many bytes the page has, where it is too large for a mail.
+	Oversize int `json:"oversize,omitempty"`
+	// Only are the destinations that it goes to; none: as they are routed.
+	Only []string `json:"only,omitempty"`
 }
 
 // Row counts the events of one user on one host or on several, or the attempts of
@@ -135,7 +156,7 @@ type ModeChange struct {
 // empty reports whether the digest says nothing.
 func (d *Digest) empty() bool {
 	return len(d.Rows) == 0 && len(d.Unanswered) == 0 && len(d.Counted) == 0 && d.Failures == nil &&
-		len(d.Promoted) == 0 && len(d.Learned) == 0 && len(d.Modes) == 0 && d.Offer == ""
+		len(d.Promoted) == 0 && len(d.Learned) == 0 && len(d.Modes) == 0 && d.Offer == "" && d.Report == nil
 }
 
 // How much of a digest is kept. Of a host's day, that is more than one message
@@ -151,6 +172,10 @@ const (
 	maxReasons  = 3
 	maxCell     = 64 // characters of a section's strings
 	maxWorst    = 5
+
+	maxSentence = 500
+	maxLink     = 500
+	maxOnly     = 16
 )
 
 func (d Digest) normalized() Digest {
@@ -179,6 +204,14 @@ func (d Digest) normalized() Digest {
 		f.Worst = normalizeRows(f.Worst, maxWorst)
 		f.NewNames, f.NewNetworks = cleanList(f.NewNames, maxNames), cleanList(f.NewNetworks, maxNames)
 		d.Failures = &f
+	}
+	if d.Report != nil {
+		r := *d.Report
+		r.Sentence, r.URL = Clean(r.Sentence, maxSentence), Clean(r.URL, maxLink)
+		r.Logins, r.Unusual, r.People, r.Keys, r.Failed, r.Oversize = max(0, r.Logins), max(0, r.Unusual), max(0, r.People), max(0, r.Keys), max(0, r.Failed), max(0, r.Oversize)
+		r.MoreFailing = max(0, r.MoreFailing) + max(0, len(r.Failing)-maxRowHosts)
+		r.Failing, r.Only = cleanList(r.Failing, maxRowHosts), cleanList(r.Only, maxOnly)
+		d.Report = &r
 	}
 	return d
 }

@@ -46,6 +46,9 @@ const (
 	// KindAttempt is the kind of a digest's rows that count attempts to get in.
 	// No event is of it.
 	KindAttempt Kind = "attempt"
+	// KindReport is the kind of a digest that is about some days, see Report. No event
+	// is of it.
+	KindReport Kind = "report"
 )
 
 // Via says which door an event came in by.

@@ -22,6 +22,8 @@ func Note(e event.Event, zone *time.Location) (title, text string) {
 func note(e event.Event, c clock) (title, text string) {
 	n := e.Note()
 	switch {
+	case e.Kind == event.KindDigest && e.Digest.Report != nil:
+		return "Report", strings.Join(dayParts(e.Digest), "; ")
 	case e.Kind == event.KindDigest && e.Digest.Of == event.KindDigest:
 		return "Daily digest", strings.Join(dayParts(e.Digest), "; ")
 	case e.Kind == event.KindDigest && e.Digest.Of == event.KindLogin:

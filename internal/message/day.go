@@ -21,15 +21,16 @@ const (
 // Section is a part of a host's daily digest: what it is about, what it comes
 // to, and a row for each of the first few.
 type Section struct {
-	Name string
-	Head Line
-	Rows []Line
-	More int // beside Rows
+	Name  string
+	Head  Line
+	Whole bool // Head is not shortened
+	Rows  []Line
+	More  int // beside Rows
 }
 
 // isDay reports whether an alert is a host's daily digest.
 func isDay(a event.Alert) bool {
-	return a.Event.Kind == event.KindDigest && a.Event.Digest != nil && (a.Event.Digest.Of == event.KindDigest || a.Event.Digest.Failures != nil)
+	return a.Event.Kind == event.KindDigest && a.Event.Digest != nil && (a.Event.Digest.Of == event.KindDigest || a.Event.Digest.Failures != nil || a.Event.Digest.Report != nil)
 }
 
 // dayParts is what a day comes to, the most important first: "1 login waits for
@@ -41,6 +42,9 @@ func dayParts(d *event.Digest) []string {
 		parts = append(parts, "1 login waits for an answer")
 	case n > 1:
 		parts = append(parts, number(n)+" logins wait for an answer")
+	}
+	if d.Report != nil {
+		return append(parts, reportParts(d.Report)...)
 	}
 	users := 0
 	for _, r := range d.Rows {
@@ -108,6 +112,12 @@ func dayHeadline(a event.Alert) Headline {
 	if t := newest(a); !t.IsZero() {
 		h.Times = Line{literal(", " + inZone(t, a.Zone).Format("2 Jan"))}
 	}
+	if a.Event.Digest.Report != nil {
+		h.Head = join(Line{literal("Report: ")}, h.Head)
+		if !a.First.IsZero() {
+			h.Times = Line{literal(", from " + inZone(a.First, a.Zone).Format("2 Jan"))}
+		}
+	}
 	if len(parts) > 1 {
 		h.More = Line{literal("; " + strings.Join(parts[1:], "; "))}
 	}
@@ -120,20 +130,29 @@ func dayTitle(a event.Alert) Line {
 		where = Line{literal(number(n) + " hosts")}
 	}
 	l := join(Line{literal("The day of ")}, where)
+	if a.Event.Digest.Report != nil {
+		l = join(Line{literal("Report of ")}, where)
+	}
 	if a.First.IsZero() || a.Last.IsZero() {
 		return append(l, timed(a, ", ")...)
 	}
 	return append(l, literal(", "+clockOf(a).span(a.First, a.Last)))
 }
 
-// sections returns what a host's day holds, what waits for an answer first.
-func sections(a event.Alert) []Section {
+// sections returns what a host's day holds, what waits for an answer first. link is
+// that of a report.
+func sections(a event.Alert, link Line) []Section {
 	d := a.Event.Digest
 	var all []Section
 	add := func(s Section) {
 		if len(s.Head) > 0 || len(s.Rows) > 0 || s.More > 0 {
 			all = append(all, s)
 		}
+	}
+	if r := d.Report; r != nil {
+		add(Section{Name: "In short", Head: Line{untrusted(r.Sentence)}, Whole: true})
+		add(unanswered(d, clockOf(a)))
+		return append(all, reported(r, link)...)
 	}
 	add(unanswered(d, clockOf(a)))
 	add(rowSection("Counted, not told", d.Counted))
@@ -352,7 +371,10 @@ func (m Message) dayBody(f Form, size int) []Line {
 			if len(s.Head) > 0 {
 				l = join(l, Line{literal(" ")}, s.Head)
 			}
-			lines = append(lines, f.shorten(l, dayEach))
+			if !s.Whole {
+				l = f.shorten(l, dayEach)
+			}
+			lines = append(lines, l)
 			for _, r := range s.Rows[:min(len(s.Rows), rows)] {
 				lines = append(lines, f.shorten(join(Line{literal("• ")}, r), dayEach))
 			}

@@ -23,7 +23,7 @@ type Message struct {
 	Headline Headline  // the one line that must be enough
 	Title    Title
 	Reasons  []Line    // from medium on, the strongest first
-	Link     Line      // to the runbook, from medium on; may be empty
+	Link     Line      // to the runbook, from medium on, or to the page of a report; may be empty
 	Text     Line      // an alert's own words; may be empty
 	Lines    []Line    // what else there is to say, the most important first
 	Rows     []Row     // of a digest, which has no Text and Lines
@@ -52,7 +52,10 @@ func New(a event.Alert) Message {
 		}
 	}
 	if isDay(a) {
-		m.Sections = sections(a)
+		if r := a.Event.Digest.Report; r != nil {
+			m.Link = pageLink(r)
+		}
+		m.Sections = sections(a, m.Link)
 		return m
 	}
 	if len(a.Rows) > 0 {

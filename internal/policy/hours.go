@@ -41,24 +41,33 @@ func ParseHours(s string) (Hours, error) {
 		return Hours{}, errHours
 	}
 	if len(f) == 1 {
-		h.Days = [7]bool{}
-		for part := range strings.SplitSeq(f[0], ",") {
-			from, to, isRange := strings.Cut(part, "-")
-			if !isRange {
-				to = from
-			}
-			d, ok := parseDay(from)
-			end, ok2 := parseDay(to)
-			if !ok || !ok2 {
-				return Hours{}, errHours
-			}
-			for ; d != end; d = (d + 1) % 7 {
-				h.Days[d] = true
-			}
-			h.Days[end] = true
+		days, ok := parseDays(f[0])
+		if !ok {
+			return Hours{}, errHours
 		}
+		h.Days = days
 	}
 	return h, nil
+}
+
+// parseDays reads days, by time.Weekday.
+func parseDays(s string) (days [7]bool, ok bool) {
+	for part := range strings.SplitSeq(s, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		d, ok := parseDay(from)
+		end, ok2 := parseDay(to)
+		if !ok || !ok2 {
+			return days, false
+		}
+		for ; d != end; d = (d + 1) % 7 {
+			days[d] = true
+		}
+		days[end] = true
+	}
+	return days, true
 }
 
 func parseDay(s string) (time.Weekday, bool) {
@@ -122,17 +131,21 @@ func zoneOr(zone *time.Location) *time.Location {
 
 // String writes them so that ParseHours reads the same.
 func (h Hours) String() string {
-	var days []string
+	return daysBefore(h.Days, fmt.Sprintf("%v-%v", strictoml.Clock(h.From), strictoml.Clock(h.To)))
+}
+
+// daysBefore writes days before a time, but for all of them.
+func daysBefore(days [7]bool, times string) string {
+	var names []string
 	for i := range 7 {
-		if d := time.Weekday(i+1) % 7; h.Days[d] {
-			days = append(days, dayName(d))
+		if d := time.Weekday(i+1) % 7; days[d] {
+			names = append(names, dayName(d))
 		}
 	}
-	times := fmt.Sprintf("%v-%v", strictoml.Clock(h.From), strictoml.Clock(h.To))
-	if len(days) == 7 {
+	if len(names) == 7 {
 		return times
 	}
-	return strings.Join(days, ",") + " " + times
+	return strings.Join(names, ",") + " " + times
 }
 
 // MarshalText returns the String.
@@ -145,4 +158,45 @@ func (h *Hours) UnmarshalText(b []byte) error {
 		*h = v
 	}
 	return err
+}
+
+// Weekly is a time of day on some days of the week, by the clock on the wall. The zero
+// value is never.
+type Weekly struct {
+	Days [7]bool // by time.Weekday
+	At   strictoml.Clock
+}
+
+var errWeekly = errors.New(`must be days and a time such as "mon 08:00", "mon-fri 07:30" or "08:00"`)
+
+// UnmarshalText reads days as ParseHours does, and a time of day. Without days it is
+// every day.
+func (w *Weekly) UnmarshalText(b []byte) error {
+	v := Weekly{Days: [7]bool{true, true, true, true, true, true, true}}
+	f := strings.Fields(string(b))
+	if len(f) == 0 || len(f) > 2 {
+		return errWeekly
+	}
+	at, ok := strictoml.ParseClock(f[len(f)-1])
+	if !ok || at == strictoml.Midnight {
+		return errWeekly
+	}
+	if v.At = at; len(f) == 2 {
+		if v.Days, ok = parseDays(f[0]); !ok {
+			return errWeekly
+		}
+	}
+	*w = v
+	return nil
+}
+
+// Never reports whether it never comes.
+func (w Weekly) Never() bool { return w.Days == [7]bool{} }
+
+// String writes it so that UnmarshalText reads the same.
+func (w Weekly) String() string {
+	if w.Never() {
+		return "never"
+	}
+	return daysBefore(w.Days, w.At.String())
 }

@@ -178,3 +178,27 @@ func TestNeverQuiet(t *testing.T) {
 		t.Error("without hours it is quiet")
 	}
 }
+
+func TestWeekly(t *testing.T) {
+	for text, want := range map[string]string{
+		"mon 08:00": "mon 08:00", "MON-fri  07:30": "mon,tue,wed,thu,fri 07:30", "08:00": "08:00", "sun,sat 00:00": "sat,sun 00:00", "mon-sun 23:59": "23:59",
+	} {
+		var w Weekly
+		if err := w.UnmarshalText([]byte(text)); err != nil || w.String() != want || w.Never() {
+			t.Errorf("%q: %v, %v", text, w, err)
+		}
+		var again Weekly
+		if err := again.UnmarshalText([]byte(w.String())); err != nil || again != w {
+			t.Errorf("%v read again is %v, %v", w, again, err)
+		}
+	}
+	for _, text := range []string{"", "mon", "8:00", "08:00-09:00", "24:00", "mon 08:00 09:00", "moon 08:00", "mon- 08:00", ", 08:00", "every monday 08:00", "08:00 mon", "25:00", "08:60"} {
+		w := Weekly{At: 1}
+		if err := w.UnmarshalText([]byte(text)); err == nil || w != (Weekly{At: 1}) {
+			t.Errorf("%q is %v", text, w)
+		}
+	}
+	if s := (Weekly{}).String(); s != "never" || !(Weekly{}).Never() {
+		t.Errorf("the zero value is %q", s)
+	}
+}

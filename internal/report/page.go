@@ -70,6 +70,38 @@ type Waiting struct {
 	Last     string   `json:"last"`
 	Count    int      `json:"count"`
 	Why      string   `json:"why,omitempty"`
+
+	since    time.Time
+	severity event.Severity
+	hosts    []string // all of Hosts
+}
+
+// Digest returns what a message says of the page in short.
+func (p Page) Digest() event.Digest {
+	r := event.Report{Sentence: p.Sentence, Logins: p.Logins, Unusual: p.Unusual, People: p.PeopleSeen, Keys: len(p.Keys) + p.MoreKeys, Failed: p.Failed, MoreFailing: p.HostsFailing}
+	for _, h := range p.Hosts {
+		if h.Trouble && len(r.Failing) < maxListed {
+			r.Failing = append(r.Failing, h.Name)
+			r.MoreFailing--
+		}
+	}
+	d := event.Digest{Of: event.KindReport, First: p.Since, Last: p.Until, Report: &r, MoreUnanswered: p.MoreWaiting}
+	if p.HostsSeen > 1 {
+		d.Hosts = p.HostsSeen
+	}
+	const most = 8
+	for i, w := range p.Waiting {
+		if i == most {
+			d.MoreUnanswered += len(p.Waiting) - most
+			break
+		}
+		u := event.Unanswered{Ref: w.Ref, User: w.User, From: w.From, Severity: w.severity, Since: w.since, Count: w.Count, Hosts: w.hosts[:min(len(w.hosts), maxListed)], MoreHosts: max(0, len(w.hosts)-maxListed)}
+		if w.Why != "" {
+			u.Reasons = []string{w.Why}
+		}
+		d.Unanswered = append(d.Unanswered, u)
+	}
+	return d
 }
 
 // Day is one bar.

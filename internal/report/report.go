@@ -410,6 +410,7 @@ func (b *Builder) waiting(p *Page, r Rest) {
 			w.From = b.mask.ip(prefix.Addr())
 		}
 		w.Hosts = listed(a.Hosts, clean)
+		w.since, w.severity, w.hosts = cmp.Or(a.Since, a.Told), a.Severity, a.Hosts
 		p.Waiting = append(p.Waiting, w)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -254,4 +255,11 @@ func (d *Decoder) text(n *Node, c check) (string, bool) {
 		return s, true
 	}
 	return "", false
+}
+
+// IsLink reports whether s is a web address that can stand in every channel's message:
+// http or https, a host, no user name, and at most so many characters.
+func IsLink(s string, most int) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && IsLine(s, most) && !strings.ContainsAny(s, " <>|\"`")
 }
