@@ -72,12 +72,19 @@ func (o *confirmOptions) run(ctx context.Context, code string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	var r asked.Reply
+	answered := false
 	for _, dir := range dirs {
-		if r, err = o.typeAt(ctx, dir, code); err == nil && r.Became != asked.NoLogin && r.Became != asked.NotWanted {
+		got, failed := o.typeAt(ctx, dir, code)
+		if failed != nil {
+			err = failed
+			continue
+		}
+		r, answered = got, true
+		if r.Became != asked.NoLogin && r.Became != asked.NotWanted {
 			break
 		}
 	}
-	if err != nil {
+	if !answered {
 		return withHint(fmt.Errorf("no worker of this host takes codes: %w", err), `it does where confirm = "code" is set, or where it hands over to a hub; sudo sshnotify doctor --system says whether it runs`)
 	}
 	return o.say(r)
@@ -90,7 +97,7 @@ func (o *confirmOptions) workers() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if host := (paths.User{}).StateDir(); o.state == "" && own != host {
+	if host := (paths.User{}).StateDir(); o.state == "" && o.app.configFile == "" && own != host {
 		if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
 			return []string{host}, nil
 		}

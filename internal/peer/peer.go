@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,7 +57,10 @@ func Dial(ctx context.Context, dir, name string, owner int) (*net.UnixConn, erro
 	defer closeDir()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, err
+		if e, ok := errors.AsType[*net.OpError](err); ok {
+			err = e.Err // whose path is none that anybody knows
+		}
+		return nil, &fs.PathError{Op: "connect to", Path: filepath.Join(dir, name), Err: err}
 	}
 	c := conn.(*net.UnixConn)
 	p, err := Of(c)
