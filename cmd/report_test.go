@@ -13,6 +13,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/config"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/fleet/hub"
 	"github.com/sshnotify/sshnotify/internal/history"
 	"github.com/sshnotify/sshnotify/internal/report"
 	"github.com/sshnotify/sshnotify/internal/store"
@@ -115,3 +116,86 @@ func BenchmarkReportOfAYear(b *testing.B) {
 type counter int
 
 func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
+
+// What goes out by itself, and what a hub serves, say what is remembered, masked where
+// that is wanted, by the settings of now, and change nothing.
+func TestReportThatGoesOut(t *testing.T) {
+	p := remembering(t)
+	p.set("[report]\nevery = \"mon 08:00\"\nmask = true\nurl = \"https://hub.example.com:8443/report\"\ndestination = \"log\"\n")
+	now := time.Now()
+	var odd []history.Entry
+	for i := range 12 { // more than a message names
+		odd = append(odd, history.Entry{ID: event.NewID(), Time: now.Add(-time.Duration(12-i) * time.Hour), User: fmt.Sprintf("mallory%d", i), Host: "db1", Key: bobKey, IP: netip.MustParseAddr("8.8.8.8"), Source: history.SourceSeen,
+			Severity: event.Critical, Reasons: []string{"new_country"}, Untaught: true, Told: true})
+	}
+	p.remember(odd...)
+	c, err := config.Load(filepath.Join(p.home, "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(p.databaseFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := sentReport(c, filepath.Join(p.home, "state"))
+	if out.Every.String() != "mon 08:00" || out.Since != 7*24*time.Hour {
+		t.Errorf("%+v", out)
+	}
+	d, html, err := out.Make(t.Context(), now.Add(-out.Since), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := d.Report
+	if d.Of != event.KindReport || r.Logins != 12 || r.Unusual != 12 || len(d.Unanswered) != 8 || d.MoreUnanswered != 4 || r.URL != "https://hub.example.com:8443/report" || len(r.Only) != 1 {
+		t.Errorf("%+v, %+v", d, r)
+	}
+	if u := d.Unanswered[0]; u.Severity != event.Critical || u.Since.IsZero() || len(u.Ref) != 4 || len(u.Hosts) != 1 || len(u.Reasons) != 1 {
+		t.Errorf("%+v", u)
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, s := range map[string]string{"the message": string(text), "the page": string(html)} {
+		if strings.Contains(s, "mallory") || strings.Contains(s, "8.8.8.8") {
+			t.Errorf("%s is masked, and names somebody: %s", what, s)
+		}
+	}
+	// It fits an event, whatever people are called.
+	e := event.Event{ID: event.NewID(), Kind: event.KindDigest, Time: now, Via: event.ViaSelf, Digest: &d}
+	if b, err := e.Encode(); err != nil || len(b) > event.MaxSize/2 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	} else if back, err := event.Decode(b); err != nil || back.Digest.Report.Sentence != r.Sentence {
+		t.Errorf("%+v, %v", back, err)
+	}
+
+	serve := servedPage(c, filepath.Join(p.home, "state"), func() (config.Config, error) { return config.Load(filepath.Join(p.home, "config.toml")) }, time.Now)
+	page := func(o hub.PageOptions) string {
+		t.Helper()
+		b, err := serve(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if s := page(hub.PageOptions{Since: 24 * time.Hour}); !strings.Contains(s, "mallory11") || !strings.Contains(s, "12 of 12 logins were unusual") {
+		t.Error("the page of a day has not what came in it")
+	}
+	if s := page(hub.PageOptions{Since: 90 * time.Minute}); !strings.Contains(s, "1 of 1 login was unusual") {
+		t.Error("the page of an hour has more than that")
+	}
+	if s := page(hub.PageOptions{Since: 24 * time.Hour, Mask: true}); strings.Contains(s, "mallory") {
+		t.Error("the masked page names somebody")
+	}
+	p.set("[person.\"Erin Byrne\"]\naccounts = [\"mallory11\"]\n")
+	if s := page(hub.PageOptions{Since: 24 * time.Hour}); !strings.Contains(s, "Erin Byrne") {
+		t.Error("the page is not by the settings of now")
+	}
+	p.write("config.toml", "broken")
+	if s := page(hub.PageOptions{Since: 24 * time.Hour}); !strings.Contains(s, "Erin Byrne") {
+		t.Error("with settings that are broken, those before do not stay")
+	}
+	if after, err := os.ReadFile(p.databaseFile()); err != nil || string(after) != string(before) {
+		t.Errorf("the database was changed, %v", err)
+	}
+}

@@ -144,6 +144,7 @@ func week() event.Alert {
 		Sentence: "3 of 412 logins were unusual, the worst critical: root to db1.example.com from Bulgaria, 20 Nov 2026, 02:15; 4 alerts need an answer; 1 host doesn't report as it should.",
 		Logins:   412, Unusual: 3, People: 8, Keys: 1, Failed: 3023, Failing: []string{"web3.example.com"}, URL: "https://hub.example.com:8443/report",
 	}
+	a.Verdict = policy.Judge(policy.Input{Event: a.Event}, policy.Settings{})
 	return a
 }
 

@@ -205,7 +205,9 @@ func (d Digest) normalized() Digest {
 		f.NewNames, f.NewNetworks = cleanList(f.NewNames, maxNames), cleanList(f.NewNetworks, maxNames)
 		d.Failures = &f
 	}
-	if d.Report != nil {
+	if d.Of != KindReport {
+		d.Report = nil // which names who is told, and only the worker makes
+	} else if d.Report != nil {
 		r := *d.Report
 		r.Sentence, r.URL = Clean(r.Sentence, maxSentence), Clean(r.URL, maxLink)
 		r.Logins, r.Unusual, r.People, r.Keys, r.Failed, r.Oversize = max(0, r.Logins), max(0, r.Unusual), max(0, r.People), max(0, r.Keys), max(0, r.Failed), max(0, r.Oversize)

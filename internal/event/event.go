@@ -313,7 +313,7 @@ func (e *Event) check() error {
 	case KindAlert:
 		missing = e.Alert == nil
 	case KindDigest:
-		missing = e.Digest == nil || e.Digest.empty()
+		missing = e.Digest == nil || e.Digest.empty() || e.Digest.Of == KindReport && e.Digest.Report == nil
 	case KindGate:
 		missing = e.Gate == nil || e.Gate.Result == ""
 	default:

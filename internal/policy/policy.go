@@ -64,7 +64,9 @@ func judge(in Input, s Settings, trace *[]RuleTrace) judgement {
 	case event.KindAlert:
 		return conclude(assessment{scored: true, reasons: noted(e, nil)})
 	case event.KindDigest:
-		return conclude(assessment{usual: e.Digest.Of != event.KindAttempt && len(e.Digest.Unanswered) == 0})
+		r := e.Digest.Report
+		odd := len(e.Digest.Unanswered) > 0 || r != nil && (r.Unusual > 0 || r.Logins == 0 || len(r.Failing)+r.MoreFailing > 0)
+		return conclude(assessment{usual: e.Digest.Of != event.KindAttempt && !odd})
 	case event.KindLogout:
 		var rs []reason
 		if e.Has(event.FlagNoLogout) {

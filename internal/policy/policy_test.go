@@ -38,6 +38,9 @@ func TestJudge(t *testing.T) {
 		return event.Event{Kind: k, Alert: &n, Attack: &event.Attack{Note: n}, Match: &event.Match{Note: n}}
 	}
 	digest := event.Event{Kind: event.KindDigest, Digest: &event.Digest{Of: event.KindLogin, Rows: []event.Row{{User: "alice", Host: "db1.example.com", Kind: event.KindLogin, Count: 3}}}}
+	report := func(r event.Report) event.Event {
+		return event.Event{Kind: event.KindDigest, Digest: &event.Digest{Of: event.KindReport, Report: &r}}
+	}
 	tests := []struct {
 		name  string
 		event event.Event
@@ -109,6 +112,14 @@ func TestJudge(t *testing.T) {
 			event.Verdict{Severity: event.Low, Knowledge: event.Unknown, Reasons: []string{"its sshd is gone, no logout was reported"}}},
 		{"a low note is green", note(event.KindAlert, event.Low), event.Facts{},
 			event.Verdict{Severity: event.Low, Knowledge: event.Known}},
+		{"a report of usual logins", report(event.Report{Logins: 9}), event.Facts{},
+			event.Verdict{Severity: event.Low, Knowledge: event.Usual, Usual: true}},
+		{"a report of unusual ones", report(event.Report{Logins: 9, Unusual: 1}), event.Facts{},
+			event.Verdict{Severity: event.Low, Knowledge: event.Unknown}},
+		{"a report of none", report(event.Report{}), event.Facts{},
+			event.Verdict{Severity: event.Low, Knowledge: event.Unknown}},
+		{"a report with a silent host", report(event.Report{Logins: 9, Failing: []string{"web3"}}), event.Facts{},
+			event.Verdict{Severity: event.Low, Knowledge: event.Unknown}},
 		{"the digest of usual logins is not green", digest, event.Facts{},
 			event.Verdict{Severity: event.Low, Knowledge: event.Usual, Usual: true}},
 		{"a medium note", note(event.KindAlert, event.Medium), event.Facts{},

@@ -173,6 +173,11 @@ func TestWhoMayWhat(t *testing.T) {
 			}
 		}
 	}
+	for _, path := range []string{fleet.PathOrders, fleet.PathEvidence} {
+		if a, _ := s.ask(shows{header: "Bearer " + reader}, "POST", path, "{}"); a.StatusCode != 401 {
+			t.Errorf("a reader's token at %s: %d", path, a.StatusCode)
+		}
+	}
 	// Nor by another way than a header.
 	for _, path := range []string{fleet.PathPage + "?token=" + reader, fleet.PathPage + "/", "/Report", "/report.html", fleet.PathPage + "/../report"} {
 		if a, _ := s.ask(shows{}, "GET", path, ""); a.StatusCode != 401 {
