@@ -1,6 +1,9 @@
 # What is run often. CONTRIBUTING.md says more; .ci/run is the gate.
 
 GO ?= go
+
+# Of the tag; without one the programs say what the Go tool knows.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
 BUILDAH ?= buildah
 # The version, from the tag.
 RELEASE ?= $(patsubst v%,%,$(shell git describe --tags --exact-match 2>/dev/null || echo 0.0.0-dev))
@@ -8,7 +11,7 @@ RELEASE ?= $(patsubst v%,%,$(shell git describe --tags --exact-match 2>/dev/null
 .PHONY: build test e2e gate soak bench bench-fleet repository image pictures report-pictures lint
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o . ./cmd/...
 
 # The everyday tests: under a minute.
 test:

@@ -11,8 +11,8 @@ import (
 var version string
 
 // Version returns the release, without a v in front: what the linker was told, else
-// what the Go tool knows of the build, which is the tag where a tagged commit was
-// built, else "(devel)".
+// what the Go tool knows of the build, else "(devel)". The Go tool knows tags up to
+// v1 only: from v2 on it would want the module's path to end in that.
 func Version() string {
 	if version != "" {
 		return version
