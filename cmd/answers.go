@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/asked"
@@ -45,7 +44,8 @@ func takeAnswers(c config.Config, set *deliver.Settings, db *store.DB, stateDir,
 		if err != nil {
 			return err
 		}
-		set.Targets[i].Dest, set.Beside = desk, desk.Run
+		set.Targets[i].Dest = desk
+		set.AddBeside(desk.Run)
 		if app.Confirm {
 			confirmed(set, desk, asked.Codes{Dir: stateDir, DB: db, Host: login.Live(), Log: log})
 		}
@@ -62,12 +62,7 @@ func confirmed(set *deliver.Settings, desk *asked.Desk, codes asked.Codes) {
 		became, left := desk.Typed(ctx, in.Session, number)
 		return asked.Reply{Became: became, Left: left}
 	}
-	set.Beside = func(ctx context.Context, tell deliver.Tell) {
-		var both sync.WaitGroup
-		both.Go(func() { codes.Serve(ctx) })
-		desk.Run(ctx, tell)
-		both.Wait()
-	}
+	set.AddBeside(func(ctx context.Context, _ deliver.Tell) { codes.Serve(ctx) })
 }
 
 // hubOrders lets a desk give orders to the hosts of a hub.

@@ -314,14 +314,14 @@ func (o *deliverOptions) job(c config.Config) (deliver.Job, error) {
 		}
 		if err == nil && c.Hub.Host() && o.follow {
 			host := func() string { return cmp.Or(c.Host, name) }
-			set.Beside = func(ctx context.Context, tell deliver.Tell) {
+			set.AddBeside(func(ctx context.Context, tell deliver.Tell) {
 				asked.Codes{Dir: stateDir, DB: db, Host: login.Live(), Log: log, Take: asked.ForHub(host, tell, log)}.Serve(ctx)
-			}
+			})
 		}
 		if err == nil && c.Hub.Host() {
 			set.HandingOver, err = a.handingOver(c, stateDir, db)
 			if o.follow {
-				set.Beside = a.carryOrders(c, dir, stateDir, db, log)
+				set.AddBeside(a.carryOrders(c, dir, stateDir, db, log))
 			}
 		}
 		if err == nil {

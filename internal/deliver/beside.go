@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"sync"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 )
@@ -9,6 +10,24 @@ import (
 // Tell queues an event of the worker's own making, and returns once it is written
 // down. One whose id is known already is not queued again.
 type Tell = func(context.Context, event.Event) error
+
+// AddBeside has something work beside the worker together with what does already; nil
+// adds nothing.
+func (s *Settings) AddBeside(f func(context.Context, Tell)) {
+	before := s.Beside
+	switch {
+	case f == nil:
+	case before == nil:
+		s.Beside = f
+	default:
+		s.Beside = func(ctx context.Context, tell Tell) {
+			var both sync.WaitGroup
+			both.Go(func() { before(ctx, tell) })
+			f(ctx, tell)
+			both.Wait()
+		}
+	}
+}
 
 // telling is an event that somebody beside the worker has queued.
 type telling struct {

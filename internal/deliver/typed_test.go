@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,6 +98,36 @@ func TestLoginsAndSessions(t *testing.T) {
 		}
 		if _, known, err := SessionOf(t.Context(), db, event.NewID()); known || err != nil {
 			t.Errorf("%v, %v", known, err)
+		}
+	})
+}
+
+// What works beside a worker works together, and is waited for.
+func TestAddBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeDest{name: "slack"})
+		var began, ended atomic.Int32
+		work := func(ctx context.Context, tell Tell) {
+			began.Add(1)
+			if err := tell(ctx, login("alice", byte(began.Load()), 100)); err != nil {
+				t.Error(err)
+			}
+			<-ctx.Done()
+			ended.Add(1)
+		}
+		b.set.AddBeside(nil)
+		for range 3 {
+			b.set.AddBeside(work)
+			b.set.AddBeside(nil)
+		}
+		stop := start(t, b.job(Follow))
+		time.Sleep(time.Minute)
+		if n := began.Load(); n != 3 {
+			t.Errorf("%d work", n)
+		}
+		stop()
+		if n := ended.Load(); n != 3 {
+			t.Errorf("%d have ended", n)
 		}
 	})
 }
