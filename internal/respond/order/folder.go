@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -40,6 +41,8 @@ const (
 	suffix = ".json"
 	// maxWaiting is how many orders, or pieces of evidence, may be in a folder.
 	maxWaiting = 16
+	// maxListed is how many are looked at, to find the oldest.
+	maxListed = 256
 	// maxReceipt is more than a receipt has, in bytes.
 	maxReceipt = 1 << 10
 )
@@ -63,23 +66,35 @@ func (f Folder) Put(nonce string, signed []byte) error { return f.put(newDir, no
 // PutReceipt has root find the hub's receipt for a piece of evidence. Nobody waits for
 // some of them: the oldest make room.
 func (f Folder) PutReceipt(name string, receipt []byte) error {
-	old, err := oldest(f.dir(receiptDir))
+	d, err := os.Open(f.dir(receiptDir))
 	if err != nil {
 		return err
 	}
-	for _, e := range old {
-		if err := os.Remove(filepath.Join(f.dir(receiptDir), e.Name())); err != nil {
-			return err
-		}
+	defer d.Close()
+	if err := makeRoom(d); err != nil {
+		return err
 	}
 	return f.put(receiptDir, name, receipt)
 }
 
-// oldest returns what has to go out of a folder before there is room for one more.
-func oldest(dir string) ([]os.DirEntry, error) {
-	entries, err := os.ReadDir(dir)
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return modified(a) - modified(b) })
-	return entries[:max(0, len(entries)-maxWaiting+1)], err
+// makeRoom removes the oldest files of a folder until there is room for one more. The
+// other who writes there must not make it take long, or much memory: folders stay, and
+// of more than maxListed none is removed.
+func makeRoom(d *os.File) error {
+	entries, err := d.ReadDir(maxListed + 1)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if len(entries) > maxListed {
+		return fmt.Errorf("%s: %w", d.Name(), ErrFull)
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
+	for _, e := range entries[:max(0, len(entries)-maxWaiting+1)] {
+		if err := unix.Unlinkat(int(d.Fd()), e.Name(), 0); err != nil && err != unix.ENOENT {
+			return fmt.Errorf("%s: %w", filepath.Join(d.Name(), event.Clean(e.Name(), 64)), err)
+		}
+	}
+	return nil
 }
 
 func (f Folder) put(dir, name string, data []byte) error {
@@ -179,14 +194,8 @@ func (f Folder) LeaveEvidence(name string, data []byte) error {
 		return err
 	}
 	defer d.Close()
-	old, err := oldest(d.Name())
-	if err != nil {
+	if err := makeRoom(d); err != nil {
 		return err
-	}
-	for _, e := range old {
-		if err := removeAt(d, e.Name()); err != nil {
-			return err
-		}
 	}
 	var b [8]byte
 	rand.Read(b[:])
@@ -208,12 +217,12 @@ func (f Folder) LeaveEvidence(name string, data []byte) error {
 }
 
 // modified orders entries by their age, as far as it can be seen.
-func modified(e os.DirEntry) int {
+func modified(e os.DirEntry) int64 {
 	info, err := e.Info()
 	if err != nil {
 		return 0
 	}
-	return int(info.ModTime().Unix())
+	return info.ModTime().Unix()
 }
 
 // Receipt returns what the worker says that the hub said of a piece of evidence, and
@@ -225,7 +234,7 @@ func (f Folder) Receipt(name string) []byte {
 	}
 	defer d.Close()
 	b, err := readAt(d, name+suffix, maxReceipt)
-	_ = removeAt(d, name+suffix)
+	_ = unix.Unlinkat(int(d.Fd()), name+suffix, 0) // a folder stays: to empty it may take long
 	if err != nil {
 		return nil
 	}

@@ -119,6 +119,35 @@ func TestFoldersAreBounded(t *testing.T) {
 	}
 }
 
+// Whoever else writes in the folders can't keep root busy who is about to end something:
+// root empties no folder of theirs, and looks at no more than a few names.
+func TestNobodyKeepsRootBusy(t *testing.T) {
+	f := newFolder(t)
+	nonce := NewNonce()
+	deep := filepath.Join(f.dir(receiptDir), nonce+suffix)
+	if err := os.MkdirAll(filepath.Join(deep, "in", "it"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.Receipt(nonce); r != nil {
+		t.Errorf("a folder is a receipt: %q", r)
+	}
+	if _, err := os.Stat(filepath.Join(deep, "in", "it")); err != nil {
+		t.Errorf("somebody's folder is emptied: %v", err)
+	}
+	for _, name := range []string{evidenceDir, receiptDir} {
+		for range maxListed + 1 {
+			if err := os.WriteFile(filepath.Join(f.dir(name), NewNonce()), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for what, err := range map[string]error{"evidence": f.LeaveEvidence(nonce, nil), "a receipt": f.PutReceipt(nonce, nil)} {
+		if !errors.Is(err, ErrFull) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestEvidenceOnItsWay(t *testing.T) {
 	f := newFolder(t)
 	nonce, id := NewNonce(), event.NewID()

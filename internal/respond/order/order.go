@@ -219,10 +219,10 @@ func Open(data []byte, ca *x509.Certificate) (Order, error) {
 	if err := strict(s.Order, &o); err != nil {
 		return Order{}, &Refusal{Why: "a newer hub has signed it, for things that this sshnotify does not know", Known: true}
 	}
+	o.By = event.Clean(o.By, maxBy)
 	if err := o.valid(); err != nil {
 		return o, &Refusal{Why: err.Error(), Known: true}
 	}
-	o.By = event.Clean(o.By, maxBy)
 	return o, nil
 }
 

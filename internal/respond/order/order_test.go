@@ -132,6 +132,25 @@ func TestWhatAHostRefuses(t *testing.T) {
 	}
 }
 
+// The name of who asks goes to the journal also where the order is refused: it is clean.
+func TestWhoAsksIsClean(t *testing.T) {
+	key, ca := authority(t)
+	o := sample()
+	o.By, o.Seconds = "carol\x1b[2J\nroot", int64(MaxFor/time.Second)+1
+	text := mustV(t, o)
+	signature, err := sign(key, orderPrefix, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(Signed{text, signature})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := Open(data, ca); err == nil || o.By == "" || strings.ContainsAny(o.By, "\x1b\n") {
+		t.Errorf("by %q, %v", o.By, err)
+	}
+}
+
 // mustV is an order as it is signed, without its signature.
 func mustV(t *testing.T, o Order) []byte {
 	t.Helper()
