@@ -30,7 +30,7 @@ func newConfirmCmd(a *app) *cobra.Command {
 		Long: long(`confirm takes the code that Slack shows to whoever says "It was me", where the
 settings have confirm = "code". It counts in the session of that login alone: which
 one this is, the kernel says. Without a CODE it asks for it.`,
-			`Any user may run it. Whoever else on the host sees the code can do nothing with it.
+			`Any user may run it. A code that is typed in another session is taken back.
 In a tmux or screen that was begun by an earlier login, run it outside.`,
 			`On a host that hands over to a hub, the hub knows the code, and Slack shows what
 came of it.`,

@@ -88,6 +88,7 @@ func (d *Desk) Typed(ctx context.Context, in event.Session, number string) (beca
 	d.load(ctx)
 	now := d.o.Now()
 	q := d.confirms(in, now)
+	d.misplaced(ctx, q, number, now)
 	if q == nil {
 		d.o.Log.Warn("a code that nobody waits for", "boot", in.Boot, "pid", in.PID)
 		return NotWanted, 0
@@ -117,6 +118,27 @@ func (d *Desk) Typed(ctx context.Context, in event.Session, number string) (beca
 	d.poke()
 	signal(d.answered)
 	return became, left
+}
+
+// misplaced takes a code back that somebody typed in another session than the one that
+// was asked about, which is that of right: it was the wrong login that they answered for,
+// and whoever is in the right session may have read it, as in the list of processes.
+func (d *Desk) misplaced(ctx context.Context, right *question, number string, now time.Time) {
+	for _, q := range d.questions {
+		p := q.Person
+		if q == right || p == nil || p.Code == nil || p.Code.over(now) || q.answered() || subtle.ConstantTimeCompare([]byte(number), []byte(p.Code.Number)) != 1 {
+			continue
+		}
+		was, before := p.Code, len(q.Said)
+		p.Code = nil
+		q.say(now, event.NotConfirmed, p.Name, message.OtherSession)
+		if err := d.keep(ctx, q); err != nil {
+			p.Code, q.Said = was, q.Said[:before]
+			continue
+		}
+		d.o.Log.Warn("a code was typed in another session", "by", p.Name, "ref", event.Ref(q.Login))
+		d.poke()
+	}
 }
 
 // confirms returns the question that waits for a code from a session, the oldest.

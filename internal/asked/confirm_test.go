@@ -81,12 +81,6 @@ func TestConfirmedByCode(t *testing.T) {
 	b.restart()
 	b.deliver(envelope)
 	b.press(q, event.ButtonMine, alice, nil) // as the phone still showed it
-	for _, other := range []event.Session{
-		{}, {PID: session.PID, Start: session.Start + 1, Boot: session.Boot}, {PID: session.PID, Start: session.Start, Boot: "another"},
-		{PID: session.PID, Start: session.Start, Boot: "web1:" + session.Boot}, // of a host that hands over
-	} {
-		b.types(other, code, NotWanted, 0)
-	}
 	b.types(session, otherThan(code), Wrong, 2)
 	b.shows(q.Channel, "Wrong code, 2 tries left.", "not_mine")
 	if all := b.acknowledged(a.ID); len(all) > 0 || len(b.events()) > 0 {
@@ -164,6 +158,33 @@ func TestNotConfirmed(t *testing.T) {
 	}
 	b.press(q, event.ButtonNotMine, alice, nil)
 	b.until("told", func() bool { return len(b.events()) == 1 })
+}
+
+// A code that is typed in another session counts nowhere any more: it was the wrong login
+// that somebody answered for, and whoever is in that one may have seen the code.
+func TestACodeTypedElsewhereIsTakenBack(t *testing.T) {
+	b := confirmed(t)
+	a := b.login(in(session))
+	q := b.asked(alice)
+	code := ""
+	for _, other := range []event.Session{
+		{}, {PID: session.PID, Start: session.Start + 1, Boot: session.Boot},
+		{PID: session.PID, Start: session.Start, Boot: "web1:" + session.Boot}, // of a host that hands over
+	} {
+		b.press(q, event.ButtonMine, alice, nil)
+		code = b.code(q.Channel, code)
+		b.types(other, otherThan(code), NotWanted, 0)
+		b.types(other, code, NotWanted, 0)
+		b.shows(standin.SlackChannel, "not confirmed by alice: the code was typed in another session", "ack", "silence", "more")
+		b.restart()
+		b.types(session, code, NotWanted, 0)
+	}
+	if all := b.acknowledged(a.ID); len(all) > 0 || len(b.events()) > 0 {
+		t.Errorf("acknowledged: %+v, told %+v", all, b.events())
+	}
+	if log := b.logged(); strings.Contains(log, code) {
+		t.Errorf("the code is logged: %s", log)
+	}
 }
 
 // Whoever thinks again has said so, whatever is typed then.

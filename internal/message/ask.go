@@ -166,7 +166,9 @@ const (
 const (
 	NoCode     = "no code came from that session in time"
 	WrongCodes = "three wrong codes came from that session"
-	NoSession  = "its session is not known here; sshnotify ack does it"
+	// OtherSession is of a code that counts no more.
+	OtherSession = "the code was typed in another session: it is of another login"
+	NoSession    = "its session is not known here; sshnotify ack does it"
 )
 
 // BySlack is added to the name of who orders something by a button, and NoOrders why
