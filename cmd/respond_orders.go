@@ -169,7 +169,7 @@ func (o *respondOptions) takeOrder(ctx context.Context, c config.Config, st *res
 	case seenErr != nil: // it could be carried out any number of times
 		return refuse(fmt.Sprintf("it can't be written down that it was seen: %v", seenErr))
 	case before == 1:
-		return refuse("it was carried out or refused here before, and somebody has put it there again")
+		return refuse("it was carried out or refused here before, and has been put there again")
 	case before > 1: // which was told
 		return ""
 	case err != nil:

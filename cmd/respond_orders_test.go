@@ -147,7 +147,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		"old":            {x.sign(change(func(o *order.Order) { o.Made = x.now.Add(-6 * time.Minute) })), "?", "too late"},
 		"of the future":  {x.sign(change(func(o *order.Order) { o.Made = x.now.Add(time.Hour) })), "?", "clock"},
 		"not allowed":    {x.sign(x.order(respond.Lock, respond.End)), "?", "does not allow end"},
-		"seen before":    {x.sign(twice), twice.Nonce, "put it there again"},
+		"seen before":    {x.sign(twice), twice.Nonce, "been put there again"},
 	} {
 		told := x.take(row.data)
 		if row.nonce == "" {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +31,9 @@ const (
 	// evidenceLook is how often it is looked for evidence where nothing says that there
 	// is some, and evidenceAgain after how long what failed is tried again.
 	evidenceLook  = time.Minute
-	evidenceAgain = 5 * time.Second
+	evidenceAgain = 5 * time.Second // at first; then twice as long each time, up to refusedAway
+	// longestFull is how long it is waited at most where the hub says how long.
+	longestFull = time.Hour
 	// keepCourier is how often it is written down that the hub was asked.
 	keepCourier = time.Minute
 )
@@ -154,17 +158,29 @@ func (c *Courier) carryEvidence(ctx context.Context) {
 	} else {
 		defer stop()
 	}
+	late := map[string]tries{} // what the hub has not taken
 	for {
 		wait := evidenceLook
 		names, err := c.Folder.Evidence()
 		if err != nil {
 			c.Log.Warn("evidence can't be looked for", "error", err)
 		}
+		maps.DeleteFunc(late, func(name string, _ tries) bool { return !slices.Contains(names, name) })
 		for _, name := range names {
-			if err := c.hand(ctx, name); err != nil {
-				c.Log.Warn("evidence is not at the hub yet", "of", name, "error", err)
-				wait = evidenceAgain
+			t := late[name]
+			if left := time.Until(t.next); left > 0 {
+				wait = min(wait, left)
+				continue
 			}
+			err := c.hand(ctx, name)
+			if err == nil {
+				delete(late, name)
+				continue
+			}
+			again := t.failed(err)
+			late[name] = t
+			wait = min(wait, again)
+			c.Log.Warn("evidence is not at the hub yet", "of", name, "again_in", again.String(), "error", err)
 		}
 		select {
 		case <-changed:
@@ -173,6 +189,23 @@ func (c *Courier) carryEvidence(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// tries are those to hand a piece of evidence over.
+type tries struct {
+	n    int
+	next time.Time
+}
+
+// failed notes that the hub did not take it, and returns after how long it is tried again.
+func (t *tries) failed(err error) time.Duration {
+	again := min(evidenceAgain<<min(t.n, 10), refusedAway)
+	if e, ok := errors.AsType[*Error](err); ok {
+		again = max(again, min(e.RetryAfter, longestFull))
+	}
+	t.n++
+	t.next = time.Now().Add(again)
+	return again
 }
 
 // hand hands a piece of evidence over. What the hub will never take is given up: it is
