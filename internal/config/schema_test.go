@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -22,7 +23,6 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/channel"
 	"github.com/sshnotify/sshnotify/internal/event"
-	"github.com/sshnotify/sshnotify/internal/outbound"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/service"
 	"github.com/sshnotify/sshnotify/internal/strictoml"
@@ -184,10 +184,7 @@ func (s *schemas) value(name string, typ reflect.Type, t tags) schema {
 			return schema{"type": "object", "additionalProperties": s.value(name, reflect.TypeFor[[]policy.Key](), tags{})}
 		}
 		return schema{"type": "object", "additionalProperties": s.table("person", reflect.TypeFor[policy.Person]())}
-	case reflect.TypeFor[policy.Key](), reflect.TypeFor[policy.RuleNetwork](), reflect.TypeFor[policy.Label](),
-		reflect.TypeFor[policy.Hours](), reflect.TypeFor[channel.Address](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[*regexp.Regexp]():
-		return textOf("minLength", 1)
-	case reflect.TypeFor[outbound.Secret]():
+	case reflect.TypeFor[policy.Key](), reflect.TypeFor[policy.RuleNetwork](), reflect.TypeFor[policy.Label](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[*regexp.Regexp]():
 		return textOf("minLength", 1)
 	case reflect.TypeFor[policy.ASN]():
 		return schema{"anyOf": []any{schema{"type": "integer", "minimum": 1}, textOf("pattern", "^(AS)?[0-9]+$")}}
@@ -203,6 +200,9 @@ func (s *schemas) value(name string, typ reflect.Type, t tags) schema {
 		return schema{"anyOf": []any{s.table("pattern.where", typ), s.value(name, reflect.TypeFor[pattern.Scalars](), tags{})}}
 	case reflect.TypeFor[service.Body]():
 		return schema{"type": "object"}
+	}
+	if _, isText := reflect.New(typ).Interface().(encoding.TextUnmarshaler); isText {
+		return textOf("minLength", 1)
 	}
 	if _, reads := reflect.New(typ).Interface().(strictoml.Unmarshaler); reads {
 		s.t.Errorf("%s: say here what %v reads", name, typ)
