@@ -66,8 +66,8 @@ pictures:
 			"file://$(CURDIR)/internal/channel/testdata/mail/login-critical.html" || exit 1; \
 	done; done
 
-# How the report looks: docs/report-*.png of the golden page. Needs chromium, pngquant
-# and optipng. A window is no narrower than 500 pixels, so that the narrow one is
+# How the report looks: docs/report-*.png of the golden page. Needs chromium; pngquant and
+# optipng make them smaller, where they are there. A window is no narrower than 500 pixels, so that the narrow one is
 # a frame in it.
 report-pictures:
 	set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
@@ -77,7 +77,7 @@ report-pictures:
 		file=$${size##*:}; rest=$${size%:*}; out=docs/report-$${rest%:*}-$${scheme%:*}.png; \
 		chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=$$dir/profile \
 			--window-size=$${rest#*:} --blink-settings=preferredColorScheme=$${scheme#*:} --screenshot=$$out "file://$$file"; \
-		pngquant --force --ext .png --quality 60-95 $$out; optipng -quiet -o5 $$out; \
+		if command -v pngquant optipng >/dev/null; then pngquant --force --ext .png --quality 60-95 $$out; optipng -quiet -o5 $$out; fi; \
 	done; done
 
 # Not part of the gate: needs golangci-lint.
