@@ -166,6 +166,8 @@ func (o *respondOptions) takeOrder(ctx context.Context, c config.Config, st *res
 	}
 	before, seenErr := st.Once(ctx, x.Nonce, o.host.Now())
 	switch {
+	case errors.Is(seenErr, respond.ErrTooMany):
+		return refuse(seenErr.Error())
 	case seenErr != nil: // it could be carried out any number of times
 		return refuse(fmt.Sprintf("it can't be written down that it was seen: %v", seenErr))
 	case before == 1:
