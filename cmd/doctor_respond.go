@@ -111,6 +111,6 @@ func (x examined) givesOrders(ctx context.Context, r *doctor.Report) {
 	case len(away) > 0:
 		r.Warn("orders", r.Command("fleet status"), "%d hosts take orders, and %d of them have not asked for any for minutes (%s)", len(takers), len(away), away[0])
 	default:
-		r.OK("orders", "%d hosts take them", len(takers))
+		r.OK("orders", "hosts that take them: %d", len(takers))
 	}
 }

@@ -98,7 +98,7 @@ func TestOrderFromAHub(t *testing.T) {
 		return x
 	}
 	until(t, "host to be known to take orders", func() bool {
-		return strings.Contains(atHub("doctor", "--json").out, "1 hosts take them")
+		return strings.Contains(atHub("doctor", "--json").out, "hosts that take them: 1")
 	})
 	if x := give("evidence"); x.State != "done" || x.Host != "web1" || !strings.Contains(x.Said, "the hub has the evidence") {
 		t.Errorf("evidence: %+v", x)
