@@ -114,6 +114,12 @@ func (c Codes) answer(ctx context.Context, conn *net.UnixConn, pid int) {
 	conn.SetDeadline(time.Now().Add(typeTimeout))
 	// Before it says anything: it may end, and its number be another's.
 	connections := c.Host.Connections(pid)
+	started, err := c.Host.Started(time.Now())
+	if err != nil {
+		c.Log.Warn("whose session a code was typed in can't be looked up", "error", err)
+		reply(conn, Reply{Became: Failed})
+		return
+	}
 	var t typed
 	if err := json.NewDecoder(io.LimitReader(conn, maxTyped)).Decode(&t); err != nil {
 		return
@@ -122,7 +128,7 @@ func (c Codes) answer(ctx context.Context, conn *net.UnixConn, pid int) {
 		reply(conn, Reply{Became: NotWanted})
 		return
 	}
-	in, known, err := deliver.LoginOn(ctx, c.DB, connections)
+	in, known, err := deliver.LoginOn(ctx, c.DB, connections, started)
 	switch {
 	case err != nil:
 		c.Log.Warn("whose session a code was typed in can't be looked up", "error", err)

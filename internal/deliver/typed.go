@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/store"
@@ -23,8 +24,10 @@ func (w *worker) typed(it *item, code string) {
 }
 
 // LoginOn returns the newest login that this host told of one of these connections, or
-// would have; false: there is none.
-func LoginOn(ctx context.Context, db *store.DB, connections []event.Session) (*Delivered, bool, error) {
+// would have; false: there is none. What was before the kernel started is none of them.
+// Their boot id counts for nothing: in a container, a service whose /proc/sys is protected
+// sees another one than the hook.
+func LoginOn(ctx context.Context, db *store.DB, connections []event.Session, started time.Time) (*Delivered, bool, error) {
 	pids := make([]int, len(connections))
 	for i, s := range connections {
 		pids[i] = s.PID
@@ -33,7 +36,12 @@ func LoginOn(ctx context.Context, db *store.DB, connections []event.Session) (*D
 	if err != nil {
 		return nil, false, err
 	}
-	found, err := loginWhere(ctx, db, func(d *Delivered) bool { return slices.ContainsFunc(connections, d.Session.Same) },
+	is := func(d *Delivered) bool {
+		return !d.Time.Before(started) && slices.ContainsFunc(connections, func(s event.Session) bool {
+			return s.PID != 0 && s.PID == d.Session.PID && s.Start == d.Session.Start && (s.NS == d.Session.NS || s.NS == "" || d.Session.NS == "")
+		})
+	}
+	found, err := loginWhere(ctx, db, is,
 		`json_extract(event, '$.session.pid') IN (SELECT value FROM json_each(?)) AND json_extract(event, '$.from') IS NULL`, string(in))
 	return found, found != nil, err
 }

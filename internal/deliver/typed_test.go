@@ -74,6 +74,7 @@ func TestLoginsAndSessions(t *testing.T) {
 		b := newBench(t, d)
 		first, second, other := login("alice", 1, 100), login("bob", 2, 100), login("carol", 3, 200)
 		second.Session.Start++ // the number came back
+		other.Session.NS = "pid:[4026531836]"
 		b.put(first, second, other)
 		b.mustRun()
 		db := openStore(t, b.state)
@@ -84,15 +85,23 @@ func TestLoginsAndSessions(t *testing.T) {
 				t.Errorf("%s: %+v, %v, %v", e.User, in, known, err)
 			}
 			above := event.Session{PID: 7, Start: 7, Boot: e.Session.Boot}
-			found, known, err := LoginOn(t.Context(), db, []event.Session{above, e.Session})
+			found, known, err := LoginOn(t.Context(), db, []event.Session{above, e.Session}, e.Time)
 			if err != nil || !known || found.ID != e.ID {
 				t.Errorf("%s: %+v, %v, %v", e.User, found, known, err)
 			}
 		}
-		gone := other.Session
-		gone.Boot = "another"
-		for _, s := range []event.Session{gone, {PID: 300}, {}} {
-			if found, known, err := LoginOn(t.Context(), db, []event.Session{s}); known || err != nil {
+		seen := other.Session
+		seen.Boot = "as a service in a container sees it"
+		if found, known, err := LoginOn(t.Context(), db, []event.Session{seen}, other.Time); !known || err != nil || found.ID != other.ID {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if found, known, err := LoginOn(t.Context(), db, []event.Session{other.Session}, other.Time.Add(time.Second)); known || err != nil {
+			t.Errorf("a login of before the last boot: %+v, %v", found, err)
+		}
+		elsewhere := other.Session
+		elsewhere.NS = "pid:[4026532001]"
+		for _, s := range []event.Session{elsewhere, {PID: 300}, {}} {
+			if found, known, err := LoginOn(t.Context(), db, []event.Session{s}, other.Time); known || err != nil {
 				t.Errorf("%+v: %+v, %v", s, found, err)
 			}
 		}

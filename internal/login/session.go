@@ -32,12 +32,7 @@ func (h Host) Session() (uid int, servers []Server, ok bool) {
 	if !h.numbered() {
 		return 0, nil, false
 	}
-	b, err := readFile(h.path("proc/uptime"), 64)
-	if err != nil {
-		return 0, nil, false
-	}
-	up, _, _ := strings.Cut(string(b), " ")
-	seconds, err := strconv.ParseFloat(up, 64)
+	seconds, err := h.uptime()
 	if err != nil {
 		return 0, nil, false
 	}
@@ -57,6 +52,22 @@ func (h Host) Session() (uid int, servers []Server, ok bool) {
 		pid = p.ppid
 	}
 	return uid, servers, len(servers) > 0
+}
+
+// uptime returns how long the kernel has run, in seconds.
+func (h Host) uptime() (float64, error) {
+	b, err := readFile(h.path("proc/uptime"), 64)
+	if err != nil {
+		return 0, err
+	}
+	up, _, _ := strings.Cut(string(b), " ")
+	return strconv.ParseFloat(up, 64)
+}
+
+// Started returns when the kernel started, by the clock of now.
+func (h Host) Started(now time.Time) (time.Time, error) {
+	seconds, err := h.uptime()
+	return now.Add(-time.Duration(seconds * float64(time.Second))), err
 }
 
 // Connections returns what may stand for the connection on which another process runs,
