@@ -52,7 +52,7 @@ func (s *Store) Once(ctx context.Context, nonce string, now time.Time) (before i
 		case n == nonce:
 		case age > onceFor, len(all) >= maxOnce && age > onceLeast:
 			delete(all, n)
-		case age < time.Hour:
+		case age >= 0 && age < time.Hour:
 			lately++
 		}
 	}
