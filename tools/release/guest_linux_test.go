@@ -204,12 +204,19 @@ func (g *guest) reboot() {
 func (g *guest) reachSlack() string {
 	g.t.Helper()
 	address, path, _ := strings.Cut(strings.TrimPrefix(g.slack.URL(), "http://"), "/")
+	g.reach("127.0.0.1:8088", address)
+	return "http://127.0.0.1:8088/" + path
+}
+
+// reach has an address of the guest's own loopback lead to one of this machine.
+func (g *guest) reach(at, address string) {
+	g.t.Helper()
 	ready := make(chan error)
 	go func() {
 		// The thread is never unlocked, and ends with its goroutine: nothing else
 		// may run in the guest's network.
 		runtime.LockOSThread()
-		err := g.listen()
+		err := g.listen(at)
 		ready <- err
 	}()
 	if err := <-ready; err != nil {
@@ -226,10 +233,9 @@ func (g *guest) reachSlack() string {
 			go g.forward(in, address)
 		}
 	}()
-	return "http://127.0.0.1:8088/" + path
 }
 
-func (g *guest) listen() error {
+func (g *guest) listen(at string) error {
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", g.init))
 	if err != nil {
 		return err
@@ -238,7 +244,7 @@ func (g *guest) listen() error {
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 		return err
 	}
-	g.relay, err = net.Listen("tcp4", "127.0.0.1:8088")
+	g.relay, err = net.Listen("tcp4", at)
 	return err
 }
 
