@@ -5,8 +5,6 @@ GO ?= go
 # Of the tag; without one the programs say what the Go tool knows.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
 BUILDAH ?= buildah
-# The version, from the tag.
-RELEASE ?= $(patsubst v%,%,$(shell git describe --tags --exact-match 2>/dev/null || echo 0.0.0-dev))
 
 .PHONY: build test e2e gate soak bench bench-fleet repository image pictures report-pictures lint
 
@@ -49,12 +47,12 @@ repository:
 image:
 	rm -rf build/image build/sshnotify-image.tar
 	mkdir -p build/image/usr/bin build/image/etc/ssl/certs build/image/state
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/sshnotify/sshnotify/cmd.release=$(RELEASE)' -o build/image/usr/bin/sshnotify ./cmd/sshnotify
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o build/image/usr/bin/sshnotify ./cmd/sshnotify
 	cp /etc/ssl/certs/ca-certificates.crt build/image/etc/ssl/certs/
 	find build/image -exec touch --no-dereference --date "@$$(git log -1 --format=%ct)" {} +
 	$(BUILDAH) build --isolation chroot --format docker --timestamp "$$(git log -1 --format=%ct)" \
-		--build-arg VERSION=$(RELEASE) --file tools/release/image/Containerfile --tag sshnotify:$(RELEASE) build/image
-	$(BUILDAH) push --quiet sshnotify:$(RELEASE) docker-archive:build/sshnotify-image.tar:sshnotify:$(RELEASE)
+		--build-arg VERSION=$(or $(VERSION),dev) --file tools/release/image/Containerfile --tag sshnotify:$(or $(VERSION),dev) build/image
+	$(BUILDAH) push --quiet sshnotify:$(or $(VERSION),dev) docker-archive:build/sshnotify-image.tar:sshnotify:$(or $(VERSION),dev)
 
 # How a mail looks on a phone and on a desk, by day and at night: docs/mail-*.png
 # of the golden mail. Needs chromium.

@@ -59,7 +59,7 @@ func TestImage(t *testing.T) {
 	}
 	var made [2]imageSettings
 	for i := range made {
-		must("make", "image", "RELEASE=1.2.3")
+		must("make", "image", "VERSION=1.2.3")
 		made[i] = ofImage(t, "build/sshnotify-image.tar")
 	}
 	settings := made[0]
