@@ -134,13 +134,13 @@ func TestNightHost(t *testing.T) {
 		out, _ := g.try("pgrep", "--list-full", "--full", "^(/usr/bin/)?sleep 900[1-3]$")
 		return out
 	}
-	told := message("message about the login", standin.SlackChannel, 1, "alice is asleep", "asked alice")
+	message("message about the login", standin.SlackChannel, 1, "alice is asleep", "asked alice")
 	asked := message("question to alice", alice, 1, "Did you just log in to db1")
 	g.eventually("processes of the thief", func() bool { return strings.Count(running(), "\n") == 3 })
 
 	press(asked, "not_mine", "U0ALICE01")
 	critical := message("word that it was not alice", standin.SlackChannel, 2, "CRITICAL", "it wasn't me")
-	told = message("answer below the message", standin.SlackChannel, 1, "alice: it wasn't me", `"respond"`)
+	told := message("answer below the message", standin.SlackChannel, 1, "alice: it wasn't me", `"respond"`)
 	message("answer to alice", alice, 1, "What to do now, on db1: sudo sshnotify respond ")
 
 	// Who is on call looks at her phone.
