@@ -55,10 +55,9 @@ type guest struct {
 //
 //	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
-// and boots it. Tests with a guest run beside each other, as many as -parallel says.
+// and boots it. One at a time: two would have their services in the same control groups.
 func newGuest(t *testing.T) *guest {
 	t.Helper()
-	t.Parallel()
 	base := os.Getenv("SSHNOTIFY_GUEST")
 	if base == "" {
 		t.Skip("SSHNOTIFY_GUEST names no debootstrapped folder")
