@@ -270,6 +270,7 @@ func (f Form) tamed(s string) string {
 	for i, r := range s {
 		rest := s[i+utf8.RuneLen(r):]
 		after, _ := utf8.DecodeRuneInString(rest)
+		after = f.tame(after) // a look-alike may be a letter
 		out := f.tame(r)
 		switch {
 		case r == ':' && strings.HasPrefix(rest, "//"): // of a URL, which clients look for in any text
@@ -284,7 +285,7 @@ func (f Form) tamed(s string) string {
 			out = likeDot
 		}
 		b.WriteRune(out)
-		before = out // a look-alike may be a letter
+		before = out
 	}
 	return b.String()
 }

@@ -58,6 +58,7 @@ func TestForms(t *testing.T) {
 		{"a list", Chat, untrusted("- root"), "‐ root"},
 		{"a list of numbers", Chat, untrusted("12. root"), "12․ root"},
 		{"a look-alike that is a letter, before a point", Chat, untrusted("`.example"), "ˋ․example"},
+		{"look-alikes on both sides of a point", Chat, untrusted("`.`"), "ˋ․ˋ"},
 		{"an address that would be a link", Chat, untrusted("from 203.0.113.7"), "from 203․0․113․7"},
 		{"a label", HTML, label, "<b>Why:</b> a_b &lt;x&gt;"},
 		{"a link", HTML, link, `<a href="https://wiki.example.com/a(b)?x=1&amp;y=2">runbook</a>`},
