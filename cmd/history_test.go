@@ -283,7 +283,7 @@ func TestHistoryForget(t *testing.T) {
 func TestMoment(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for in, want := range map[string]string{
 		"": "0001-01-01T00:00:00Z", "30d": "2026-10-22T12:00:00Z", "12h": "2026-11-21T00:00:00Z", "1d12h": "2026-11-20T00:00:00Z", "90m": "2026-11-21T10:30:00Z",

@@ -82,22 +82,13 @@ func (f *jsonLines) open() (*os.File, error) {
 		return nil, err
 	}
 	if err = file.Chmod(filePerm); err == nil {
-		err = syncFolder(filepath.Dir(f.path)) // to keep the file's name
+		err = state.SyncFolder(filepath.Dir(f.path)) // to keep the file's name
 	}
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // appendLine writes a line at once. Where a kill or a full disk has left a part

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 // patience bounds the reading of one thing that a stranger may have made.
@@ -199,7 +201,7 @@ func (r *Responder) Write(ev *Evidence) error {
 	}
 	whole := sha256.Sum256([]byte(list))
 	ev.Sum = hex.EncodeToString(whole[:])
-	return cmp.Or(syncFolder(ev.Folder), syncFolder(parent))
+	return cmp.Or(state.SyncFolder(ev.Folder), state.SyncFolder(parent))
 }
 
 // writeNew writes a file that must not be there, for good.

@@ -211,15 +211,5 @@ func write(folder, name string, v any) error {
 	if err := d.Replace(name, append(b, '\n'), 0o600); err != nil {
 		return err
 	}
-	return errors.Join(syncFolder(folder), syncFolder(filepath.Dir(folder)))
-}
-
-// syncFolder commits the names in a folder to the disk.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
+	return errors.Join(state.SyncFolder(folder), state.SyncFolder(filepath.Dir(folder)))
 }

@@ -317,3 +317,13 @@ func (d *Folder) tidy(depth int) (moved []string, err error) {
 	}
 	return moved, err
 }
+
+// SyncFolder commits the names in a folder to the disk.
+func SyncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/respond/order"
+	"github.com/sshnotify/sshnotify/internal/state"
 )
 
 const (
@@ -133,21 +134,12 @@ func (h *Hub) keepEvidence(host, id string, f *renameio.PendingFile, size int64,
 		return err
 	}
 	for _, d := range []string{dir, filepath.Dir(dir), h.o.Evidence} {
-		if err := syncFolder(d); err != nil {
+		if err := state.SyncFolder(d); err != nil {
 			return err
 		}
 	}
 	h.o.Log.Info("evidence of a host is kept", "host", host, "event", id, "bytes", size)
 	return nil
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // EvidenceOf returns the files of evidence of an event that hosts handed over to the hub
