@@ -666,3 +666,19 @@ func TestRepeatsKeepTheButtons(t *testing.T) {
 		t.Errorf("the number is lost: %s", m.Raw)
 	}
 }
+
+// Slack shows a message before it answers whoever sends it: who presses by then is heard.
+func TestPressedBeforeSlackAnswers(t *testing.T) {
+	t.Parallel()
+	late := make(chan struct{})
+	b := newBench(t, standin.SlackAppOptions{Late: func(method string, n int) {
+		if method == "chat.postMessage" && n == 2 { // the question
+			<-late
+		}
+	}})
+	b.login()
+	q := b.asked(alice)
+	time.AfterFunc(200*time.Millisecond, func() { close(late) })
+	b.press(q, event.ButtonMine, alice, nil)
+	b.shows(standin.SlackChannel, "alice: it was me", "silence", "more")
+}

@@ -26,6 +26,10 @@ const (
 	used       outcome = "pressed before"
 )
 
+// sendingFor is how long a click waits for Slack's answer to the very message that it is
+// of: Slack shows that first, and wants to know within three seconds that a click arrived.
+const sendingFor = 2 * time.Second
+
 // most of what a click has is cut to so many characters.
 const maxWord = 64
 
@@ -46,6 +50,7 @@ func (d *Desk) click(ctx context.Context, c slack.InteractionCallback) (outcome,
 		d.o.Log.Warn("a click in Slack that does nothing", "why", string(notAButton), "user", event.Clean(c.User.ID, maxWord))
 		return notAButton, nil
 	}
+	d.sent(ctx, *pressed)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.load(ctx)
@@ -91,6 +96,35 @@ func (d *Desk) click(ctx context.Context, c slack.InteractionCallback) (outcome,
 	return counts, nil
 }
 
+// sent waits until the message of a button is known to be sent, or is none of ours.
+func (d *Desk) sent(ctx context.Context, pressed slack.BlockAction) {
+	ctx, cancel := context.WithTimeout(ctx, sendingFor)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		d.mu.Lock()
+		d.load(ctx)
+		q := d.questions[pressed.BlockID]
+		sending := q != nil && (q.Told["ts"] == "" && same(pressed.Value, q.Nonce) ||
+			q.Person != nil && q.Person.Told["ts"] == "" && same(pressed.Value, q.Person.Nonce))
+		d.mu.Unlock()
+		if !sending {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// same compares a value with a secret.
+func same(value, secret string) bool {
+	return subtle.ConstantTimeCompare([]byte(value), []byte(secret)) == 1
+}
+
 // judge holds a click against everything that is known of its button.
 func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.BlockAction, now time.Time) outcome {
 	if d.us.team == "" || c.Team.ID != d.us.team || c.APIAppID != d.us.app || c.User.TeamID != "" && c.User.TeamID != d.us.team {
@@ -119,7 +153,7 @@ func (d *Desk) judge(q *question, c slack.InteractionCallback, pressed slack.Blo
 		channel = c.Container.ChannelID
 	}
 	switch {
-	case subtle.ConstantTimeCompare([]byte(pressed.Value), []byte(value)) != 1:
+	case !same(pressed.Value, value):
 		return forged
 	case at["ts"] == "" || channel != at["channel"] || c.Container.MessageTs != at["ts"]:
 		return elsewhere

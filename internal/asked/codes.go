@@ -173,8 +173,10 @@ func Type(ctx context.Context, dir string, owner int, number string) (r Reply, e
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := json.NewEncoder(conn).Encode(typed{number}); err != nil {
-		return r, err
+	// Whoever is refused is answered before anything is read, and then can't write.
+	wrote := json.NewEncoder(conn).Encode(typed{number})
+	if err := json.NewDecoder(io.LimitReader(conn, maxTyped)).Decode(&r); err != nil {
+		return Reply{}, errors.Join(wrote, err)
 	}
-	return r, json.NewDecoder(io.LimitReader(conn, maxTyped)).Decode(&r)
+	return r, nil
 }

@@ -36,6 +36,8 @@ type SlackAppOptions struct {
 	// Behave answers a call of a method in place of the usual way; its n counts the
 	// calls of each. May be nil.
 	Behave func(method string, n int) *Answer
+	// Late is called once a call was carried out, before it is answered. May be nil.
+	Late func(method string, n int)
 }
 
 // SlackApp is a stand-in for the Web API and Socket Mode, as far as an app with
@@ -424,6 +426,9 @@ func (s *SlackApp) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	} else {
 		answer["ok"] = true
+	}
+	if s.o.Late != nil {
+		s.o.Late(method, n)
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
