@@ -173,6 +173,7 @@ func TestBrokenSettingsWait(t *testing.T) {
 // Whatever lies in the spool that no hook wrote: the worker does not stumble,
 // removes nothing, and tells what it can.
 func TestTornAndForeignFiles(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
 	s.login("alice", aliceIP) // which makes the folders
@@ -291,6 +292,7 @@ func shiftTimes(t *testing.T, dir string, by time.Duration) (n int) {
 // The clock is put back by an hour: all that is remembered, and an event that
 // waits, are of the future. Nobody waits for an hour for that.
 func TestClockThatJumpsBack(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	var mode atomic.Int32 // 0: well, 1: limited, 2: failing
 	slackOptions := standin.SlackOptions{Behave: func(int, *http.Request) *standin.Answer {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sshnotify/sshnotify/internal/gate"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // gated is a lab whose sshd asks for a second step.
@@ -356,6 +357,7 @@ func (g *gated) stack(change func(lines []string) []string) {
 
 // Each command may be missing, or be killed: nobody gets in by that.
 func TestGateFailsClosed(t *testing.T) {
+	standin.Gate(t)
 	eachSSHD(t, func(t *testing.T, usr string) {
 		for at, what := range []string{"known", "ask", "verify"} {
 			for how, script := range map[string]string{"missing": "", "killed": "kill -9 $$", "failing": "sleep 1; exit 3"} {

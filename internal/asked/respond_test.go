@@ -202,6 +202,7 @@ func TestRespondWithoutAnEnd(t *testing.T) {
 
 // A click after a restart, and one that comes while there is no socket.
 func TestRespondOverAnotherSocket(t *testing.T) {
+	standin.Gate(t)
 	b, h := responding(t, standin.SlackAppOptions{})
 	b.login()
 	b.shows(standin.SlackChannel, "asked alice", "ack", "silence", "more", "respond")

@@ -29,6 +29,7 @@ import (
 // A socket that is cut, or that Slack wants closed, is opened again, never two at a
 // time; and what was pressed meanwhile counts when it comes, in whatever order.
 func TestSocketComesBack(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	b := newBench(t, standin.SlackAppOptions{})
 	b.login()
@@ -57,6 +58,7 @@ func TestSocketComesBack(t *testing.T) {
 
 // Slack's limits are kept to, within limits of ours, and its faults pass.
 func TestSlackAsksToWait(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	limited := &standin.Answer{Status: 429, Header: http.Header{"Retry-After": {"1"}}, Body: `{"ok":false,"error":"ratelimited"}`}
 	b := newBench(t, standin.SlackAppOptions{Behave: func(method string, n int) *standin.Answer {
@@ -94,6 +96,7 @@ func TestMissingScope(t *testing.T) {
 // A click that can't be written down is not acknowledged, so that Slack shows whoever
 // pressed that nothing happened.
 func TestClickThatIsNotKept(t *testing.T) {
+	standin.Gate(t)
 	b := newBench(t, standin.SlackAppOptions{})
 	b.login()
 	q := b.asked(alice)
@@ -264,6 +267,7 @@ func TestTwoWorkersOneSocket(t *testing.T) {
 // Whatever comes over the socket in place of what Slack documents does nothing, and what
 // comes after it counts.
 func TestSocketThatLies(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	b, h := responding(t, standin.SlackAppOptions{})
 	b.login()

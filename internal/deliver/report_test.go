@@ -13,6 +13,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/policy"
+	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -47,6 +48,7 @@ const day = 24 * time.Hour
 
 // Each comes once, at its time or as soon as a worker runs after it, and the newest alone.
 func TestWhenReportsCome(t *testing.T) {
+	standin.Gate(t)
 	for _, row := range []struct {
 		situation string
 		runs      [][2]time.Duration // of a worker, from and to, since the beginning
@@ -108,6 +110,7 @@ func TestReportWithoutAService(t *testing.T) {
 // However often it is tried, and whoever does it, a report and its page stay what they
 // were; once everybody has them, the page is kept no longer.
 func TestReportStaysTheSame(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		away := true
 		d := &fakeDest{name: "mail", fail: func(int, event.Alert) error {
@@ -195,6 +198,7 @@ func TestReportIsMadeOnce(t *testing.T) {
 }
 
 func TestReportThatCannotBeMade(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack"}
 		b := newBench(t, d)
@@ -263,6 +267,7 @@ func TestReportForSome(t *testing.T) {
 
 // Among many events it is a message of its own, with its page.
 func TestReportIsNoLineOfADigest(t *testing.T) {
+	standin.Gate(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &fakeDest{name: "slack", pace: time.Second}
 		away := true

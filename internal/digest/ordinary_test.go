@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 var limits = Limits{PerDay: 10, Window: 10 * time.Minute}
@@ -189,6 +190,7 @@ func TestUnusualLoginsCountForTheirPairOnly(t *testing.T) {
 }
 
 func TestOrdinaryIsBounded(t *testing.T) {
+	standin.Gate(t)
 	var o Ordinary
 	for i := range 3 * maxPairs {
 		o.Take(Pair{User: fmt.Sprint("user", i)}, start.Add(time.Duration(i)*time.Second), true, 0, limits)

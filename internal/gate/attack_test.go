@@ -457,6 +457,7 @@ func TestGuessingByWhoeverHasTheKey(t *testing.T) {
 // Whoever has the key can bring about what is wrong on our side, or a service's own
 // limit: neither is a reason for failmode = "safe" to let them in.
 func TestSafeLetsNobodyInByForce(t *testing.T) {
+	standin.Gate(t)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTooManyRequests)
 		fmt.Fprint(w, `{"ok":false,"error":"ratelimited","code":20429,"message":"Too Many Requests"}`)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 func numbers(all []Process) string {
@@ -109,6 +110,7 @@ func TestEnd(t *testing.T) {
 }
 
 func TestEndSaysWhatIsLeft(t *testing.T) {
+	standin.Gate(t)
 	p := newPretend(t)
 	p.login()
 	p.immune[111] = true

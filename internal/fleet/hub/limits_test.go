@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -34,6 +35,7 @@ func (s *served) waits(host string, n, bytes int, at time.Time) {
 // A host that hands over without end while nothing can be told does not fill the hub's
 // disk: it keeps what is beyond its share, and others don't notice.
 func TestWhatWaitsOfAHostIsLimited(t *testing.T) {
+	standin.Gate(t)
 	for _, row := range []struct {
 		situation string
 		n, bytes  int
@@ -152,6 +154,7 @@ func TestEveryHostHasItsTurn(t *testing.T) {
 
 // Nor does it fill the disk with what is done with, whatever numbers it gives that.
 func TestWhatIsDoneWithOfAHostIsLimited(t *testing.T) {
+	standin.Gate(t)
 	s := serve(t, openDB(t))
 	s.join("web1", TokenOptions{})
 	s.join("web2", TokenOptions{})

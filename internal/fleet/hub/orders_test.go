@@ -17,6 +17,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/respond"
 	"github.com/sshnotify/sshnotify/internal/respond/order"
+	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -48,6 +49,7 @@ func (h *host) says(n int64, o event.Ordered, of, text string) {
 }
 
 func TestAnOrderOnItsWay(t *testing.T) {
+	standin.Gate(t)
 	ctx := t.Context()
 	s := serve(t, openDB(t))
 	web, db := s.join("web1", TokenOptions{}), s.join("db1", TokenOptions{})
@@ -225,6 +227,7 @@ func TestOrdersThatComeToNothing(t *testing.T) {
 // A hub that was restored from a copy hands an order out again; the host knows it by
 // its nonce.
 func TestOrdersOfACopy(t *testing.T) {
+	standin.Gate(t)
 	ctx := t.Context()
 	s := serve(t, openDB(t))
 	web := s.join("web1", TokenOptions{})

@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // nodeEnv names the settings file of a server, which this test's program is then
@@ -217,6 +218,7 @@ func (c *crowd) begin(ctx context.Context, t *testing.T, hosts []fleet.Transport
 // Each of three servers is killed in turn, then all three: what was acknowledged is at
 // the hub, once.
 func TestServersAreKilled(t *testing.T) {
+	standin.Gate(t)
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sshnotify/sshnotify/internal/fleet"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // open is a connection with the rights of a host or the hub, for what no host of ours
@@ -184,6 +185,7 @@ func FuzzRead(f *testing.F) {
 
 // What a host is not let do, it says so that somebody can mend it.
 func TestWhyAHostIsNotLetIn(t *testing.T) {
+	standin.Gate(t)
 	t.Parallel()
 	k := keys{}
 	n := start(t, k.accounts(t, "web1", "web2"))
