@@ -7,6 +7,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/message"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 var attacks = map[string]string{
@@ -134,7 +135,10 @@ func TestAttack(t *testing.T) {
 	for name, s := range attacks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, a := range everywhere(s) {
+			for i, a := range everywhere(s) {
+				if standin.Everyday() && i%4 != len(name)%4 {
+					continue
+				}
 				raw, err := build(a).JSON()
 				if err != nil {
 					t.Fatal(err)
