@@ -166,17 +166,17 @@ func (a gateServer) check(c *checker) {
 	for _, r := range []struct{ user, want string }{
 		{"nobody", methodsOfGate}, {"root", "publickey"},
 	} {
-		out, err := c.h.ask(c.ctx, c.f.SSHD.program(), "-T", "-C", "user="+r.user+",host=localhost,addr=127.0.0.1")
+		out, err := c.h.askSSHD(c.ctx, c.f.SSHD.program(), "-C", "user="+r.user+",host=localhost,addr=127.0.0.1")
 		if err != nil {
 			c.Warn("gate sshd", "sudo sshd -T -C user="+r.user, "sshd does not say what holds for %s: %v", r.user, err)
 			continue
 		}
-		got := sshdValue(string(out), "authenticationmethods")
+		got := sshdValue(out, "authenticationmethods")
 		switch {
 		case got != r.want && r.user == "root":
 			c.Warn("gate sshd", "see Match User root in "+gateSSHD, "root logs in by %q; sshd takes no second step of root's unless PermitRootLogin is yes", got)
-		case got != r.want || sshdValue(string(out), "kbdinteractiveauthentication") != "yes":
-			c.Fail("gate sshd", againGate, "sshd asks for no second step: AuthenticationMethods is %q, KbdInteractiveAuthentication %q", got, sshdValue(string(out), "kbdinteractiveauthentication"))
+		case got != r.want || sshdValue(out, "kbdinteractiveauthentication") != "yes":
+			c.Fail("gate sshd", againGate, "sshd asks for no second step: AuthenticationMethods is %q, KbdInteractiveAuthentication %q", got, sshdValue(out, "kbdinteractiveauthentication"))
 		default:
 			c.OK("gate sshd", "%s logs in by %s", map[string]string{"nobody": "everybody else", "root": "root"}[r.user], got)
 		}
@@ -194,8 +194,8 @@ func (c *checker) checkPeople() {
 		if u.Name == "root" || slices.Contains(exempt, u.Name) {
 			continue
 		}
-		out, err := c.h.ask(c.ctx, c.f.SSHD.program(), "-T", "-C", "user="+u.Name+",host=localhost,addr=127.0.0.1")
-		if err == nil && sshdValue(string(out), "authenticationmethods") != methodsOfGate {
+		out, err := c.h.askSSHD(c.ctx, c.f.SSHD.program(), "-C", "user="+u.Name+",host=localhost,addr=127.0.0.1")
+		if err == nil && sshdValue(out, "authenticationmethods") != methodsOfGate {
 			without = append(without, u.Name)
 		}
 	}
@@ -310,7 +310,7 @@ func PlanGateUninstall(ctx context.Context, h Host, o GateOptions, undo UndoOpti
 
 // lockedOut returns who could not log in any more.
 func (h Host) lockedOut(ctx context.Context, s SSHD, o GateOptions) error {
-	out, err := h.ask(ctx, s.program(), "-T")
+	out, err := h.askSSHD(ctx, s.program())
 	if err != nil && h.live() {
 		return &HostError{Reason: "sshd does not say how people log in: " + err.Error(), Do: "sudo sshd -t says what is wrong with its settings"}
 	}
@@ -374,7 +374,7 @@ func (h Host) people() []passwd.User {
 // settingsOf returns what sshd's settings are for an account, Match blocks included, as
 // seen from this machine; those for all where sshd does not say.
 func (h Host) settingsOf(ctx context.Context, s SSHD, u passwd.User, all string) string {
-	out, err := h.ask(ctx, s.program(), "-T", "-C", "user="+u.Name+",host=localhost,addr=127.0.0.1")
+	out, err := h.askSSHD(ctx, s.program(), "-C", "user="+u.Name+",host=localhost,addr=127.0.0.1")
 	if err != nil || len(out) == 0 {
 		return all
 	}

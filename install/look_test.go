@@ -1,6 +1,8 @@
 package install
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -235,5 +237,22 @@ func TestCheckSystemSeesTheProfile(t *testing.T) {
 		if r.State != doctor.OK {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+// Ubuntu's sshd is started by a socket: until somebody has connected, its folder is
+// not there, without which it does not say its settings.
+func TestSSHDThatNobodyConnectedToSaysItsSettings(t *testing.T) {
+	w := newWorld(t, map[string]string{"/usr/sbin/sshd": "", "/run/": ""})
+	command := w.Host.Run
+	w.Host.Run = func(ctx context.Context, c Command) ([]byte, error) {
+		if c.Args[0] == "/usr/sbin/sshd" && !w.exists("/run/sshd") {
+			return nil, errors.New(`exit status 255: "Missing privilege separation directory: /run/sshd"`)
+		}
+		return command(ctx, c)
+	}
+	w.answers["/usr/sbin/sshd -T"] = "usepam yes\n"
+	if got := w.sshd(t.Context()); got.From != "/usr/sbin/sshd -T" || got.UsePAM != "yes" {
+		t.Errorf("sshd's settings are %+v", got)
 	}
 }

@@ -173,7 +173,7 @@ func TestTakingBackLeavesNothingToTheNextUser(t *testing.T) {
 			before := w.snapshot("/")
 			run := w.Run
 			w.Run = func(ctx context.Context, c Command) ([]byte, error) {
-				if c.String() == enableWatch {
+				if c.String() == startWatch {
 					for _, at := range []string{"/var/lib/sshnotify/history.db", "/var/spool/sshnotify/cur/.lock", WatchState + "/lock", WatchRunDir + "/pipe"} {
 						w.write(at, "x")
 					}

@@ -28,8 +28,8 @@ func TestInstallOpensTheFolderOfPublish(t *testing.T) {
 		ran   []string
 	}{
 		{"with the watcher", false, []string{
-			sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn,
-			"systemctl daemon-reload", "systemctl daemon-reload", enableWatch, enableProfile,
+			sysusersHost, "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", sysusersOwn,
+			"systemctl daemon-reload", "systemctl daemon-reload", enableWatch, startWatch, enableProfile,
 		}},
 		{"later", true, []string{"systemctl daemon-reload", "systemctl try-restart sshnotify-watch.service"}},
 	} {

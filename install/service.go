@@ -225,7 +225,9 @@ func (a systemdService) plan(p *planner) error {
 	}
 	switch {
 	case !p.active(a.name) || !p.h.exists(a.wants):
-		p.run("the "+a.what+" is started, now and at boot", []string{"systemctl", "disable", "--now", a.name}, "systemctl", "enable", "--now", a.name)
+		p.run("the "+a.what+" is started at boot", []string{"systemctl", "disable", "--now", a.name}, "systemctl", "enable", a.name)
+		// Not by enable --now: systemd 255, Ubuntu 24.04's, does not say then that the start failed.
+		p.run("the "+a.what+" is started", nil, "systemctl", "start", a.name)
 	case reread || p.renewed:
 		p.run("the "+a.what+" takes up what is new", []string{"systemctl", "try-restart", a.name}, "systemctl", "restart", a.name)
 	}
@@ -297,7 +299,7 @@ func (p *planner) active(unit string) bool {
 func (p *planner) starts(unit string) bool {
 	return slices.ContainsFunc(p.plan.Changes, func(c Change) bool {
 		a := c.Command.Args
-		return c.Action == Run && a[0] == "systemctl" && (a[1] == "enable" || a[1] == "restart") && a[len(a)-1] == unit
+		return c.Action == Run && a[0] == "systemctl" && (a[1] == "start" || a[1] == "restart") && a[len(a)-1] == unit
 	})
 }
 

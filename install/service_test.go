@@ -30,7 +30,8 @@ func watchOptions() SystemOptions {
 
 const (
 	disableProfile = "env DEBIAN_FRONTEND=noninteractive pam-auth-update --remove sshnotify"
-	enableWatch    = "systemctl enable --now sshnotify-watch.service"
+	enableWatch    = "systemctl enable sshnotify-watch.service"
+	startWatch     = "systemctl start sshnotify-watch.service"
 	sysusersHost   = "systemd-sysusers /etc/sysusers.d/sshnotify.conf"
 	sysusersOwn    = "systemd-sysusers /etc/sysusers.d/sshnotify-watch.conf"
 )
@@ -47,19 +48,19 @@ func TestPromiseUninstallTakesTheWatcherOut(t *testing.T) {
 	}{
 		{
 			"all at once", Places{}, []string{"adm", "systemd-journal"}, false,
-			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile},
+			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, startWatch, enableProfile},
 		},
 		{
 			"on a host that tells of logins already", Places{}, []string{"adm", "systemd-journal"}, true,
-			[]string{sysusersOwn, "systemctl reload sshnotify.service", "systemctl daemon-reload", enableWatch},
+			[]string{sysusersOwn, "systemctl reload sshnotify.service", "systemctl daemon-reload", enableWatch, startWatch},
 		},
 		{
 			"a host without the group adm", Places{}, []string{"systemd-journal"}, true,
-			[]string{sysusersOwn, "systemctl reload sshnotify.service", "systemctl daemon-reload", enableWatch},
+			[]string{sysusersOwn, "systemctl reload sshnotify.service", "systemctl daemon-reload", enableWatch, startWatch},
 		},
 		{
 			"other places", elsewhere, []string{"adm", "systemd-journal"}, false,
-			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile},
+			[]string{sysusersHost, "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, startWatch, enableProfile},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -167,7 +168,7 @@ func TestWatcherTakesUpANewProgram(t *testing.T) {
 		watch      bool
 		ran        []string
 	}{
-		{"first", "one", true, []string{sysusersHost, "systemctl daemon-reload", "systemctl enable --now sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, enableProfile}},
+		{"first", "one", true, []string{sysusersHost, "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", sysusersOwn, "systemctl daemon-reload", enableWatch, startWatch, enableProfile}},
 		{"with --watch", "two", true, []string{"systemctl restart sshnotify.service", "systemctl restart sshnotify-watch.service"}},
 		{"without --watch", "three", false, []string{"systemctl restart sshnotify.service", "systemctl try-restart sshnotify-watch.service"}},
 		{"nothing new", "three", false, nil},
@@ -247,7 +248,7 @@ func TestWatcherWithThePackage(t *testing.T) {
 			t.Errorf("%s was written though the package has it", p)
 		}
 	}
-	if diff := cmp.Diff([]string{"systemctl enable --now sshnotify.service", enableWatch, enableProfile}, w.ran); diff != "" {
+	if diff := cmp.Diff([]string{"systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableWatch, startWatch, enableProfile}, w.ran); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 	w.apply(must(PlanSystemUninstall(t.Context(), w.Host, Places{}, UndoOptions{Purge: true}))(t))
@@ -259,7 +260,7 @@ func TestWatcherWithThePackage(t *testing.T) {
 // The watcher fails to start: the host is as it was.
 func TestInstallIsTakenBackWhenTheWatcherFails(t *testing.T) {
 	w := booted(t, "debian12")
-	w.fail[enableWatch] = errBoom
+	w.fail[startWatch] = errBoom
 	before := w.snapshot("/")
 	_, err := must(PlanSystem(t.Context(), w.Host, watchOptions()))(t).Apply(t.Context(), w.Host)
 	if !errors.Is(err, errBoom) {

@@ -17,11 +17,11 @@ func (h Host) sshd(ctx context.Context) SSHD {
 		if !h.exists(bin) {
 			continue
 		}
-		out, err := h.ask(ctx, bin, "-T")
+		out, err := h.askSSHD(ctx, bin)
 		if err != nil {
 			break
 		}
-		for line := range strings.SplitSeq(string(out), "\n") {
+		for line := range strings.SplitSeq(out, "\n") {
 			s.set(line)
 		}
 		if s.UsePAM == "" {
@@ -43,6 +43,21 @@ func (h Host) sshd(ctx context.Context) SSHD {
 		}
 	}
 	return s
+}
+
+// sshdFolder is what Debian's sshd wants to be there, even to say its settings.
+const sshdFolder = "/run/sshd"
+
+// askSSHD asks the server for its settings; with -C for those that hold for one
+// connection. Where a socket starts it, as in Ubuntu, systemd makes sshdFolder with the
+// first connection after a boot; until then it is made here, as systemd does it.
+func (h Host) askSSHD(ctx context.Context, bin string, args ...string) (string, error) {
+	args = append([]string{bin, "-T"}, args...)
+	out, err := h.ask(ctx, args...)
+	if err != nil && strings.Contains(err.Error(), "Missing privilege separation directory: "+sshdFolder) && os.Mkdir(h.real(sshdFolder), 0o755) == nil {
+		out, err = h.ask(ctx, args...)
+	}
+	return string(out), err
 }
 
 func (s *SSHD) set(line string) {

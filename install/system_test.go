@@ -51,36 +51,36 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 		{
 			"Debian 12", "debian12", nil, nil, nil,
 			[]string{"common-session"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableProfile},
 		},
 		{
 			"Debian 12, all services", "debian12", nil, all, nil,
 			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableProfile},
 		},
 		{
 			"Ubuntu 24.04, all services", "ubuntu2404", nil, all, nil,
 			[]string{"common-session", "login", "su", "sudo", "sudo-i"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableProfile},
 		},
 		{
 			"Fedora 42, SELinux on, three services", "fedora42", map[string]string{"/sys/fs/selinux/enforce": "1"}, []string{"sshd", "sudo", "su"},
 			func(o *SystemOptions) { o.LoadPolicy = true },
 			[]string{"sshd", "su", "sudo"},
 			[]string{
-				"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service",
+				"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service",
 				"semodule -i /etc/sshnotify/sshnotify.cil", "restorecon -RF /var/spool/sshnotify /run/sshnotify",
 			},
 		},
 		{
 			"RHEL 9", "rhel9", nil, nil, nil,
 			[]string{"sshd"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service"},
 		},
 		{
 			"Arch", "arch", nil, nil, nil,
 			[]string{"sshd"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service"},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service"},
 		},
 		{
 			"Alpine with OpenRC and busybox", "alpine", map[string]string{"/usr/sbin/deluser": ""}, nil, nil,
@@ -106,7 +106,7 @@ func TestPromiseUninstallRestoresTheHost(t *testing.T) {
 				o.Files = []FileText{{Path: "/opt/sshnotify/etc/config.toml", Content: []byte("x")}}
 			},
 			[]string{"common-session"},
-			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable --now sshnotify.service", enableProfile},
+			[]string{"systemd-sysusers /etc/sysusers.d/sshnotify.conf", "systemctl daemon-reload", "systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableProfile},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestInstallWithThePackage(t *testing.T) {
 			t.Errorf("%s was written though the package has it", p)
 		}
 	}
-	want := []string{"systemctl enable --now sshnotify.service", enableProfile}
+	want := []string{"systemctl enable sshnotify.service", "systemctl start sshnotify.service", enableProfile}
 	if diff := cmp.Diff(want, w.ran); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
@@ -308,7 +308,7 @@ func TestInstallWithThePackage(t *testing.T) {
 // The service fails to start: the host is as it was.
 func TestInstallIsTakenBackWhenTheServiceFails(t *testing.T) {
 	w := booted(t, "debian12")
-	w.fail["systemctl enable --now sshnotify.service"] = errBoom
+	w.fail["systemctl start sshnotify.service"] = errBoom
 	before := w.snapshot("/")
 	r, err := must(PlanSystem(t.Context(), w.Host, systemOptions()))(t).Apply(t.Context(), w.Host)
 	if !errors.Is(err, errBoom) {
