@@ -96,7 +96,6 @@ func (o *doctorOptions) run(ctx context.Context) error {
 		return withHint(errors.New("only root can look at all of the host's set-up"), "sudo sshnotify doctor --system")
 	}
 	if x.whole {
-		x.readCredentials()
 	}
 	r := doctor.Run(ctx, doctor.Target{
 		Host: x.whole, Settings: x.broken == nil, Online: o.online, Now: o.now(),

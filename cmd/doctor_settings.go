@@ -26,23 +26,6 @@ func shellLine(words ...string) string { return doctor.ShellLine(words...) }
 
 func shellQuoted(word string) string { return doctor.ShellLine(word) }
 
-// serviceCredentials is where systemd keeps the credentials of the service
-// (systemd.exec(5), LoadCredential=); root can read them.
-const serviceCredentials = "/run/credentials/sshnotify.service"
-
-// readCredentials reads settings that name credentials as the service does.
-func (x *examined) readCredentials() {
-	if x.broken == nil || os.Getenv("CREDENTIALS_DIRECTORY") != "" {
-		return
-	}
-	if _, err := os.Stat(serviceCredentials); err != nil || os.Setenv("CREDENTIALS_DIRECTORY", serviceCredentials) != nil {
-		return
-	}
-	if c, err := (&setup{host: x.host, config: x.config, there: true}).app(x.app).settings(); err == nil {
-		x.settings, x.broken = c, nil
-	}
-}
-
 // settingsCheck checks that the settings can be used, and says what they name.
 func (x examined) settingsCheck(ctx context.Context, r *doctor.Report) {
 	const name = "settings content"

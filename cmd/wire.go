@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/channel"
@@ -42,10 +43,27 @@ func (a *app) settingsWith(load func(string) (config.Config, error)) (config.Con
 		path = found
 	}
 	c, err := load(path)
+	if err != nil && borrowCredentials() {
+		c, err = load(path)
+	}
 	if err != nil {
 		return c, &settingsError{err}
 	}
 	return c, nil
+}
+
+// serviceCredentials is where systemd keeps the credentials of the service
+// (systemd.exec(5), LoadCredential=) while it runs; root can read them.
+const serviceCredentials = "/run/credentials/sshnotify.service"
+
+// borrowCredentials has settings that name credentials be read as the service does, and
+// reports whether that is something else than before.
+func borrowCredentials() bool {
+	if os.Getenv("CREDENTIALS_DIRECTORY") != "" {
+		return false
+	}
+	_, err := os.ReadDir(serviceCredentials)
+	return err == nil && os.Setenv("CREDENTIALS_DIRECTORY", serviceCredentials) == nil
 }
 
 // spoolDir returns the spool's folder: a flag beats the settings, which beat the
