@@ -65,6 +65,13 @@ exec = {command = ["/usr/local/bin/act"]}
 	g.run("systemctl", "daemon-reload")
 	g.run("systemctl", "restart", "sshnotify", "sshnotify-watch")
 
+	// Root's commands have the service's credentials while it runs, and say none.
+	for _, command := range []string{"queue", "history", "config check", "policy test --user alice --ip 192.0.2.1", "install --system --yes", "doctor --system"} {
+		if out, err := g.try("sh", "-c", "sshnotify "+command); strings.Contains(out, "credential") && !strings.Contains(out, "not tried") || strings.Contains(out, "SECRET-KEY") || err != nil && !strings.HasPrefix(command, "doctor") {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+
 	judge := func(who, out string) {
 		t.Helper()
 		if !strings.Contains(out, "spied") {
