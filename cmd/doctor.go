@@ -95,8 +95,6 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	if x.whole && x.host.UID != 0 {
 		return withHint(errors.New("only root can look at all of the host's set-up"), "sudo sshnotify doctor --system")
 	}
-	if x.whole {
-	}
 	r := doctor.Run(ctx, doctor.Target{
 		Host: x.whole, Settings: x.broken == nil, Online: o.online, Now: o.now(),
 		Config: x.config, Explicit: o.app.configFile != "" || x.host.UID == 0 && !x.whole,
