@@ -57,7 +57,7 @@ func BenchmarkWatch(b *testing.B) {
 			}
 			spent[i] = append(spent[i], c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 			if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok && i == 0 {
-				memory = max(memory, usage.Maxrss)
+				memory = max(memory, int64(usage.Maxrss))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"cmp"
 	"log/slog"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestFailuresAreRemembered(t *testing.T) {
 	keep("web1", 20)
 	keep("web1", 30, event.Count{Name: "a", N: -1})
 	keep("web1", 10)
-	keep("liar", 1<<62, make([]event.Count, 100)...)
+	keep("liar", math.MaxInt, make([]event.Count, 100)...)
 	check("the most of each host", DayFailures{"hub1", at, 7, []event.Count{{Name: "root", N: 5}}}, DayFailures{"liar", at, 1_000_000_000, make([]event.Count, 8)}, DayFailures{"web1", at, 30, []event.Count{{Name: "a", N: 0}}})
 	now = now.Add(failuresFor + 24*time.Hour)
 	keep("web1", 1)

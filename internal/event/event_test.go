@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -111,7 +112,7 @@ func TestLongestStringsFit(t *testing.T) {
 	var tally Tally
 	for range 30 {
 		note.Only = append(note.Only, long)
-		tally.Most = append(tally.Most, Count{Name: long, N: 1 << 40})
+		tally.Most = append(tally.Most, Count{Name: long, N: math.MaxInt})
 	}
 	counted := &Attack{Auth: auth, Names: tally, Addresses: tally, Services: tally, Detector: long, By: long, Phase: Phase(long)}
 	told := *counted

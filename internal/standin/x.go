@@ -129,10 +129,10 @@ func (x *X) post(w http.ResponseWriter, r *http.Request, body []byte, public boo
 		x.texts = append(x.texts, m.Text)
 		w.WriteHeader(http.StatusCreated)
 		if public {
-			fmt.Fprintf(w, `{"data":{"id":"%d","text":"x"}}`, 1445880548472328192+len(x.texts))
+			fmt.Fprintf(w, `{"data":{"id":"%d","text":"x"}}`, int64(1445880548472328192)+int64(len(x.texts)))
 			return
 		}
-		fmt.Fprintf(w, `{"data":{"dm_conversation_id":"1-2","dm_event_id":"%d"}}`, 128341038123+len(x.texts))
+		fmt.Fprintf(w, `{"data":{"dm_conversation_id":"1-2","dm_event_id":"%d"}}`, int64(128341038123)+int64(len(x.texts)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -150,7 +151,8 @@ func (k Known) Lookup(ip netip.Addr, now time.Time) (Attacker, bool) {
 // maxTime is the end of the year 9999, which JSON's times end at.
 const maxTime = 253402300799999
 
-const maxAttempts = 1 << 50
+// maxAttempts is the most that a count in a file may be, so that some can be added up.
+const maxAttempts = min(1<<50, math.MaxInt/4)
 
 func (a Attacker) check() error {
 	if !a.Network.IsValid() || site(a.Network.Addr(), ByAddress) != a.Network {

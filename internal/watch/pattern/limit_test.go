@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -32,7 +33,7 @@ func TestThresholds(t *testing.T) {
 		{"both: of one", Threshold{Type: Both, Count: 1, Seconds: 10}, []int{0, 1, 10, 11}, "1 - 1+1 -"},
 		{"a little out of order", Threshold{Type: Limit, Count: 1, Seconds: 10}, []int{100, 95, 105, 101, 110}, "1 - - - 1+3"},
 		{"the clock is set back", Threshold{Type: Limit, Count: 1, Seconds: 10}, []int{4000, 4001, 400, 401, 410}, "1 - 1+1 - 1+1"},
-		{"one line of the year 2099", Threshold{Type: Both, Count: 2, Seconds: 10}, []int{0, 1 << 31, 1, 2, 3}, "- - - 2 -"},
+		{"one line of the year 2099", Threshold{Type: Both, Count: 2, Seconds: 10}, []int{0, math.MaxInt32, 1, 2, 3}, "- - - 2 -"},
 	} {
 		e := engine(t, Pattern{Name: "p", Match: mustCompile(``), Threshold: &row.t})
 		var got []string
