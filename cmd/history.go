@@ -92,6 +92,10 @@ func (o *historyList) run(ctx context.Context, c *cobra.Command) error {
 		return err
 	}
 	defer db.Close()
+	var older *store.OlderError
+	if err := db.Current(ctx); errors.As(err, &older) {
+		return historyError(err)
+	}
 	var lists []iter.Seq2[history.Entry, error]
 	for _, f := range filters {
 		lists = append(lists, db.List(ctx, f))
@@ -252,7 +256,10 @@ func (a *app) nothingRemembered(c config.Config, quiet bool) error {
 // historyError says what to do about a memory that can't be used.
 func historyError(err error) error {
 	var newer *store.NewerError
+	var older *store.OlderError
 	switch {
+	case errors.As(err, &older):
+		return withHint(err, "a worker of this version brings it up to date: sshnotify install starts one; on a host, sudo systemctl restart sshnotify")
 	case errors.As(err, &newer):
 		return withHint(err, "this is sshnotify "+release.Version()+": install the newer one again")
 	case errors.Is(err, store.ErrDamaged):

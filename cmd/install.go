@@ -222,6 +222,11 @@ func (o *installOptions) run(ctx context.Context) error {
 		}
 	}
 	if err == nil {
+		if !o.system && !s.image() {
+			if err := o.app.renewWorker(ctx, s.spool); err != nil {
+				o.warn(err.Error())
+			}
+		}
 		o.finished(s, p)
 		if fresh := o.offerImport(ctx, s, q); !o.handsOver(s) && (fresh || !s.there || s.mute) {
 			o.offerAck(ctx, s, q)

@@ -1,10 +1,15 @@
 package cmd
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/sshnotify/sshnotify/internal/spool"
 )
@@ -93,4 +98,55 @@ func (a *app) asOwner(spoolDir, stateDir string, run func() error) (err error) {
 		a.uid = 0
 	}()
 	return run()
+}
+
+const (
+	// renewLimit is longer than a worker's message under way takes, which it ends with.
+	renewLimit = sendTimeout + 5*time.Second
+	renewLook  = 50 * time.Millisecond
+)
+
+// renewWorker has an account's queue worked by this program: a worker of an older one,
+// which stood where this one is, can't read what newer hooks write, and holds the queue
+// until all that it can read is told. What it left is told now.
+func (a *app) renewWorker(ctx context.Context, spoolDir string) error {
+	s := spool.Open(spool.For(spoolDir, a.uid))
+	if endReplaced() {
+		ctx, cancel := context.WithTimeout(ctx, renewLimit)
+		defer cancel()
+		for s.Busy() && ctx.Err() == nil {
+			time.Sleep(renewLook)
+		}
+	}
+	if files, err := s.Waiting(); err != nil || len(files) == 0 {
+		return err
+	}
+	return a.ensureWorker(spoolDir)
+}
+
+// endReplaced tells the workers to end that belong to whoever runs this, and whose
+// program was replaced by this one. It reports whether there are any.
+func endReplaced() (found bool) {
+	self, err := os.Executable()
+	if err != nil {
+		return false
+	}
+	processes, _ := os.ReadDir("/proc")
+	for _, p := range processes {
+		dir := filepath.Join("/proc", p.Name())
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		var st syscall.Stat_t
+		exe, err := os.Readlink(filepath.Join(dir, "exe"))
+		if err != nil || exe != self+" (deleted)" || syscall.Stat(dir, &st) != nil || int(st.Uid) != os.Geteuid() {
+			continue
+		}
+		words, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if w := bytes.Split(words, []byte{0}); err == nil && len(w) > 1 && string(w[1]) == "deliver" {
+			found = syscall.Kill(pid, syscall.SIGTERM) == nil || found
+		}
+	}
+	return found
 }

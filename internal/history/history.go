@@ -71,6 +71,10 @@ func New(st *store.DB, o Options) *DB {
 	return &DB{store: st, o: o, lateness: lateness}
 }
 
+// Current returns a store.OlderError where the file is of an older version, whose logins
+// a ReadOnly one can't list.
+func (d *DB) Current(ctx context.Context) error { return d.store.Current(ctx) }
+
 // Close closes the database, after what is under way. The history can be used
 // again, which opens it again.
 func (d *DB) Close() error { return d.store.Close() }

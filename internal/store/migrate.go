@@ -40,6 +40,28 @@ func (e *NewerError) Error() string {
 	return fmt.Sprintf("the database has version %d, written by a newer sshnotify; this one reads version %d", e.Version, Version)
 }
 
+// OlderError means that an older sshnotify wrote the file, which who only reads does not
+// bring up to date.
+type OlderError struct {
+	Version int // of the file
+}
+
+func (e *OlderError) Error() string {
+	return fmt.Sprintf("the database still has version %d, of an older sshnotify; this one reads version %d", e.Version, Version)
+}
+
+// Current returns an OlderError where the file is of an older version, as a ReadOnly
+// one may find it.
+func (d *DB) Current(ctx context.Context) error {
+	return d.Read(ctx, ReadLimit, func(t *Tx) error {
+		var v int
+		if _, err := t.One([]any{&v}, "SELECT user_version FROM pragma_user_version"); err != nil || v >= Version {
+			return err
+		}
+		return &OlderError{v}
+	})
+}
+
 // migrate brings the file to the newest version, or returns why it can't. A
 // reader takes an older version as it is.
 func migrate(ctx context.Context, c *sql.Conn, readOnly bool) error {

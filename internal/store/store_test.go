@@ -296,9 +296,17 @@ INSERT INTO pair(user, network, key, state, since, told, told_id, told_severity,
 INSERT INTO alarm VALUES
 	('erin', 'DE', 'k', 1000, 'known', 3, '["tor"]', 7),
 	('mallory', 'FR', 'k', 2000, 'forgotten', 3, '[]', 2);`)
-	d := open(t, rawFile(t, script.String()), Options{})
+	path := rawFile(t, script.String())
+	reader := open(t, path, Options{ReadOnly: true})
+	if older := (*OlderError)(nil); !errors.As(reader.Current(t.Context()), &older) || older.Version != 4 {
+		t.Errorf("who only reads it is told: %v", older)
+	}
+	d := open(t, path, Options{})
 	if err := exec(t, d, `DELETE FROM meta WHERE name = 'no such'`); err != nil {
 		t.Fatal(err)
+	}
+	if err := reader.Current(t.Context()); err != nil {
+		t.Errorf("brought up to date, who reads it is told: %v", err)
 	}
 	for _, row := range []struct{ situation, query string }{
 		{"a usual pair is not one host's", `SELECT count(*) FROM pair WHERE user = 'alice' AND state = 1 AND since = 500 AND only = ''`},
