@@ -109,13 +109,17 @@ func TestGateHost(t *testing.T) {
 	used := 0
 	recovery := func(string) string { used++; return codes[used-1][1] }
 
-	// Nobody comes: it is taken back, also when the session is lost that put it in.
-	g.run("systemd-run", "--unit=gate-trial", "sshnotify", "install", "--system", "--gate", "--yes")
-	// Nobody knocks before: a login without it would be told, and hold up the next.
-	listened := 1
-	asks := func() bool {
-		return strings.Count(g.run("journalctl", "--unit=ssh", "--output=cat"), "Server listening on 0.0.0.0") > listened
+	// Nobody knocks before sshd has read its settings: a login without it would be told,
+	// and hold up the next.
+	listened := 0
+	listens := func() int {
+		return strings.Count(g.run("journalctl", "--unit=ssh", "--output=cat"), "Server listening on ")
 	}
+	asks := func() bool { return listens() > listened }
+
+	// Nobody comes: it is taken back, also when the session is lost that put it in.
+	listened = listens()
+	g.run("systemd-run", "--unit=gate-trial", "sshnotify", "install", "--system", "--gate", "--yes")
 	g.eventually("sshd that reads its settings", asks)
 	if shown, err := g.knock("alice", func(string) string { return "1" }); err == nil || !strings.Contains(shown, "Second step") {
 		t.Errorf("a wrong code: %v, shown %q", err, shown)
@@ -139,7 +143,7 @@ func TestGateHost(t *testing.T) {
 	asItWas("uninstalled")
 
 	// Somebody comes, and it stays.
-	listened = strings.Count(g.run("journalctl", "--unit=ssh", "--output=cat"), "Server listening on 0.0.0.0")
+	listened = listens()
 	done := make(chan string, 1)
 	go func() {
 		out, err := g.try("sshnotify", "install", "--system", "--gate", "--yes")

@@ -9,6 +9,23 @@ upgrade | failed-upgrade | deconfigure | [1-9]) going=no ;;
 *) going=yes ;;
 esac
 
+# Back to 1.x, which has neither the small program nor the second step: PAM must not
+# run what goes. Only dpkg says where it goes, and nothing stops it: it would ask 1.x's
+# script next. docs/one-host.md says what to do elsewhere.
+if [ "$1" = upgrade ]; then this=$(dpkg-query --show --showformat='${Version}' sshnotify); fi
+if [ "$1" = upgrade ] && dpkg --compare-versions "$2" lt 2 && dpkg --compare-versions "$2" lt "$this"; then
+	echo "sshnotify: warning: $2 can't read what $this remembers. It leaves that alone, and tells logins" >&2
+	echo "sshnotify: warning: without; what waits now is told once $this is installed again." >&2
+	echo "sshnotify: hint: settings that $2 does not know must go: sshnotify config check names them then" >&2
+	if grep -qs '# >>> sshnotify gate >>>' /etc/pam.d/*; then
+		sshnotify uninstall --system --gate --yes
+		echo "sshnotify: warning: logins need no second step any more, which $2 does not have" >&2
+	fi
+	for file in $(grep -ls '/usr/libexec/sshnotify/hook' /etc/pam.d/* /var/lib/pam/session /var/lib/pam/session-noninteractive || :); do
+		sed -i --follow-symlinks 's|/usr/libexec/sshnotify/hook|/usr/bin/sshnotify hook|' "$file"
+	done
+fi
+
 if [ "$going" = yes ]; then
 	# What install put in goes while the program is there to do it: the hook
 	# first, wherever it is. What is left after that was put in by hand, or
