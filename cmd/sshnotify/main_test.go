@@ -46,7 +46,11 @@ func run(m *testing.M) int {
 	}
 	// These tests wait for other processes, and for a pace of one message a
 	// second, more than they work. The command line still has the last word.
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	parallel := "4"
+	if !endToEnd() {
+		parallel = "8"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
