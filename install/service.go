@@ -201,7 +201,7 @@ type systemdService struct {
 
 func (a systemdService) plan(p *planner) error {
 	if a.refresh {
-		if p.renewed && p.h.WatchInstalled() && p.active(a.name) {
+		if (p.renewed || p.h.runsReplaced(p.ctx, a.name)) && p.h.WatchInstalled() && p.active(a.name) {
 			p.run("the "+a.what+" takes up what is new", nil, "systemctl", "try-restart", a.name)
 		}
 		return nil
@@ -228,7 +228,7 @@ func (a systemdService) plan(p *planner) error {
 		p.run("the "+a.what+" is started at boot", []string{"systemctl", "disable", "--now", a.name}, "systemctl", "enable", a.name)
 		// Not by enable --now: systemd 255, Ubuntu 24.04's, does not say then that the start failed.
 		p.run("the "+a.what+" is started", nil, "systemctl", "start", a.name)
-	case reread || p.renewed:
+	case reread || p.renewed || p.h.runsReplaced(p.ctx, a.name):
 		p.run("the "+a.what+" takes up what is new", []string{"systemctl", "try-restart", a.name}, "systemctl", "restart", a.name)
 	}
 	return nil
@@ -275,15 +275,20 @@ func (a systemdService) check(c *checker) {
 		return
 	}
 	c.OK(a.title, "%s is running", unit)
-	// The program may have been replaced since.
-	out, err := c.h.ask(c.ctx, "systemctl", "show", "-p", "MainPID", "--value", a.name)
-	pid, err2 := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil || err2 != nil || pid == 0 {
-		return
-	}
-	if exe, err := os.Readlink(c.h.real("/proc/" + strconv.Itoa(pid) + "/exe")); err == nil && strings.HasSuffix(exe, " (deleted)") {
+	if c.h.runsReplaced(c.ctx, a.name) {
 		c.Warn(a.title+"'s program", "sudo systemctl restart "+strings.TrimSuffix(a.name, ".service"), "the %s still runs the program from before an update", a.what)
 	}
+}
+
+// runsReplaced reports whether a unit still runs a program in whose place another is.
+func (h Host) runsReplaced(ctx context.Context, unit string) bool {
+	out, err := h.ask(ctx, "systemctl", "show", "-p", "MainPID", "--value", unit)
+	pid, err2 := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || err2 != nil || pid == 0 {
+		return false
+	}
+	exe, err := os.Readlink(h.real("/proc/" + strconv.Itoa(pid) + "/exe"))
+	return err == nil && strings.HasSuffix(exe, " (deleted)")
 }
 
 // active reports whether a unit runs now.

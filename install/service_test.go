@@ -184,6 +184,20 @@ func TestWatcherTakesUpANewProgram(t *testing.T) {
 			t.Errorf("%s: commands (-want +got):\n%s", c.name, diff)
 		}
 	}
+	// Somebody put the program there by hand, and what runs is the one before.
+	for pid, unit := range map[string]string{"41": "sshnotify.service", "42": "sshnotify-watch.service"} {
+		w.write("/proc/"+pid+"/exe", "-> /usr/bin/sshnotify (deleted)")
+		w.answers["systemctl show -p MainPID --value "+unit] = pid + "\n"
+	}
+	for watch, last := range map[bool]string{true: "systemctl restart sshnotify-watch.service", false: "systemctl try-restart sshnotify-watch.service"} {
+		o := watchOptions()
+		o.BinaryFrom, o.Watch = from, watch
+		w.ran = nil
+		w.apply(must(PlanSystem(t.Context(), w.Host, o))(t))
+		if diff := cmp.Diff([]string{"systemctl restart sshnotify.service", last}, w.ran); diff != "" {
+			t.Errorf("replaced by hand: commands (-want +got):\n%s", diff)
+		}
+	}
 }
 
 func TestWatchNeedsSystemd(t *testing.T) {
