@@ -47,8 +47,8 @@ type guest struct {
 	init              int // the pid of its init, seen from here
 	boots             *exec.Cmd
 	said              bytes.Buffer // its console
-	relay             net.Listener
-	wires             sync.Map // the relay's open connections
+	relays            []net.Listener
+	wires             sync.Map // the relays' open connections
 }
 
 // newGuest copies the folder that SSHNOTIFY_GUEST names, made by
@@ -221,7 +221,7 @@ func (g *guest) reach(at, address string) {
 	if err := <-ready; err != nil {
 		g.t.Fatal(err)
 	}
-	relay := g.relay
+	relay := g.relays[len(g.relays)-1]
 	go func() {
 		for {
 			in, err := relay.Accept()
@@ -243,7 +243,10 @@ func (g *guest) listen(at string) error {
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 		return err
 	}
-	g.relay, err = net.Listen("tcp4", at)
+	relay, err := net.Listen("tcp4", at)
+	if err == nil {
+		g.relays = append(g.relays, relay)
+	}
 	return err
 }
 
@@ -263,10 +266,10 @@ func (g *guest) forward(in net.Conn, address string) {
 }
 
 func (g *guest) unreachSlack() {
-	if g.relay != nil {
-		g.relay.Close()
-		g.relay = nil
+	for _, relay := range g.relays {
+		relay.Close()
 	}
+	g.relays = nil
 	g.wires.Range(func(c, _ any) bool {
 		c.(net.Conn).Close() // one that is kept alive would still get through
 		return true

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -13,34 +14,43 @@ import (
 // events had typed bodies, and one database held all that a worker must know.
 const olderCommit = "0bded0cdab00"
 
-// olderPackage builds the package of olderCommit and returns its path.
-func olderPackage(t *testing.T) string {
-	t.Helper()
-	if err := exec.Command("git", "cat-file", "-e", olderCommit+"^{commit}").Run(); err != nil {
-		t.Skipf("NOTICE: skipped, the history here does not reach back to %s", olderCommit)
-	}
-	dir := t.TempDir()
-	build := exec.Command("sh", "-ec", `git archive "$1" | tar -x -C "$2"; cd "$2"; go run ./internal/release package --format deb --release 0.9.0`, "sh", olderCommit, dir)
+// olderBuilt builds the package of olderCommit, once for all guests, and returns its
+// place.
+var olderBuilt = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(filepath.Dir(made), "older")
+	build := exec.Command("sh", "-ec", `mkdir "$2"; git archive "$1" | tar -x -C "$2"; cd "$2"; go run ./internal/release package --format deb --release 0.9.0`, "sh", olderCommit, dir)
 	build.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1790000000", "GOFLAGS=-buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the older package: %v\n%s", err, out)
+		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	all, err := filepath.Glob(filepath.Join(dir, "build/sshnotify_*.deb"))
-	if err != nil || len(all) != 1 {
-		t.Fatalf("%v %v", all, err)
+	if err == nil && len(all) != 1 {
+		err = fmt.Errorf("there are %q", all)
 	}
-	return all[0]
+	return strings.Join(all, ""), err
+})
+
+// putOlder copies the older package into the guest, as /opt/older.deb.
+func (g *guest) putOlder() {
+	g.t.Helper()
+	if err := exec.Command("git", "cat-file", "-e", olderCommit+"^{commit}").Run(); err != nil {
+		g.t.Skipf("NOTICE: skipped, the history here does not reach back to %s", olderCommit)
+	}
+	older, err := olderBuilt()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.onHost("cp", older, filepath.Join(g.dir, "opt/older.deb"))
 }
 
 // An older package with all that it can do in use is upgraded while logins wait:
 // they are told, and so is the next one; what is remembered stays; and all of it
 // can be taken out again.
 func TestUpgradedHost(t *testing.T) {
-	older := olderPackage(t)
 	g := newGuest(t)
+	g.putOlder()
 	before := g.etc()
 	g.write("root/slack.url", g.reachSlack()+"\n", 0o600)
-	g.onHost("cp", older, filepath.Join(g.dir, "opt/older.deb"))
 	g.run("dpkg", "--install", "/opt/older.deb")
 	g.run("sshnotify", "install", "--system", "--watch", "--yes", "--webhook-url-file", "/root/slack.url")
 	g.write("etc/sshnotify/conf.d/window.toml", "[group]\nwindow = \"0s\"\n", 0o644) // the service must be able to read it
@@ -153,5 +163,94 @@ func (g *guest) keptSettings(own string) {
 	}
 	if got := g.read("etc/sshnotify/config.toml"); strings.Contains(own, "\n[") && got != own {
 		g.t.Errorf("the administrator's file is another:\n%s", got)
+	}
+}
+
+// An account's own set-up, without root: its program is replaced while a login waits,
+// by an older one again, and by the newer one for good.
+func TestUpgradedAccountHost(t *testing.T) {
+	g := newGuest(t)
+	g.putOlder()
+	g.run("dpkg-deb", "-x", "/opt/older.deb", "/opt/older")
+	g.run("dpkg-deb", "-x", g.put(), "/opt/newer")
+	own := g.read("home/alice/.bashrc")
+	replace := func(version string) {
+		t.Helper()
+		g.asAlice("install -D /opt/" + version + "/usr/bin/sshnotify .local/bin/.new && mv .local/bin/.new .local/bin/sshnotify")
+	}
+	idle := func() {
+		t.Helper()
+		g.eventually("worker that is done", func() bool {
+			_, err := g.try("pgrep", "-f", "sshnotify deliver")
+			return err != nil
+		})
+	}
+
+	replace("older")
+	g.asAlice("umask 077; echo '" + g.reachSlack() + "' >slack.url")
+	g.asAlice(".local/bin/sshnotify install --yes --webhook-url-file slack.url")
+	g.asAlice("mkdir -p .config/sshnotify/conf.d && printf '[group]\nwindow = \"0s\"\n' >.config/sshnotify/conf.d/window.toml")
+	g.login()
+	g.told(1)
+	idle()
+	g.unreachSlack()
+	g.login()
+	g.eventually("login that waits", func() bool {
+		out, _ := g.alice(".local/bin/sshnotify queue")
+		return strings.Contains(out, g.hostEnd)
+	})
+
+	// The older worker waits, and can't read what the newer hook writes: install has
+	// another go on.
+	replace("newer")
+	g.reachSlack()
+	g.login()
+	for _, command := range []string{"install --yes", "doctor", "config check"} {
+		out, err := g.alice(".local/bin/sshnotify " + command)
+		if t.Logf("$ sshnotify %s\n%s", command, out); err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	if m := g.told(3); strings.Contains(m, "first login of") {
+		t.Errorf("the first login after the upgrade: %s", m)
+	}
+	idle()
+	if out, err := g.alice(".local/bin/sshnotify config check"); err != nil || !strings.Contains(out, "told: every login\n") {
+		t.Errorf("%v: how logins are told is not as before: %s", err, out)
+	}
+	logins := func(want int) {
+		t.Helper()
+		if out, err := g.alice(".local/bin/sshnotify history"); err != nil || strings.Count(out, g.hostEnd) != want {
+			t.Errorf("%v, not %d logins: %s", err, want, out)
+		}
+	}
+	logins(3)
+
+	// The older program again: it tells, and leaves alone what it can't read.
+	replace("older")
+	sum := g.run("sh", "-c", "sha256sum /home/alice/.local/state/sshnotify/*/history.db")
+	if out, err := g.alice(".local/bin/sshnotify history"); err == nil || !strings.Contains(out, "written by a newer sshnotify") {
+		t.Errorf("an older program reads a newer one's memory: %v\n%s", err, out)
+	}
+	g.login()
+	g.told(4)
+	idle()
+	if got := g.run("sh", "-c", "sha256sum /home/alice/.local/state/sshnotify/*/history.db"); got != sum {
+		t.Errorf("an older program changed it: %s, not %s", got, sum)
+	}
+	replace("newer")
+	logins(3)
+	g.login()
+	g.told(5)
+	idle()
+	logins(4)
+
+	g.asAlice("rm .config/sshnotify/conf.d/window.toml; .local/bin/sshnotify uninstall --purge --yes")
+	if got := g.read("home/alice/.bashrc"); got != own {
+		t.Errorf("her .bashrc is not as it was:\n%s", got)
+	}
+	g.login()
+	if n := len(g.slack.Messages()); n != 5 {
+		t.Errorf("%d messages, not 5", n)
 	}
 }
