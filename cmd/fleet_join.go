@@ -66,7 +66,7 @@ func (o *fleetJoinOptions) run(ctx context.Context) error {
 	if o.tokenFile == "" {
 		return &usageError{withHint(errors.New("--token-file is missing"), "sshnotify fleet token at the hub prints a token")}
 	}
-	token, err := o.token()
+	token, err := o.token(ctx)
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func (o *fleetJoinOptions) run(ctx context.Context) error {
 	return nil
 }
 
-func (o *fleetJoinOptions) token() (fleet.Token, error) {
-	b, err := o.readSecret(o.tokenFile)
+func (o *fleetJoinOptions) token(ctx context.Context) (fleet.Token, error) {
+	b, err := o.readSecret(ctx, o.tokenFile, "Token")
 	if err != nil {
 		return fleet.Token{}, fmt.Errorf("--token-file: %w", err)
 	}

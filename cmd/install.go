@@ -238,7 +238,7 @@ func (o *installOptions) run(ctx context.Context) error {
 
 // destination returns where alerts shall go, nil where settings are there already.
 func (o *installOptions) destination(ctx context.Context, s *setup, q *prompter) (*chosen, error) {
-	url, err := o.given()
+	url, err := o.given(ctx)
 	if err != nil {
 		return nil, err
 	}

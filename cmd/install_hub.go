@@ -121,7 +121,7 @@ func (o *installOptions) readToken(ctx context.Context, s *setup, q *prompter) e
 		}
 		return o.setToken(text)
 	}
-	b, err := o.readSecret(o.hub.tokenFile)
+	b, err := o.readSecret(ctx, o.hub.tokenFile, "Token")
 	if err != nil {
 		return fmt.Errorf("--token-file: %w", err)
 	}

@@ -24,7 +24,7 @@ const askTimes = 3
 const whereWebhook = "make an incoming webhook at https://api.slack.com/apps, then: sshnotify install --webhook-url-file FILE (or - for standard input)"
 
 // given reads the webhook URL that the command line names; zero if none.
-func (o *installOptions) given() (outbound.Secret, error) {
+func (o *installOptions) given(ctx context.Context) (outbound.Secret, error) {
 	var raw, what string
 	switch {
 	case o.webhookURL != "":
@@ -33,7 +33,7 @@ func (o *installOptions) given() (outbound.Secret, error) {
 			"--webhook-url-file FILE, or - for standard input, keeps it out of both")
 	case o.webhookFile != "":
 		what = "--webhook-url-file"
-		b, err := o.readSecret(o.webhookFile)
+		b, err := o.readSecret(ctx, o.webhookFile, "Webhook URL")
 		if err != nil {
 			return outbound.Secret{}, fmt.Errorf("--webhook-url-file: %w", err)
 		}
@@ -49,10 +49,14 @@ func (o *installOptions) given() (outbound.Secret, error) {
 	return s, nil
 }
 
-// readSecret reads the file that a flag names, "-" being standard input, and warns
-// where others can read it.
-func (c *changer) readSecret(file string) ([]byte, error) {
+// readSecret reads the file that a flag names, and warns where others can read it. "-"
+// is standard input, where a person at a terminal is asked for what it is.
+func (c *changer) readSecret(ctx context.Context, file, what string) ([]byte, error) {
 	if file == "-" {
+		if q := c.app.terminal(); q != nil {
+			s, err := q.secret(ctx, what+" (not shown): ")
+			return []byte(s), err
+		}
 		return io.ReadAll(io.LimitReader(c.app.in, maxSecret))
 	}
 	f, err := os.Open(file)
