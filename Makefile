@@ -6,7 +6,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
 BUILDAH ?= buildah
 
-.PHONY: build test e2e gate soak bench bench-fleet repository image pictures report-pictures lint
+.PHONY: build test e2e gate soak bench bench-fleet repository reproducible image pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o . ./cmd/...
@@ -41,6 +41,10 @@ bench-fleet:
 # in build/repository, which URL then serves.
 repository:
 	tools/release/repository.sh build/repository "$(URL)" "$(KEY)" $(wildcard build/*.deb build/*.rpm)
+
+# The release twice: the same bytes, or it fails. Half an hour.
+reproducible:
+	tools/release/reproducible.sh
 
 # The hub's image, in build/sshnotify-image.tar for docker load, podman load or skopeo.
 # Needs buildah and ca-certificates, and neither root's rights nor a daemon.
