@@ -134,6 +134,7 @@ func TestUpgradedHost(t *testing.T) {
 	if got := g.read("etc/pam.d/common-session"); !strings.Contains(got, "/usr/libexec/sshnotify/hook") {
 		t.Errorf("install leaves the older line:\n%s", got)
 	}
+	g.wayBack(9)
 	if err := os.Remove(filepath.Join(g.dir, "etc/sshnotify/conf.d/window.toml")); err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +142,58 @@ func TestUpgradedHost(t *testing.T) {
 	g.login()
 	g.run("dpkg", "--purge", "sshnotify")
 	g.gone(before)
-	if n := len(g.slack.Messages()); n != 9 {
-		t.Errorf("%d messages, not 9; the last: %s", n, g.slack.Messages()[n-1].Raw)
+	if n := len(g.slack.Messages()); n != 13 {
+		t.Errorf("%d messages, not 13; the last: %s", n, g.slack.Messages()[n-1].Raw)
 	}
+}
+
+// wayBack installs the older package over the newer one, with the second step in use,
+// and once more as docs/one-host.md has it where no dpkg is. Each time logins are told,
+// by each of the two.
+func (g *guest) wayBack(told int) {
+	g.t.Helper()
+	newer := func() {
+		g.t.Helper()
+		g.run("dpkg", "--install", "/opt/sshnotify.deb")
+		g.login()
+		told++
+		if m := g.told(told); strings.Contains(m, "first login of") {
+			g.t.Errorf("what was remembered is not known any more: %s", m)
+		}
+		if failed := g.doctor(); len(failed) > 0 {
+			g.t.Errorf("doctor: %s", strings.Join(failed, "\n"))
+		}
+	}
+	g.write("etc/sshnotify/gate.toml", "[gate]\nwhen = \"always\"\n", 0o600)
+	g.run("sshnotify", "gate", "recovery", "alice")
+	g.run("sshnotify", "install", "--system", "--gate", "--yes", "--no-wait")
+	if out, err := g.ssh("true").CombinedOutput(); err == nil {
+		g.t.Errorf("a login without its second step: %s", out)
+	}
+	before := len(g.slack.Messages())
+	out := g.run("dpkg", "--install", "/opt/older.deb")
+	g.t.Logf("%s", out)
+	for _, want := range []string{"can't read what 1.2.3-1 remembers", "logins need no second step any more"} {
+		if !strings.Contains(out, want) {
+			g.t.Errorf("dpkg does not say that %s:\n%s", want, out)
+		}
+	}
+	if out, _ := g.try("grep", "-rl", "/usr/libexec/sshnotify", "/etc/pam.d", "/var/lib/pam"); out != "" {
+		g.t.Errorf("PAM runs what is gone: %s", out)
+	}
+	g.login()
+	told = before + 1
+	g.told(told)
+	g.run("rm", "/etc/sshnotify/gate.toml")
+	newer()
+
+	g.run("sshnotify", "uninstall", "--system", "--yes")
+	g.run("dpkg", "--install", "/opt/older.deb")
+	g.run("sshnotify", "install", "--system", "--watch", "--yes")
+	g.login()
+	told++
+	g.told(told)
+	newer()
 }
 
 // keptSettings says what an upgrade has to have written into the settings, on a
