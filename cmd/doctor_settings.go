@@ -121,11 +121,15 @@ func (x examined) asService(ctx context.Context, r *doctor.Report) {
 		r.OK(name, "not tried: they name credentials that only the service has")
 		return
 	}
-	switch problem, hint, err := unreadBy(ctx, u, x.binary, x.config, x.settings.Files); {
+	binary := x.binary
+	if own, err := os.Executable(); err == nil && x.app.broker != nil {
+		binary = own // the service is this program, which knows more settings
+	}
+	switch problem, hint, err := unreadBy(ctx, u, binary, x.config, x.settings.Files); {
 	case problem != "":
 		r.Fail(name, hint, "%s", problem)
 	case err != nil:
-		r.Fail(name, shellLine("ls", "-l", x.binary), "%v", err)
+		r.Fail(name, shellLine("ls", "-l", binary), "%v", err)
 	default:
 		r.OK(name, "%s can read them", install.ServiceUser)
 	}
