@@ -314,7 +314,7 @@ func (u *used) works(round int) {
 	u.once(u.slack, "New sudo to &gt;"+adm+"&lt; by &gt;alice&lt;")
 	u.sshnotify("alert", "--severity", "high", "--title", "Backup", fmt.Sprintf("backup %d failed", round))
 	u.once(u.oncall, fmt.Sprintf("backup %d failed", round))
-	if out := u.run("journalctl", "--round-pager", "-o", "cat", "-t", "sshnotify"); !strings.Contains(out, gone) {
+	if out := u.run("journalctl", "--no-pager", "-o", "cat", "-t", "sshnotify"); !strings.Contains(out, gone) {
 		u.t.Errorf("the system log does not have %s:\n%s", gone, out)
 	}
 	// Usual, ignored by a rule or by name, and for others only.
