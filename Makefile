@@ -6,7 +6,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
 BUILDAH ?= buildah
 
-.PHONY: build test e2e gate soak bench bench-fleet repository reproducible image pictures report-pictures lint
+.PHONY: build test docs-test e2e gate soak bench bench-fleet repository reproducible image pictures report-pictures lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o . ./cmd/...
@@ -14,6 +14,14 @@ build:
 # The everyday tests: two minutes on two cores.
 test:
 	$(GO) test ./...
+
+# Each command of the documentation, in booted guests: .ci/run makes their first copy. It
+# needs root. Then what else holds the pages to the program.
+docs-test:
+	$(GO) test ./docs
+	$(GO) test -run 'Documented|Settings|Example|Channels' ./cmd ./internal/config ./internal/gate
+	SSHNOTIFY_GUEST="$$(ls -d $${XDG_CACHE_HOME:-$$HOME/.cache}/sshnotify-gate/bookworm-*/ | tail -n 1)" \
+		$(GO) test -timeout 20m -run '^TestDocumentationHost$$' -v ./tools/release
 
 # Everything: needs root, sshd, vsftpd, Postfix, saslpasswd2, Chromium, zsh, fish, tmux and
 # strace, and fails where one is missing. SSHNOTIFY_E2E=1 skips what this machine can't do.

@@ -41,6 +41,7 @@ type guest struct {
 	dir  string // its root
 	name string
 	key  string // alice's
+	id   string // /etc/machine-id
 	// The two ends of the wire to it.
 	hostEnd, guestEnd string
 	slack             *standin.Slack
@@ -55,8 +56,14 @@ type guest struct {
 //
 //	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
-// and boots it. One at a time: two would have their services in the same control groups.
+// and boots it, as db1.example.com.
 func newGuest(t *testing.T) *guest {
+	t.Helper()
+	return newGuestCalled(t, "db1")
+}
+
+// newGuestCalled is newGuest of another name. Several can run beside each other.
+func newGuestCalled(t *testing.T, host string) *guest {
 	t.Helper()
 	base := os.Getenv("SSHNOTIFY_GUEST")
 	if base == "" {
@@ -85,7 +92,7 @@ func newGuest(t *testing.T) *guest {
 	}
 	t.Cleanup(func() { os.RemoveAll(g.dir) })
 	g.onHost("cp", "-a", "--reflink=auto", base+"/.", g.dir)
-	g.account()
+	g.account(host)
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := g.try("journalctl", "--no-pager", "-n", "80")
@@ -97,8 +104,8 @@ func newGuest(t *testing.T) *guest {
 	return g
 }
 
-// account gives the guest a user with a key, before /etc is looked at.
-func (g *guest) account() {
+// account gives the guest a user with a key, and its name, before /etc is looked at.
+func (g *guest) account(host string) {
 	g.t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -126,7 +133,9 @@ func (g *guest) account() {
 	}
 	g.onHost("chroot", g.dir, "chown", "-R", "alice:alice", "/home/alice/.ssh")
 	// The name that the messages show; the guest has a machine id of its own.
-	for name, text := range map[string]string{"etc/hostname": "db1.example.com\n", "etc/machine-id": strings.Repeat("0123", 8) + "\n"} {
+	sum := sha256.Sum256([]byte(host))
+	g.id = hex.EncodeToString(sum[:16])
+	for name, text := range map[string]string{"etc/hostname": host + ".example.com\n", "etc/machine-id": g.id + "\n"} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o644); err != nil {
 			g.t.Fatal(err)
 		}
@@ -137,13 +146,33 @@ func (g *guest) account() {
 func (g *guest) boot() {
 	g.t.Helper()
 	g.unplug()
-	g.boots = exec.Command("systemd-nspawn", "--boot", "--register=no", "--keep-unit", "--private-network",
-		"--network-veth", "--console=pipe", "--machine="+g.name, "--directory="+g.dir)
+	// In a control group of its own, below which systemd-nspawn makes its own: two guests
+	// in the same one could not end their services.
+	groups := g.controlGroups()
+	for _, dir := range groups {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	g.boots = exec.Command("sh", append([]string{"-c", `for group; do echo $$ >"$group/cgroup.procs"; done
+		exec systemd-nspawn --boot --register=no --keep-unit --private-network --network-veth --console=pipe --machine="$NAME" --directory="$DIR"`, "sh"}, groups...)...)
+	g.boots.Env = append(os.Environ(), "NAME="+g.name, "DIR="+g.dir)
 	g.boots.Stdout, g.boots.Stderr = &g.said, &g.said
 	if err := g.boots.Start(); err != nil {
 		g.t.Fatal(err)
 	}
 	g.up()
+}
+
+// controlGroups are the guest's, in each hierarchy that systemd goes by: cgroup2 alone,
+// or beside it the older one.
+func (g *guest) controlGroups() (dirs []string) {
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err == nil {
+			dirs = append(dirs, filepath.Join(root, g.name))
+		}
+	}
+	return dirs
 }
 
 // unplug takes away the wire to an earlier guest, or boot, which the kernel may
@@ -186,6 +215,20 @@ func (g *guest) off() {
 		unix.Kill(g.init, unix.SIGKILL)
 	}
 	g.unplug()
+	// Once the last process is gone, from the leaves up.
+	for range 100 {
+		left := 0
+		for _, dir := range g.controlGroups() {
+			exec.Command("find", dir, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";").Run()
+			if _, err := os.Stat(dir); err == nil {
+				left++
+			}
+		}
+		if left == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // reboot has the guest boot anew, in its own time. The container ends, as

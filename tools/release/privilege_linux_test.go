@@ -127,7 +127,7 @@ type planted struct {
 func (g *guest) plant() *planted {
 	g.t.Helper()
 	p := &planted{g: g}
-	places := paths.User{UID: 1000, Home: "/home/alice", MachineID: strings.Repeat("0123", 8)}
+	places := paths.User{UID: 1000, Home: "/home/alice", MachineID: g.id}
 	spool := places.SpoolDir()
 	sum := sha256.Sum256([]byte(spool))
 	told := filepath.Join(places.StateDir(), "told-"+hex.EncodeToString(sum[:4])+".jsonl")

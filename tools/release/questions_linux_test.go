@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -29,52 +28,24 @@ func TestQuestionsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ssh.Dial("tcp", g.guestEnd+":22", &ssh.ClientConfig{User: "alice", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 30 * time.Second})
+	said, err := g.converse("sudo sshnotify install --system --no-wait",
+		answer{"7 webhook, 0 the system log only", "\n", nil},
+		answer{"Webhook URL (not shown): ", url + "\n", nil},
+		answer{"Send a test message now? ", "\n", nil},
+		answer{"1, 2 or 3 [auto]: ", "\n", nil},
+		answer{"Make these changes? ", "y\n", nil},
+		answer{"Remember earlier logins, from wtmp, the journal and auth.log? ", "\n", nil},
+		answer{"Is this you: alice from " + g.hostEnd + ", key " + ssh.FingerprintSHA256(key.PublicKey()) + "? ", "\n", nil})
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	s, err := c.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.RequestPty("xterm", 24, 200, nil); err != nil {
-		t.Fatal(err)
-	}
-	in, err := s.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var said screen
-	s.Stdout, s.Stderr = &said, &said
-	if err := s.Start("sudo sshnotify install --system --no-wait"); err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range []struct{ question, answer string }{
-		{"7 webhook, 0 the system log only", ""},
-		{"Webhook URL (not shown): ", url},
-		{"Send a test message now? ", ""},
-		{"1, 2 or 3 [auto]: ", ""},
-		{"Make these changes? ", "y"},
-		{"Remember earlier logins, from wtmp, the journal and auth.log? ", ""},
-		{"Is this you: alice from " + g.hostEnd + ", key " + ssh.FingerprintSHA256(key.PublicKey()) + "? ", ""},
-	} {
-		g.eventually(step.question+"\n"+said.String(), func() bool { return strings.Contains(said.String(), step.question) })
-		if _, err := in.Write([]byte(step.answer + "\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, said.String())
+		t.Errorf("%v\n%s", err, said)
 	}
 	for _, want := range []string{"of the last day would have made:", "acknowledged: login of alice"} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("%q is not said:\n%s", want, said.String())
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said:\n%s", want, said)
 		}
 	}
-	if strings.Contains(said.String(), url) {
-		t.Errorf("the webhook is shown:\n%s", said.String())
+	if strings.Contains(said, url) {
+		t.Errorf("the webhook is shown:\n%s", said)
 	}
 	if got := g.read("etc/sshnotify/conf.d/notify.toml"); !strings.Contains(got, "notify = \"auto\"\n") {
 		t.Error(got)
