@@ -71,6 +71,16 @@ func (b build) files(ctx context.Context, dir string) error {
 			return err
 		}
 	}
+	// nfpm gives an apk's scripts the times of their files, which are those of the checkout.
+	scripts, err := filepath.Glob("tools/release/package/*.sh")
+	if err != nil {
+		return err
+	}
+	for _, script := range scripts {
+		if err := os.Chtimes(script, b.date, b.date); err != nil {
+			return err
+		}
+	}
 	licences, err := thirdPartyLicences(ctx)
 	if err != nil {
 		return err
