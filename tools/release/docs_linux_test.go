@@ -407,18 +407,6 @@ func oneHost(n *newcomer) {
 		n.t.Fatal(err)
 	}
 	g.onHost("cp", deb, filepath.Join(g.dir, "home/alice/sources/build"))
-	// Of a release, which a key of this test signs.
-	dir := n.t.TempDir()
-	inRelease := func(line string) (string, error) {
-		return onMachine("export GNUPGHOME=" + dir + "/gnupg; trap 'gpgconf --kill all' EXIT; cd " + dir + " && " + line)
-	}
-	g.onHost("cp", deb, dir)
-	if out, err := inRelease(`mkdir -m 700 gnupg && gpg --batch --quiet --passphrase '' --quick-gen-key packages@example.com &&
-		sha256sum *.deb >sshnotify_2.0.0_sha256.txt && gpg --batch --armor --detach-sign sshnotify_2.0.0_sha256.txt`); err != nil {
-		n.t.Fatalf("%v: %s", err, out)
-	}
-	n.follow(g, quick, "gpg --verify", way{at: inRelease})
-	n.follow(g, quick, "sha256sum --check", way{at: inRelease})
 	n.follow(g, quick, "sudo apt install ./build/", way{in: "sources"})
 	n.follow(g, quick, "sudo sshnotify install --system", way{answers: g.setUp(url, true)})
 
