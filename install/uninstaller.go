@@ -292,9 +292,9 @@ func (u *uninstaller) unlinked(link string) {
 	u.gone[path.Dir(link)] = u.willBeEmpty(path.Dir(link))
 }
 
-// handOver makes root's what its owner has put into the settings' folder, and
-// keeps it there: who next gets the number of the service's group would read
-// secrets.
+// handOver makes root's what the owner of the host has put into the settings' folder, and
+// keeps it there, where the service's users go: who next gets the number of their group
+// would read secrets.
 func (u *uninstaller) handOver(dir string) error {
 	f, err := u.h.stat(dir)
 	if err != nil || !f.dir {
@@ -312,8 +312,10 @@ func (u *uninstaller) handOver(dir string) error {
 		if err != nil {
 			return err
 		}
-		owner := left.gid
-		if u.h.userName(left.uid) != ServiceUser && u.h.userName(left.uid) != WatchUser && u.h.groupName(owner) != ServiceUser && u.h.groupName(owner) != WatchUser {
+		if !slices.ContainsFunc([]string{ServiceUser, WatchUser}, func(name string) bool {
+			_, goes := u.rec.findName(kindUser, name) // those of a package stay, and read it
+			return goes && (u.h.userName(left.uid) == name || u.h.groupName(left.gid) == name)
+		}) {
 			return nil
 		}
 		u.add(Change{Action: Owning, Path: at, Mode: left.mode.Perm() &^ 0o077, Owner: ownedByRoot, Existed: true, Why: "its group goes"})

@@ -182,6 +182,9 @@ func TestWholeHost(t *testing.T) {
 	}
 	g.run("sshnotify", "uninstall", "--system", "--purge", "--yes")
 	g.login() // nobody is told, and nothing is in the way
+	if got := g.run("stat", "-c", "%a %U:%G", "/etc/sshnotify/config.toml"); got != "640 root:sshnotify\n" {
+		t.Errorf("the package's service could not read the settings that stay: %s", got)
+	}
 	g.run("dpkg", "--purge", "sshnotify")
 	if diff := cmp.Diff(before, g.etc()); diff != "" {
 		t.Errorf("something is left in /etc:\n%s", diff)
