@@ -341,7 +341,7 @@ func (g *guest) setUp(url string, system bool) []answer {
 // oneHost is the way of somebody with one host: an account, the host by hand, the host
 // by its package, and what the pages say of it.
 func oneHost(n *newcomer) {
-	g := newGuest(n.t)
+	g := newGuestCalled(n.t, "db1")
 	g.write("etc/hosts", "127.0.0.1 localhost db1.example.com\n", 0o644)
 	url := g.reachSlack()
 	const quick, one, watching, report, respond, gate = "docs/quick-start.md", "docs/one-host.md", "docs/watching.md", "docs/report.md", "docs/respond.md", "docs/gate.md"

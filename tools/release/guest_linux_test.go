@@ -56,9 +56,10 @@ type guest struct {
 //
 //	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,iproute2,sudo,vsftpd,python3,python3-apt,nftables,tmux bookworm DIR
 //
-// and boots it, as db1.example.com.
+// and boots it, as db1.example.com, beside those of other tests.
 func newGuest(t *testing.T) *guest {
 	t.Helper()
+	t.Parallel()
 	return newGuestCalled(t, "db1")
 }
 
