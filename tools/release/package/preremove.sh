@@ -22,7 +22,7 @@ if [ "$1" = upgrade ] && dpkg --compare-versions "$2" lt 2 && dpkg --compare-ver
 		echo "sshnotify: warning: logins need no second step any more, which $2 does not have" >&2
 	fi
 	for file in $(grep -ls '/usr/libexec/sshnotify/hook' /etc/pam.d/* /var/lib/pam/session /var/lib/pam/session-noninteractive || :); do
-		sed -i --follow-symlinks 's|/usr/libexec/sshnotify/hook|/usr/bin/sshnotify hook|' "$file"
+		sed -i --follow-symlinks 's,/usr/libexec/sshnotify/hook,/usr/bin/sshnotify hook,' "$file"
 	done
 fi
 
