@@ -11,7 +11,7 @@ BUILDAH ?= buildah
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o . ./cmd/...
 
-# The everyday tests: two minutes on two cores.
+# The everyday tests: a good minute on two cores.
 test:
 	$(GO) test ./...
 
