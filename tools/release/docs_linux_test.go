@@ -232,14 +232,7 @@ type answer struct {
 // converse has alice log in, and run a line on her terminal that asks.
 func (g *guest) converse(line string, answers ...answer) (string, error) {
 	g.t.Helper()
-	pem, err := os.ReadFile(g.key)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	key, err := ssh.ParsePrivateKey(pem)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	key := g.signer()
 	c, err := ssh.Dial("tcp", g.guestEnd+":22", &ssh.ClientConfig{User: "alice", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 30 * time.Second})
 	if err != nil {
 		g.t.Fatal(err)

@@ -20,14 +20,7 @@ import (
 // was shown.
 func (g *guest) knock(user string, answer func(shown string) string) (shown string, err error) {
 	g.t.Helper()
-	pem, err := os.ReadFile(g.key)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	key, err := ssh.ParsePrivateKey(pem)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	key := g.signer()
 	asked := ssh.KeyboardInteractive(func(_, instruction string, questions []string, _ []bool) ([]string, error) {
 		shown += instruction + strings.Join(questions, "")
 		out := make([]string, len(questions))

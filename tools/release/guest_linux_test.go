@@ -143,6 +143,20 @@ func (g *guest) account(host string) {
 	}
 }
 
+// signer is alice's key, for who connects without the ssh program.
+func (g *guest) signer() ssh.Signer {
+	g.t.Helper()
+	text, err := os.ReadFile(g.key)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	key, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return key
+}
+
 // boot starts the guest and waits until all of it is up.
 func (g *guest) boot() {
 	g.t.Helper()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,14 +19,7 @@ func TestQuestionsHost(t *testing.T) {
 	url := g.reachSlack()
 	g.login() // before anything tells of it
 
-	pem, err := os.ReadFile(g.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ssh.ParsePrivateKey(pem)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := g.signer()
 	said, err := g.converse("sudo sshnotify install --system --no-wait",
 		answer{"7 webhook, 0 the system log only", "\n", nil},
 		answer{"Webhook URL (not shown): ", url + "\n", nil},

@@ -241,14 +241,7 @@ func (g *guest) replays() {
 // terminal is a login of alice's with a terminal.
 func (g *guest) terminal() {
 	g.t.Helper()
-	private, err := os.ReadFile(g.key)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	key, err := ssh.ParsePrivateKey(private)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	key := g.signer()
 	c, err := ssh.Dial("tcp", g.guestEnd+":22", &ssh.ClientConfig{User: "alice", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
 	if err != nil {
 		g.t.Fatal(err)
