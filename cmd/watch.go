@@ -148,7 +148,7 @@ func (o *watchOptions) explainLine() error {
 		fmt.Fprintln(a.out, "not recognized by any parser")
 		if l.Entry != nil && l.Entry.Claim != "" {
 			by := watch.Forger{UID: event.Clean(l.Entry.UID, 20), Exe: event.Clean(l.Entry.Exe, 200), Daemon: l.Entry.Claim}
-			fmt.Fprintf(a.out, "it was not written by %s: %s\n", by.Daemon, by)
+			fmt.Fprintf(a.out, "nothing shows that %s wrote it: %s\n", by.Daemon, by)
 		}
 	} else {
 		fmt.Fprintf(a.out, "%s: %s\n", r.Parser, r.Outcome)

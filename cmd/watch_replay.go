@@ -86,7 +86,7 @@ func replayTable(to io.Writer, stats map[string]*watch.Stat, patterns *pattern.E
 		row("unread, of other forms", unread)
 	}
 	if forged > 0 {
-		row("in a daemon's name, not written by it", forged)
+		row("in a daemon's name, but not shown to be its own", forged)
 	}
 	if names > 0 {
 		row("attempts with a name and no address", names)

@@ -119,7 +119,7 @@ func checkForgery(r *doctor.Report, s source.Named, stat Stat, journal bool) {
 	name := "forgery in " + s.Name
 	switch by := stat.ForgedBy; {
 	case stat.Forged > 0 && r.Now.Sub(stat.ForgedAt) < forgedFor:
-		r.Warn(name, doctor.ShellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name but were not written by it, and are not believed; the last, %s, was written by %s",
+		r.Warn(name, doctor.ShellLine("journalctl", "-o", "verbose", "_UID="+by.UID), "%d entries bear a daemon's name, nothing shows that it wrote them, and they are not believed; the last, %s, was written by %s",
 			stat.Forged, r.Ago(stat.ForgedAt), by)
 	case s.Type != source.FileType || !bySyslog(s.Settings.Reads(), stat):
 	case journal:

@@ -151,7 +151,7 @@ func TestCheckOfForgery(t *testing.T) {
 		text    string // none: nothing is said
 		hint    string
 	}{
-		"somebody has tried":            {journal, forged, true, doctor.Warn, "12 entries bear a daemon's name but were not written by it", "journalctl -o verbose _UID=1000"},
+		"somebody has tried":            {journal, forged, true, doctor.Warn, "12 entries bear a daemon's name, nothing shows that it wrote them", "journalctl -o verbose _UID=1000"},
 		"and it is known who":           {journal, forged, true, doctor.Warn, "uid 1000 with /usr/bin/logger as sshd", "journalctl"},
 		"long ago":                      {journal, old, true, "", "", ""},
 		"nobody has":                    {journal, Stat{}, true, "", "", ""},

@@ -17,12 +17,12 @@ const warnForgedEvery = time.Hour
 // Forger is who wrote an entry in a daemon's name, as the kernel says.
 type Forger struct {
 	UID    string `json:"uid"`
-	Exe    string `json:"exe,omitempty"` // the file that was run; "" not known
+	Exe    string `json:"exe,omitempty"` // the file that was run; "" it had ended before journald looked
 	Daemon string `json:"daemon"`        // in whose name
 }
 
 func (f Forger) String() string {
-	return "uid " + f.UID + " with " + cmp.Or(f.Exe, "a program that the journal does not know") + " as " + f.Daemon
+	return "uid " + f.UID + " with " + cmp.Or(f.Exe, "a program that had ended before the journal looked") + " as " + f.Daemon
 }
 
 // How much of a forger is kept, in characters.
@@ -64,7 +64,7 @@ func (w *Watcher) forgery(l line.Line, daemon string) {
 		w.forged[l.Source] = f
 	}
 	if f.n++; w.came.Sub(f.warned) >= warnForgedEvery {
-		w.Log.Warn("entries bear a daemon's name but were not written by it, and are not believed",
+		w.Log.Warn("entries bear a daemon's name, nothing shows that it wrote them, and they are not believed",
 			"source", l.Source, "count", f.n, "last_by", s.ForgedBy)
 		f.n, f.warned = 0, w.came
 	}

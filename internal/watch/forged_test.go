@@ -56,14 +56,14 @@ func TestForgedEntries(t *testing.T) {
 	if err := p.Take(source.Batch{Lines: []line.Line{entry(eve, got), entry(eve, got)}}); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(p.said.String(), "not written by it"); n != 1 {
+	if n := strings.Count(p.said.String(), "nothing shows that it wrote them"); n != 1 {
 		t.Errorf("said %d times: %s", n, p.said.String())
 	}
 	p.clock = night.Add(time.Hour)
 	if err := p.Take(source.Batch{Lines: []line.Line{entry(eve, got)}}); err != nil {
 		t.Fatal(err)
 	}
-	if said := p.said.String(); strings.Count(said, "not written by it") != 2 || !strings.Contains(said, "count=12") {
+	if said := p.said.String(); strings.Count(said, "nothing shows that it wrote them") != 2 || !strings.Contains(said, "count=12") {
 		t.Errorf("said: %s", said)
 	}
 

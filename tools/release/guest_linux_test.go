@@ -434,6 +434,13 @@ func (g *guest) told(n int) string {
 func (g *guest) critical(names ...string) string {
 	g.t.Helper()
 	var found []string
+	defer func() {
+		if len(found) == 0 {
+			for _, m := range g.slack.Messages() {
+				g.t.Logf("it told: %s", m.Raw)
+			}
+		}
+	}()
 	g.eventually("critical message", func() bool {
 		found = nil
 		for _, m := range g.slack.Messages() {
