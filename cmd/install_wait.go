@@ -7,6 +7,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/deliver"
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -22,6 +23,9 @@ type sighting struct {
 	IP   string         `json:"ip,omitempty"`
 	Time time.Time      `json:"time"`
 	Told []deliver.Sent `json:"told,omitempty"`
+	// Done: nothing is left to do for it, which need not mean that anybody was told.
+	Done bool      `json:"done,omitempty"`
+	Held time.Time `json:"held_until,omitzero"` // as in the queue
 }
 
 // await waits for a login, where that is wanted, and says what it saw.
@@ -50,8 +54,13 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 			return nil, nil
 		}
 		return nil, err
+	case seen.Done: // seen, which is what was to be shown
 	case len(seen.Told) == 0:
-		err := withHint(errors.New("the login was seen, and was not told yet"), "repeats within group.window go with the next message; what waits, and why: sshnotify queue --spool "+shellQuoted(s.spool))
+		what := "the login was seen, and was not told yet"
+		if !seen.Held.IsZero() {
+			what = "the login was seen, and is held until " + clock(seen.Held, time.Now())
+		}
+		err := withHint(errors.New(what), "repeats within group.window go with the next message; what waits, and why: sshnotify queue --spool "+shellQuoted(s.spool))
 		if o.wait == 0 {
 			o.app.complain(err)
 			return seen, nil
@@ -63,7 +72,8 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 
 // watch looks for the first login since start that counts: in the spool as soon as it is
 // there, and among what was delivered, and where that is wanted waits until it was
-// told. It returns what it has when ctx ends.
+// told, or until it is known that nobody will be told before ctx ends. It returns what
+// it has then.
 func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, untilTold bool, counts func(service, user string) bool) *sighting {
 	var db *store.DB // there is none before the first worker
 	defer func() {
@@ -71,6 +81,7 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 			db.Close()
 		}
 	}()
+	end, _ := ctx.Deadline()
 	queue := queueOptions{app: s.app(o.app), spoolDir: s.spool}
 	var seen *sighting
 	note := func(id, user, ip string, at time.Time) {
@@ -84,9 +95,13 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 		return k == event.KindLogin && !at.Before(start.Truncate(time.Millisecond)) && counts(service, user)
 	}
 	for {
-		if seen == nil {
+		if seen == nil || untilTold {
 			_, _, all, _ := queue.open() // the next look may find it readable
 			for _, e := range all {
+				if seen != nil && e.ID == seen.ID && e.Folder == spool.InCur && e.Held.After(end) {
+					seen.Held = e.Held
+					return seen
+				}
 				if seen == nil && isNew(e.Event.Kind, e.Event.Time, e.Event.Service, e.Event.User) {
 					ip := ""
 					if e.Event.Remote.IP.IsValid() {
@@ -109,8 +124,11 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 			if seen == nil && isNew(t.Kind, t.Time, t.Service, t.User) {
 				note(t.ID, t.User, t.IP, t.Time)
 			}
-			if seen != nil && t.ID == seen.ID && len(t.Sent) > 0 {
-				seen.Told = t.Sent
+			if seen != nil && t.ID == seen.ID {
+				seen.Told, seen.Done = t.Sent, !t.Dead
+				if seen.Done && len(t.Sent) == 0 {
+					o.say("counted, and not told: the settings want no message of such a login; to see one: sshnotify test")
+				}
 				for _, d := range t.Sent {
 					o.say("told: %s had it %v after the login", d.Dest, max(0, d.At.Sub(seen.Time)).Round(time.Millisecond))
 				}

@@ -94,7 +94,7 @@ func TestInstallWaitsForALogin(t *testing.T) {
 		t.Errorf("a login that waits: %+v, %v", seen, err)
 	}
 
-	log := deliverLog(t, p)
+	log := deliverLog(t, p, deliver.Target{Dest: stub{}})
 	// The database comes while it waits: there is none before the first worker.
 	done := make(chan error, 1)
 	o.wait = time.Minute
@@ -115,15 +115,57 @@ func TestInstallWaitsForALogin(t *testing.T) {
 	}
 }
 
+// A login that nobody will be told of while install waits is not waited for.
+func TestInstallKnowsWhenToWaitNoMore(t *testing.T) {
+	p := newAccount(t)
+	if err := p.install(func(o *installOptions) { o.webhookURL = madeUpWebhook }); err != nil {
+		t.Fatal(err)
+	}
+	a := p.app()
+	o := installOptions{changer: changer{setter: p.setter(a)}, shells: []string{"bash"}}
+	o.wait = time.Hour
+	s, err := o.find(o.shells)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := deliver.Target{Dest: stub{}}
+	wanted.MinSeverity = event.Critical
+	start := time.Now()
+	e := p.queued(event.KindLogin)
+	if err := deliverLog(t, p, wanted)(); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := o.await(t.Context(), s, nil, start)
+	if err != nil || seen == nil || seen.ID != e.ID || !seen.Done || len(seen.Told) > 0 || !strings.Contains(p.out.String(), "counted, and not told") {
+		t.Errorf("a login that nobody wants to know of: %+v, %v\n%s", seen, err, p.out.String())
+	}
+
+	p.queued(event.KindLogin) // told
+	wanted.MinSeverity = event.Low
+	if err := deliverLog(t, p, wanted)(); err != nil {
+		t.Fatal(err)
+	}
+	start = time.Now()
+	e = p.queued(event.KindLogin) // a repeat
+	o.wait = time.Minute
+	if err := deliverLog(t, p, wanted)(); err == nil {
+		t.Fatal("a repeat is told at once")
+	}
+	seen, err = o.await(t.Context(), s, nil, start)
+	if err == nil || seen == nil || seen.ID != e.ID || seen.Held.IsZero() || !strings.Contains(err.Error(), "is held until ") {
+		t.Errorf("a repeat: %+v, %v", seen, err)
+	}
+}
+
 // stub is a destination that takes everything.
 type stub struct{}
 
 func (stub) Name() string                                             { return "stub" }
-func (stub) Traits() channel.Traits                                   { return channel.Traits{} }
+func (stub) Traits() channel.Traits                                   { return channel.Traits{Pace: time.Millisecond} }
 func (stub) Send(context.Context, event.Alert) (event.Receipt, error) { return nil, nil }
 
-// deliverLog runs a worker at the account's spool.
-func deliverLog(t *testing.T, p *place) func() error {
+// deliverLog runs a worker at the account's spool, which tells a target.
+func deliverLog(t *testing.T, p *place, target deliver.Target) func() error {
 	a := p.app()
 	return func() error {
 		db, err := store.Open(databaseFile(p.state()), store.Options{})
@@ -133,7 +175,7 @@ func deliverLog(t *testing.T, p *place) func() error {
 		return deliver.Run(t.Context(), deliver.Job{
 			Spool: spool.Open(spool.Options{Dir: p.spool(), UID: os.Getuid()}), Mode: deliver.Once, Store: db, StateDir: p.state(),
 			Load: func() (deliver.Settings, error) {
-				return deliver.Settings{Targets: []deliver.Target{{Dest: stub{}}}, Zone: time.UTC}, nil
+				return deliver.Settings{Targets: []deliver.Target{target}, Window: 10 * time.Minute, Zone: time.UTC}, nil
 			},
 			Log: a.logger(), Alarm: func(string) {},
 		})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sshnotify/sshnotify/internal/event"
+	"github.com/sshnotify/sshnotify/internal/spool"
 	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
@@ -137,6 +138,12 @@ func testPromise1ALoginNeverWaits(t *testing.T, small bool) {
 			if !slices.Contains(row.args, "SPOOL") || strings.HasPrefix(name, "a flag") {
 				c.within = b.within("mount -t tmpfs none /var/spool")
 			}
+			// A worker that a wrong flag lets start would take the event away.
+			lock, err := spool.Open(spool.Options{Dir: s.spool, UID: os.Getuid()}).Lock(t.Context(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Unlock()
 			start := time.Now()
 			r := s.do(c)
 			if took := time.Since(start); took > atOnce {
