@@ -44,6 +44,7 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	seen := o.watch(ctx, s, start, true, func(string, string) bool { return true })
+	queue := "sshnotify queue --spool " + shellQuoted(s.spool)
 	switch {
 	case seen == nil && ctx.Err() == context.Canceled:
 		return nil, nil // a person had enough
@@ -54,13 +55,11 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 			return nil, nil
 		}
 		return nil, err
-	case seen.Done: // seen, which is what was to be shown
+	case seen.Done:
+	case !seen.Held.IsZero():
+		o.say("held until %s, as a repeat or for quiet hours; what waits, and why: %s", clock(seen.Held, time.Now()), queue)
 	case len(seen.Told) == 0:
-		what := "the login was seen, and was not told yet"
-		if !seen.Held.IsZero() {
-			what = "the login was seen, and is held until " + clock(seen.Held, time.Now())
-		}
-		err := withHint(errors.New(what), "repeats within group.window go with the next message; what waits, and why: sshnotify queue --spool "+shellQuoted(s.spool))
+		err := withHint(errors.New("the login was seen, and was not told yet"), "what waits, and why: "+queue)
 		if o.wait == 0 {
 			o.app.complain(err)
 			return seen, nil

@@ -152,8 +152,8 @@ func TestInstallKnowsWhenToWaitNoMore(t *testing.T) {
 		t.Fatal("a repeat is told at once")
 	}
 	seen, err = o.await(t.Context(), s, nil, start)
-	if err == nil || seen == nil || seen.ID != e.ID || seen.Held.IsZero() || !strings.Contains(err.Error(), "is held until ") {
-		t.Errorf("a repeat: %+v, %v", seen, err)
+	if err != nil || seen == nil || seen.ID != e.ID || seen.Held.IsZero() || !strings.Contains(p.out.String(), "held until ") {
+		t.Errorf("a repeat: %+v, %v\n%s", seen, err, p.out.String())
 	}
 }
 
