@@ -14,6 +14,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 func newServiceEngine(t testing.TB, name string, s *fakeService, dir string, o HTTPOptions) *Engine {
@@ -182,6 +183,9 @@ func TestQuotasOverDays(t *testing.T) {
 		{"crowdsec", map[time.Duration]int{monthSpan: 40}, serviceBody(t, "crowdsec-good"), time.Hour, 62, 80},
 	} {
 		t.Run(tc.service, func(t *testing.T) {
+			if tc.every < time.Minute {
+				standin.Gate(t) // thousands of requests
+			}
 			synctest.Test(t, func(t *testing.T) {
 				s := &strict{limits: tc.limits, body: tc.body}
 				f, err := shippedService(tc.service)

@@ -82,7 +82,7 @@ func testPromise2AKilledHookLeavesNoHalfEvent(t *testing.T, small bool) {
 	t.Parallel()
 	s := newSwiftSite(t, standin.SlackOptions{}, "")
 	s.small = small
-	kills := 20
+	kills := 8
 	if endToEnd() {
 		kills = 60
 	}

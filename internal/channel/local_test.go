@@ -59,14 +59,14 @@ func TestExec(t *testing.T) {
 		{"fails as the settings say that it may", "exit 9", &Error{Class: Again}, "exit status 9)"},
 		{"fails", "printf 'a\\n\\033[31mwrong %s\\n' \"$1\"; exit 3", &Error{Class: Bug}, "exit status 3): "},
 		{"dies", "kill -SEGV $$", &Error{Class: Again, Sent: true}, "segmentation"},
-		{"hangs, with a child", "sleep 60 & sleep 60", &Error{Class: Again, Sent: true}, "was killed after 1s"},
+		{"hangs, with a child", "sleep 60 & sleep 60", &Error{Class: Again, Sent: true}, "was killed after 200ms"},
 		{"says a lot", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1", &Error{Class: Bug}, "…"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			timeout := time.Minute
 			if strings.HasPrefix(tc.name, "hangs") {
-				timeout = time.Second
+				timeout = 200 * time.Millisecond
 			}
 			sameError(t, told(t, &Exec{Command: []string{script(t, tc.lines), "https://example.com/xyzzy"}, Again: []int{9}, Timeout: timeout}), tc.want, tc.text)
 		})

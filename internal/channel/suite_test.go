@@ -19,6 +19,7 @@ import (
 
 	"github.com/sshnotify/sshnotify/internal/event"
 	"github.com/sshnotify/sshnotify/internal/outbound"
+	"github.com/sshnotify/sshnotify/internal/standin"
 )
 
 // secretPath is the path of every URL that the suite gives out.
@@ -234,7 +235,7 @@ func (e *expiring) Err() error {
 
 func TestEveryHTTPDestination(t *testing.T) {
 	trap := serve(t, func(http.ResponseWriter, *http.Request) {})
-	for _, d := range httpDestinations() {
+	for i, d := range httpDestinations() {
 		for _, tc := range append([]answer{
 			{"2xx", d.told, nil, ""},
 			{"401", echo(401), &Error{Class: Broken}, "HTTP 401"},
@@ -313,6 +314,9 @@ func TestEveryHTTPDestination(t *testing.T) {
 		})
 		t.Run(d.name+"/nobody listens", func(t *testing.T) {
 			t.Parallel()
+			if i > 0 {
+				standin.Gate(t) // a quarter of a second each, until it is tried again
+			}
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/sshnotify/sshnotify/internal/fleet"
 	"github.com/sshnotify/sshnotify/internal/policy"
 	"github.com/sshnotify/sshnotify/internal/spool"
+	"github.com/sshnotify/sshnotify/internal/standin"
 	"github.com/sshnotify/sshnotify/internal/store"
 )
 
@@ -89,6 +90,7 @@ func TestMain(m *testing.M) {
 // A hub is killed again and again while hosts hand over: what it has answered for is
 // told, under the same ref, and nothing is told that nobody handed over.
 func TestKilledHubLosesNothing(t *testing.T) {
+	standin.Gate(t)
 	dir := t.TempDir()
 	at := filepath.Join(dir, "at")
 	start := func() *exec.Cmd {
