@@ -125,7 +125,7 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 			}
 			if seen != nil && t.ID == seen.ID {
 				seen.Told, seen.Done = t.Sent, !t.Dead
-				if seen.Done && len(t.Sent) == 0 {
+				if untilTold && seen.Done && len(t.Sent) == 0 {
 					o.say("counted, and not told: the settings want no message of such a login; to see one: sshnotify test")
 				}
 				for _, d := range t.Sent {
