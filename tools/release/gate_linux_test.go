@@ -109,7 +109,13 @@ func TestGateHost(t *testing.T) {
 	listens := func() int {
 		return strings.Count(g.run("journalctl", "--unit=ssh", "--output=cat"), "Server listening on ")
 	}
-	asks := func() bool { return listens() > listened }
+	// And nobody changes them while sshd still reads those of before.
+	settled := func() bool {
+		log := g.run("journalctl", "--unit=ssh", "--output=cat")
+		return strings.Count(log, "Reloading ") <= strings.Count(log, "Received SIGHUP") &&
+			strings.LastIndex(log, "Server listening on ") >= strings.LastIndex(log, "Received SIGHUP")
+	}
+	asks := func() bool { return listens() > listened && settled() }
 
 	// Nobody comes: it is taken back, also when the session is lost that put it in.
 	listened = listens()
@@ -132,9 +138,12 @@ func TestGateHost(t *testing.T) {
 	// What waits for the end of the trial, at its end.
 	g.run("sshnotify", "gate", "guard", "/run/sshnotify-gate/trial", "0")
 	asItWas("taken back")
-	g.run("sshnotify", "install", "--system", "--gate", "--yes", "--no-wait")
-	g.run("sshnotify", "uninstall", "--system", "--gate", "--yes")
+	for _, command := range []string{"install --no-wait", "uninstall"} {
+		g.eventually("sshd that has read its settings", settled)
+		g.run("sh", "-c", "sshnotify "+command+" --system --gate --yes")
+	}
 	asItWas("uninstalled")
+	g.eventually("sshd that has read its settings", settled)
 
 	// Somebody comes, and it stays.
 	listened = listens()
