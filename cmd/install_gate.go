@@ -31,6 +31,9 @@ factors = ["totp", "recovery"]
 // gateTrial is how long the second step stands without anybody having logged in.
 const gateTrial = 5 * time.Minute
 
+// gateSettles is how long sshd may take to read its settings.
+const gateSettles = time.Second
+
 // gateOptionsOf are what install and uninstall need of the gate.
 func gateOptionsOf(a *app, s *setup) (install.GateOptions, *gateOptions, error) {
 	g := &gateOptions{app: s.app(a), file: gateFile}
@@ -79,7 +82,6 @@ func (o *installOptions) runGate(ctx context.Context) error {
 		return fmt.Errorf("nothing was changed, because what takes it back could not be started: %w", err)
 	}
 	doc, err := o.apply(ctx, s, p)
-	start := time.Now() // who came before says nothing
 	switch {
 	case err != nil:
 		guard.keep() // there is nothing to take back
@@ -88,10 +90,20 @@ func (o *installOptions) runGate(ctx context.Context) error {
 		o.warn("nobody has tried it: keep a session open", "sudo sshnotify uninstall --system --gate takes it out")
 		return o.finish(doc, guard.keep())
 	}
+	// sshd reads its settings a moment after it is told to. A connection from before has
+	// those of before, however long somebody types.
+	select {
+	case <-ctx.Done():
+	case <-time.After(gateSettles):
+	}
+	start := time.Now()
+	boot, unknown := o.session.Started(start)
 	o.say("Keep this session open. Log in from another window now; without a login within %v all of it is taken back.", gateTrial)
 	wait, cancel := context.WithTimeout(ctx, gateTrial-10*time.Second)
 	defer cancel()
-	doc.Seen = o.watch(wait, s, start, false, func(service, user string) bool { return install.GateTries(s.host, service, user) })
+	doc.Seen = o.watch(wait, s, start, false, func(l seenLogin) bool {
+		return install.GateTries(s.host, l.service, l.user) && (unknown != nil || l.session.PID == 0 || !l.session.Began(boot).Before(start))
+	})
 	kept := doc.Seen != nil
 	if kept && q != nil {
 		if kept, err = q.yes(ctx, "Did the login go as it should?", true); err != nil {

@@ -28,6 +28,12 @@ type sighting struct {
 	Held time.Time `json:"held_until,omitzero"` // as in the queue
 }
 
+// seenLogin is what tells whether a login is one that is waited for.
+type seenLogin struct {
+	service, user string
+	session       event.Session
+}
+
 // await waits for a login, where that is wanted, and says what it saw.
 func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start time.Time) (*sighting, error) {
 	limit := o.wait
@@ -43,7 +49,7 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 	o.say("log in from another window now; waiting for %v (Ctrl-C ends it)", limit)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	seen := o.watch(ctx, s, start, true, func(string, string) bool { return true })
+	seen := o.watch(ctx, s, start, true, func(seenLogin) bool { return true })
 	queue := "sshnotify queue --spool " + shellQuoted(s.spool)
 	switch {
 	case seen == nil && ctx.Err() == context.Canceled:
@@ -73,7 +79,7 @@ func (o *installOptions) await(ctx context.Context, s *setup, q *prompter, start
 // there, and among what was delivered, and where that is wanted waits until it was
 // told, or until it is known that nobody will be told before ctx ends. It returns what
 // it has then.
-func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, untilTold bool, counts func(service, user string) bool) *sighting {
+func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, untilTold bool, counts func(seenLogin) bool) *sighting {
 	var db *store.DB // there is none before the first worker
 	defer func() {
 		if db != nil {
@@ -90,8 +96,8 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 		}
 		o.say("seen: login of %s%s, ref %s", user, ip, event.Ref(id))
 	}
-	isNew := func(k event.Kind, at time.Time, service, user string) bool {
-		return k == event.KindLogin && !at.Before(start.Truncate(time.Millisecond)) && counts(service, user)
+	isNew := func(k event.Kind, at time.Time, l seenLogin) bool {
+		return k == event.KindLogin && !at.Before(start.Truncate(time.Millisecond)) && counts(l)
 	}
 	for {
 		if seen == nil || untilTold {
@@ -101,7 +107,7 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 					seen.Held = e.Held
 					return seen
 				}
-				if seen == nil && isNew(e.Event.Kind, e.Event.Time, e.Event.Service, e.Event.User) {
+				if seen == nil && isNew(e.Event.Kind, e.Event.Time, seenLogin{e.Event.Service, e.Event.User, e.Event.Session}) {
 					ip := ""
 					if e.Event.Remote.IP.IsValid() {
 						ip = e.Event.Remote.IP.String()
@@ -120,7 +126,7 @@ func (o *installOptions) watch(ctx context.Context, s *setup, start time.Time, u
 			delivered, _ = deliver.ReadDelivered(context.WithoutCancel(ctx), db, "", start.Truncate(time.Millisecond))
 		}
 		for _, t := range delivered {
-			if seen == nil && isNew(t.Kind, t.Time, t.Service, t.User) {
+			if seen == nil && isNew(t.Kind, t.Time, seenLogin{t.Service, t.User, t.Session}) {
 				note(t.ID, t.User, t.IP, t.Time)
 			}
 			if seen != nil && t.ID == seen.ID {

@@ -133,6 +133,15 @@ type Session struct {
 	NS    string `json:"ns,omitempty"`    // the PID namespace, as in /proc/self/ns/pid
 }
 
+// Ticks is how many clock ticks a second has for programs, on every Linux there is.
+const Ticks = 100
+
+// Began returns when the session's process was started, to a tick, on a host whose
+// kernel was started at boot.
+func (s Session) Began(boot time.Time) time.Time {
+	return boot.Add(time.Duration(s.Start) * time.Second / Ticks)
+}
+
 // Same reports whether two sessions are the same connection.
 func (s Session) Same(o Session) bool {
 	return s.PID != 0 && s.PID == o.PID && s.Start == o.Start && s.Boot == o.Boot

@@ -16,9 +16,6 @@ type Server struct {
 	Age time.Duration // since it was started
 }
 
-// ticks is how many clock ticks a second has for programs, on every Linux there is.
-const ticks = 100
-
 // Session returns the processes of the SSH server that serve the connection to
 // which this process belongs, the nearest first; and as whom it was opened, by the
 // kernel's word, which su and sudo leave as it is (see pam_loginuid(8)), -1 where the
@@ -46,7 +43,7 @@ func (h Host) Session() (uid int, servers []Server, ok bool) {
 			pid = 0
 			continue
 		case serving:
-			began := float64(p.start) / ticks
+			began := float64(p.start) / event.Ticks
 			servers = append(servers, Server{p.pid, time.Duration((seconds - began) * float64(time.Second))})
 		}
 		pid = p.ppid

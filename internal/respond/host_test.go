@@ -98,7 +98,7 @@ func (p *pretend) read(name string) string {
 func (p *pretend) process(pid, ppid, start, uid, loginUID int, session uint32, cgroup, name string) {
 	p.t.Helper()
 	dir := fmt.Sprintf("proc/%d/", pid)
-	p.file(dir+"stat", fmt.Sprintf("%d (%s) S %d %s%d 0 0", pid, name, ppid, strings.Repeat("0 ", 17), start*ticks))
+	p.file(dir+"stat", fmt.Sprintf("%d (%s) S %d %s%d 0 0", pid, name, ppid, strings.Repeat("0 ", 17), start*event.Ticks))
 	p.file(dir+"status", fmt.Sprintf("Name:\t%s\nUid:\t%d\t%[2]d\t%[2]d\t%[2]d\n", name, uid))
 	p.file(dir+"loginuid", fmt.Sprint(uint32(loginUID)))
 	p.file(dir+"sessionid", fmt.Sprint(session))
@@ -129,7 +129,7 @@ func (p *pretend) login() {
 func (p *pretend) subject() Subject {
 	return p.h.Account(Subject{
 		ID: refID, Kind: event.KindLogin, Time: loggedIn, User: "alice", IP: netip.MustParseAddr("203.0.113.7"),
-		Session: event.Session{PID: 100, Start: 1000 * ticks, Boot: boot}, Method: "publickey", Key: key,
+		Session: event.Session{PID: 100, Start: 1000 * event.Ticks, Boot: boot}, Method: "publickey", Key: key,
 	})
 }
 

@@ -70,9 +70,6 @@ const (
 	maxHashed    = 256 << 20
 )
 
-// ticks is how many clock ticks a second has for programs, on every Linux there is.
-const ticks = 100
-
 // look reads what tells whose a process is. None of these files is made by the
 // process, so that it can't have them wait.
 func (h Host) look(pid int) (Process, error) {
@@ -139,7 +136,7 @@ func (h Host) processes() ([]Process, error) {
 		}
 		if p, err := h.look(pid); err == nil { // else it has ended
 			if !boot.IsZero() {
-				p.Started = boot.Add(time.Duration(p.Start) * time.Second / ticks)
+				p.Started = event.Session{Start: p.Start}.Began(boot)
 			}
 			out = append(out, p)
 		}
