@@ -11,7 +11,7 @@ BUILDAH ?= buildah
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X github.com/sshnotify/sshnotify/internal/release.version=$(VERSION)' -o . ./cmd/...
 
-# The everyday tests: a good minute on two cores.
+# The everyday tests: under a minute on two idle cores.
 test:
 	$(GO) test ./...
 
@@ -32,7 +32,7 @@ e2e:
 gate:
 	.ci/run
 
-# The gate with all that takes hours: kills by the hundred, whole fortnights, fleets of
+# The gate with all that takes long, an hour on two cores: other systems in guests, fleets of
 # two thousand hosts, a minute for each fuzz target. Its log is soak-DATE.log.
 soak:
 	bash -o pipefail -c 'SSHNOTIFY_SOAK=1 FUZZTIME=1m .ci/run 2>&1 | tee soak-$$(date +%F).log'
