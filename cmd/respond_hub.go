@@ -58,12 +58,13 @@ func (o *respondOptions) giveOrder(ctx context.Context, k *known, actions []resp
 		}
 		waiting, stop := context.WithDeadline(ctx, x.Order.Expires().Add(orderPatience))
 		defer stop()
-		steps := 0
+		steps, taken := 0, false
 		x, err = orders.Wait(waiting, x.Order.Nonce, func(x hub.Ordered) {
 			if o.json {
 				return
 			}
-			if x.State == hub.OrderTaken && steps == 0 {
+			if !taken && (x.State == hub.OrderTaken || len(x.Steps) > 0) { // it may be done by the first look
+				taken = true
 				fmt.Fprintf(a.out, "%s has it\n", x.Order.Host)
 			}
 			for _, s := range x.Steps[min(steps, len(x.Steps)):] {
