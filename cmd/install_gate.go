@@ -91,7 +91,9 @@ func (o *installOptions) runGate(ctx context.Context) error {
 		return o.finish(doc, guard.keep())
 	}
 	// sshd reads its settings a moment after it is told to. A connection from before has
-	// those of before, however long somebody types.
+	// those of before, however long somebody types. Where the hook can't see the
+	// connection's process, as in a container with another's /proc, the login counts:
+	// nobody could show it there else.
 	select {
 	case <-ctx.Done():
 	case <-time.After(gateSettles):

@@ -63,7 +63,7 @@ func (o *respondOptions) giveOrder(ctx context.Context, k *known, actions []resp
 			if o.json {
 				return
 			}
-			if !taken && (x.State == hub.OrderTaken || len(x.Steps) > 0) { // it may be done by the first look
+			if !taken && x.State != hub.OrderWaiting && x.State != hub.OrderExpired { // it may be done by the first look
 				taken = true
 				fmt.Fprintf(a.out, "%s has it\n", x.Order.Host)
 			}

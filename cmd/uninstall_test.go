@@ -123,7 +123,7 @@ func TestInstallKnowsWhenToWaitNoMore(t *testing.T) {
 	}
 	a := p.app()
 	o := installOptions{changer: changer{setter: p.setter(a)}, shells: []string{"bash"}}
-	o.wait = time.Hour
+	o.wait = time.Minute
 	s, err := o.find(o.shells)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,6 @@ func TestInstallKnowsWhenToWaitNoMore(t *testing.T) {
 	}
 	start = time.Now()
 	e = p.queued(event.KindLogin) // a repeat
-	o.wait = time.Minute
 	if err := deliverLog(t, p, wanted)(); err == nil {
 		t.Fatal("a repeat is told at once")
 	}

@@ -110,6 +110,9 @@ func TestOrderFromAHub(t *testing.T) {
 	if x := give("lock", "--dry-run"); x.State != "looked" || !strings.Contains(x.Said, "Lock") {
 		t.Errorf("a dry run: %+v", x)
 	}
+	if got := atHub("respond", ref, "--dry-run", "--do", "evidence"); got.code != 0 || strings.Count(got.out, "\nweb1 has it\n") != 1 {
+		t.Errorf("as people read it: %+v", got)
+	}
 	if got := atHub("respond", ref, "--do", "end"); got.code != 1 || !strings.Contains(got.stderr, "it allows evidence, lock") {
 		t.Errorf("what the hub knows not to be allowed: %+v", got)
 	}
